@@ -1,0 +1,86 @@
+// Package evidence is what a check found: its verdict, and the statement that binds the verdict to a release, a
+// baseline and a policy. The statement is the value that will be signed; today it is kept as it is.
+package evidence
+
+import (
+	"time"
+
+	"greenroom/internal/release"
+)
+
+// Verdict is the answer of a check: never a bare boolean, because "could not decide" is not a pass.
+type Verdict string
+
+// The verdicts.
+const (
+	Pass         Verdict = "pass"
+	Fail         Verdict = "fail"
+	Inconclusive Verdict = "inconclusive"
+)
+
+// Worst is the verdict of several: fail before inconclusive before pass; of none it is inconclusive.
+func Worst(vs ...Verdict) Verdict {
+	if len(vs) == 0 {
+		return Inconclusive
+	}
+	worst := Pass
+	for _, v := range vs {
+		switch {
+		case v == Fail:
+			return Fail
+		case v != Pass:
+			worst = Inconclusive
+		}
+	}
+	return worst
+}
+
+// Result is what one run of a check found.
+type Result struct {
+	Check    string        `json:"check"`
+	Verdict  Verdict       `json:"verdict"`
+	Summary  string        `json:"summary"` // one line: "12 tests passed", "TestPay failed: got 500"
+	Passed   int           `json:"passed"`
+	Failed   int           `json:"failed"`
+	Skipped  int           `json:"skipped"`
+	Failures []Failure     `json:"failures,omitempty"`
+	Output   string        `json:"output,omitempty"` // the end of what it printed, secrets removed, at most 64 KiB
+	Started  time.Time     `json:"started"`
+	Duration time.Duration `json:"duration"`
+}
+
+// Failure is one failing test inside a check.
+type Failure struct {
+	Name    string `json:"name"`
+	Message string `json:"message"` // at most 2 KiB
+}
+
+// Statement says: this check gave this result about this release, there, against that baseline, under that policy.
+type Statement struct {
+	ID          string           `json:"id"`
+	App         string           `json:"app"`
+	Release     release.Digest   `json:"release"`
+	Environment string           `json:"environment"` // or the stage
+	Run         string           `json:"run"`         // the run that it came from; "build" for a check at build
+	Policy      string           `json:"policy"`      // digest; "" for a check at build
+	Baseline    release.Baseline `json:"baseline,omitempty"`
+	DependsOn   []release.Part   `json:"depends_on,omitempty"`
+	Result      Result           `json:"result"`
+	At          time.Time        `json:"at"`
+}
+
+// Report is the outcome of a rehearsal, on one page.
+type Report struct {
+	Run      string           `json:"run"`
+	App      string           `json:"app"`
+	Release  release.Digest   `json:"release"`
+	Old      release.Digest   `json:"old,omitempty"` // production's release, empty for a first one
+	Stage    string           `json:"stage"`
+	Baseline release.Baseline `json:"baseline,omitempty"`
+	Policy   string           `json:"policy"`
+	Verdict  Verdict          `json:"verdict"`
+	Results  []Result         `json:"results"`
+	Notes    []string         `json:"notes,omitempty"` // what the reader should know: not isolated, first release, …
+	Started  time.Time        `json:"started"`
+	Duration time.Duration    `json:"duration"`
+}

@@ -1,0 +1,158 @@
+// Package proc is the one way to run a child: in a process group of its own, with nothing inherited but what is given,
+// bounded in time, and gone as a whole when it is told to go.
+package proc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Command is a child to run.
+type Command struct {
+	Argv   []string
+	Dir    string
+	Env    []string // the whole environment: nothing is inherited
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	User   string        // system user; "" is this process's own
+	Grace  time.Duration // between SIGTERM and SIGKILL for the group when the context ends; 0 is 5 s
+}
+
+// Shell is a command line run by /bin/sh. The line is data of the definition's author, who may run anything anyway.
+func Shell(line string) []string { return []string{"/bin/sh", "-c", line} }
+
+// Exit is how a child ended.
+type Exit struct {
+	Code   int // -1 when a signal ended it
+	Signal syscall.Signal
+}
+
+// String tells it as a person would.
+func (e Exit) String() string {
+	if e.Signal != 0 {
+		return fmt.Sprintf("ended by signal %d (%s)", int(e.Signal), e.Signal)
+	}
+	return fmt.Sprintf("exit code %d", e.Code)
+}
+
+// OK says whether the child ended with exit code 0.
+func (e Exit) OK() bool { return e.Code == 0 && e.Signal == 0 }
+
+// Run starts the child and waits for it. When ctx ends first, the child's whole group gets SIGTERM, after the grace
+// SIGKILL, and Run returns ctx's error together with how it ended. A child that ends and leaves others of its group
+// behind has them killed: nothing outlives Run but what made a session of its own. An error without ctx's means that the
+// child could not be started.
+func Run(ctx context.Context, c Command) (Exit, error) {
+	cmd, err := c.Cmd()
+	if err != nil {
+		return Exit{Code: -1}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Exit{Code: -1}, err
+	}
+	// Without WaitDelay a grandchild that holds a pipe open would make Wait hang for ever.
+	cmd.WaitDelay = 2 * time.Second
+	if err := cmd.Start(); err != nil {
+		return Exit{Code: -1}, fmt.Errorf("start %s: %w", c.Argv[0], err)
+	}
+	group := cmd.Process.Pid
+	ended := make(chan struct{})
+	watcher := make(chan struct{})
+	go func() {
+		defer close(watcher)
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			endGroup(group, c.grace(), ended)
+		}
+	}()
+	err = cmd.Wait()
+	close(ended)
+	<-watcher
+	_ = syscall.Kill(-group, syscall.SIGKILL) // what it left behind; the group is gone in the usual case
+	exit := exitOf(cmd.ProcessState)
+	if ctx.Err() != nil {
+		return exit, ctx.Err()
+	}
+	var ee *exec.ExitError
+	if err != nil && !errors.As(err, &ee) && !errors.Is(err, exec.ErrWaitDelay) {
+		return exit, fmt.Errorf("run %s: %w", c.Argv[0], err)
+	}
+	return exit, nil
+}
+
+// Cmd is the child as an exec.Cmd that has not been started, in a process group of its own.
+func (c Command) Cmd() (*exec.Cmd, error) {
+	if len(c.Argv) == 0 {
+		return nil, errors.New("no command")
+	}
+	cmd := exec.Command(c.Argv[0], c.Argv[1:]...)
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, c.Stdin, c.Stdout, c.Stderr
+	cmd.Env = c.Env
+	if cmd.Env == nil {
+		cmd.Env = []string{}
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if c.User == "" {
+		return cmd, nil
+	}
+	cred, err := credential(c.User)
+	if err != nil {
+		return nil, err
+	}
+	cmd.SysProcAttr.Credential = cred
+	return cmd, nil
+}
+
+func (c Command) grace() time.Duration {
+	if c.Grace == 0 {
+		return 5 * time.Second
+	}
+	return c.Grace
+}
+
+// endGroup asks the group to end and kills it when it has not done so in time.
+func endGroup(group int, grace time.Duration, ended <-chan struct{}) {
+	_ = syscall.Kill(-group, syscall.SIGTERM)
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	select {
+	case <-ended:
+	case <-t.C:
+		_ = syscall.Kill(-group, syscall.SIGKILL)
+	}
+}
+
+func exitOf(s *os.ProcessState) Exit {
+	ws, ok := s.Sys().(syscall.WaitStatus)
+	if ok && ws.Signaled() {
+		return Exit{Code: -1, Signal: ws.Signal()}
+	}
+	return Exit{Code: s.ExitCode()}
+}
+
+// credential looks a system user up.
+func credential(name string) (*syscall.Credential, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, fmt.Errorf("system user %s: %w", name, err)
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("system user %s: %w", name, err)
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("system user %s: %w", name, err)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
