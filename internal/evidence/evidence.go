@@ -47,6 +47,17 @@ type Result struct {
 	Output   string        `json:"output,omitempty"` // the end of what it printed, secrets removed, at most 64 KiB
 	Started  time.Time     `json:"started"`
 	Duration time.Duration `json:"duration"`
+	// Schema is what the built-in check migration saw of the schema; nil elsewhere.
+	Schema *SchemaChange `json:"schema,omitempty"`
+	// GoBack is what the built-in check rollback found: whether the old release works after the new one was used. It is
+	// nil elsewhere, and where that could not be decided.
+	GoBack *bool `json:"go_back,omitempty"`
+}
+
+// SchemaChange is a schema before and after a migration, as fingerprints.
+type SchemaChange struct {
+	Before string `json:"before"`
+	After  string `json:"after"`
 }
 
 // Failure is one failing test inside a check.

@@ -41,7 +41,10 @@ type Step struct {
 	Action string          `json:"action"` // which action carries it out
 	Says   string          `json:"says"`   // what a person reads while it runs: "start 10 replicas of web beside the old"
 	Args   json.RawMessage `json:"args,omitempty"`
-	// Always steps run forward even when the run is being taken back (taking down a stage).
+	// Changes says that the step has an effect that is taken back when the run turns round.
+	Changes bool `json:"changes,omitempty"`
+	// Always steps run forward even when the run turned round (taking down a stage), once all else was taken back. They
+	// are never taken back themselves.
 	Always bool `json:"always,omitempty"`
 }
 
@@ -55,7 +58,9 @@ const (
 	Failed  State = "failed"  // it did not work; its effect may have partly happened, and is undone as well
 	Undoing State = "undoing" // taking back has begun
 	Undone  State = "undone"
-	Stuck   State = "stuck" // it could not be taken back: a person is needed
+	Stuck   State = "stuck" // it could not be taken back, or an Always step could not be done: a person is needed
+	// Cancelled belongs to the whole run: its entry has no step. A person asked to stop; the run turns round.
+	Cancelled State = "cancelled"
 )
 
 // Entry is one line of the journal. The journal only grows; the last entry of a step counts.

@@ -59,29 +59,16 @@ func Run(ctx context.Context, c Command) (Exit, error) {
 	if err := ctx.Err(); err != nil {
 		return Exit{Code: -1}, err
 	}
-	// Without WaitDelay a grandchild that holds a pipe open would make Wait hang for ever.
+	// Without WaitDelay somebody outside the group who holds a pipe open would make Wait hang for ever.
 	cmd.WaitDelay = 2 * time.Second
 	if err := cmd.Start(); err != nil {
 		return Exit{Code: -1}, fmt.Errorf("start %s: %w", c.Argv[0], err)
 	}
-	group := cmd.Process.Pid
-	ended := make(chan struct{})
-	watcher := make(chan struct{})
-	go func() {
-		defer close(watcher)
-		select {
-		case <-ended:
-		case <-ctx.Done():
-			endGroup(group, c.grace(), ended)
-		}
-	}()
+	cut := attend(ctx, cmd.Process.Pid, c.grace())
 	err = cmd.Wait()
-	close(ended)
-	<-watcher
-	_ = syscall.Kill(-group, syscall.SIGKILL) // what it left behind; the group is gone in the usual case
-	exit := exitOf(cmd.ProcessState)
-	if ctx.Err() != nil {
-		return exit, ctx.Err()
+	exit := ExitOf(cmd.ProcessState)
+	if cut != nil {
+		return exit, cut
 	}
 	var ee *exec.ExitError
 	if err != nil && !errors.As(err, &ee) && !errors.Is(err, exec.ErrWaitDelay) {
@@ -90,12 +77,37 @@ func Run(ctx context.Context, c Command) (Exit, error) {
 	return exit, nil
 }
 
-// Cmd is the child as an exec.Cmd that has not been started, in a process group of its own.
+// attend waits until the child has ended, ends it when ctx ends first, and kills what is left of its group. It returns
+// ctx's error when that is why the child ended.
+func attend(ctx context.Context, group int, grace time.Duration) (cut error) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = AwaitEnd(group)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		cut = ctx.Err()
+		endGroup(group, grace, ended)
+	}
+	// The child is a zombie now, so the group's number is still its own.
+	_ = syscall.Kill(-group, syscall.SIGKILL)
+	return cut
+}
+
+// Cmd is the child as an exec.Cmd that has not been started, in a process group of its own. The program is looked for in
+// the PATH of Env, or in this process's where Env has none.
 func (c Command) Cmd() (*exec.Cmd, error) {
 	if len(c.Argv) == 0 {
 		return nil, errors.New("no command")
 	}
-	cmd := exec.Command(c.Argv[0], c.Argv[1:]...)
+	path, err := lookPath(c.Argv[0], c.Env)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(path, c.Argv[1:]...)
+	cmd.Args[0] = c.Argv[0]
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, c.Stdin, c.Stdout, c.Stderr
 	cmd.Env = c.Env
 	if cmd.Env == nil {
@@ -120,7 +132,7 @@ func (c Command) grace() time.Duration {
 	return c.Grace
 }
 
-// endGroup asks the group to end and kills it when it has not done so in time.
+// endGroup asks the group to end, kills it when it has not done so in time, and returns when the child has ended.
 func endGroup(group int, grace time.Duration, ended <-chan struct{}) {
 	_ = syscall.Kill(-group, syscall.SIGTERM)
 	t := time.NewTimer(grace)
@@ -129,10 +141,15 @@ func endGroup(group int, grace time.Duration, ended <-chan struct{}) {
 	case <-ended:
 	case <-t.C:
 		_ = syscall.Kill(-group, syscall.SIGKILL)
+		<-ended
 	}
 }
 
-func exitOf(s *os.ProcessState) Exit {
+// ExitOf tells how a child ended that has been waited for.
+func ExitOf(s *os.ProcessState) Exit {
+	if s == nil { // somebody else reaped it
+		return Exit{Code: -1}
+	}
 	ws, ok := s.Sys().(syscall.WaitStatus)
 	if ok && ws.Signaled() {
 		return Exit{Code: -1, Signal: ws.Signal()}

@@ -1,0 +1,52 @@
+# Greenroom. `make demo` tells the whole story; `make test` proves it.
+
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+BUILD     := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+
+.PHONY: all build demo test quick lint bench fuzz setup clean
+
+all: build
+
+## build: the one binary, bin/greenroom
+build:
+	$(BUILD) -o bin/greenroom ./cmd/greenroom
+
+## demo: the whole story on the bundled shop, on this machine (make demo ARGS=--exit ends it)
+demo: build
+	@./scripts/setup demo
+	@./bin/greenroom demo $(ARGS)
+
+## test: install what the tests need, then run all of them with the race detector
+test:
+	@./scripts/setup test
+	$(GO) vet ./...
+	$(GO) test -race -timeout 20m ./...
+
+## quick: the tests that need no service
+quick:
+	$(GO) test -short ./...
+
+## lint: the import table and the linters (.golangci.yml)
+lint:
+	@mkdir -p bin
+	cd tools && $(GO) build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	./bin/golangci-lint run ./...
+
+## bench: the edge beside its peers, and what a promotion costs, in one run
+bench: build
+	@./scripts/setup bench
+	$(GO) run ./bench/edge
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/...
+
+## fuzz: each fuzz target for half a minute
+fuzz:
+	@./scripts/fuzz 30s
+
+## setup: install what the demo and the tests need
+setup:
+	@./scripts/setup test
+
+clean:
+	rm -rf bin

@@ -1,0 +1,34 @@
+// Greenroom: nothing goes live unrehearsed.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"greenroom/internal/cli"
+	"greenroom/internal/daemon"
+	"greenroom/internal/term"
+)
+
+// version is set by the build.
+var version = "dev"
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	path, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "greenroom: this program can't find itself:", err)
+		return 1
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	streams := cli.Streams{
+		In: os.Stdin, Out: term.Detect(os.Stdout, os.Getenv), Err: term.Detect(os.Stderr, os.Getenv), Getenv: os.Getenv,
+	}
+	program := daemon.Program{Version: version, Path: path}
+	return cli.Main(ctx, os.Args[1:], streams, program.Deps())
+}

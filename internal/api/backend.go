@@ -1,0 +1,80 @@
+// Package api is how everything outside the daemon speaks to it: the wire types, the server over a Backend, and the
+// client, which is a Backend again. HTTP with JSON over a unix socket; problems travel as RFC 9457 documents.
+package api
+
+import (
+	"context"
+	"io"
+	"iter"
+
+	"greenroom/internal/evidence"
+)
+
+// Stream is what is told one item after another. An error is the last thing that it yields; a stream that ends without
+// one is complete. It is read once, and stopping early ends the work of telling, never the work that is told about.
+type Stream[T any] = iter.Seq2[T, error]
+
+// Backend is what the daemon does for people and programs. Errors are problems (package problem): NotFound for what
+// was named and does not exist, Blocked with the reason where policy, ownership or a known-bad release forbids it.
+//
+// The context carries who asks (Actor). A method that acts is audited before it answers, and what it began goes on when
+// the context ends: the caller went away, not the work.
+//
+// A release is named by its digest, the beginning of its digest, "latest", the commit or the ref that it was built from.
+type Backend interface {
+	// Version tells who answers.
+	Version(ctx context.Context) (Version, error)
+	// Register makes the policy part of a definition the one in force for its app, and the app known.
+	Register(ctx context.Context, r Registration) (Registered, error)
+	// Up starts environments and tells the progress until they are up; none named means all of the app's. An
+	// environment that is up already is told as such. The last event of each environment has Step set to its name and
+	// State done or failed; the stream's error tells what did not come up.
+	Up(ctx context.Context, r EnvironmentsRequest) (Stream[Event], error)
+	// Down stops environments, keeps their data, and tells the progress as Up does. Everything means those of every app.
+	Down(ctx context.Context, r EnvironmentsRequest) (Stream[Event], error)
+
+	// Import takes a finished release: layout is an OCI image layout as a tar archive, whose blobs are verified. A
+	// release that is known already is the same release, and no error.
+	Import(ctx context.Context, info ReleaseInfo, layout io.Reader) (ReleaseView, error)
+	// Releases lists an app's releases, the newest first; limit 0 means 50.
+	Releases(ctx context.Context, app string, limit int) ([]ReleaseView, error)
+	// Resolve finds the release that a name means. Ambiguous beginnings are Invalid.
+	Resolve(ctx context.Context, app, name string) (ReleaseView, error)
+
+	// Plan tells what Start would do and whether the gate would let it, and writes nothing.
+	Plan(ctx context.Context, r RunRequest) (PlanView, error)
+	// Start queues a run and returns it without waiting for its end. Blocked when the gate says no.
+	Start(ctx context.Context, r RunRequest) (RunView, error)
+	// Run tells of a run, under way or ended.
+	Run(ctx context.Context, id string) (RunView, error)
+	// Events tells what happened in a run after the event of that sequence number (0: from its beginning) and goes on
+	// until the run has ended.
+	Events(ctx context.Context, id string, after int64) (Stream[Event], error)
+	// Cancel asks a run to stop and take back what it did. It returns at once; the run's events tell the rest.
+	// Cancelling a run that has ended is Invalid.
+	Cancel(ctx context.Context, id string) error
+
+	// Report is the outcome of a rehearsal: of that run, or of the last finished one of that release.
+	Report(ctx context.Context, app, name string) (evidence.Report, error)
+	// Explain tells whether an environment would take a release now, and every reason why not.
+	Explain(ctx context.Context, app, release, environment string) (Explanation, error)
+
+	// Status tells how things stand: of one app, or of all with app "".
+	Status(ctx context.Context, app string) (StatusView, error)
+	// History tells what was done, the newest first.
+	History(ctx context.Context, q HistoryQuery) ([]HistoryEntry, error)
+	// Logs reads what services printed, oldest first; with Follow it goes on until the context ends.
+	Logs(ctx context.Context, q LogQuery) (Stream[LogLine], error)
+	// Diff compares two sides, each a release or an environment (its live release and how it differs).
+	Diff(ctx context.Context, app, a, b string) (DiffView, error)
+
+	// SecretSet keeps a value for a secret in an environment. The value is never told again, by anything.
+	SecretSet(ctx context.Context, s SecretName, value []byte) error
+	// SecretList tells which secrets an app names and has, without values; environment "" means all.
+	SecretList(ctx context.Context, app, environment string) ([]SecretView, error)
+	// SecretRemove forgets a secret's value.
+	SecretRemove(ctx context.Context, s SecretName) error
+
+	// Shutdown answers, then ends the daemon. Environments go on serving without it.
+	Shutdown(ctx context.Context) error
+}

@@ -1,0 +1,71 @@
+package api
+
+import (
+	"time"
+
+	"greenroom/internal/evidence"
+	"greenroom/internal/gate"
+	"greenroom/internal/plan"
+	"greenroom/internal/release"
+)
+
+// RunRequest asks for a promotion, a rollback or a rehearsal.
+type RunRequest struct {
+	Kind        plan.Kind `json:"kind"`
+	App         string    `json:"app"`
+	Release     string    `json:"release,omitempty"`     // a release's name; "" in a rollback: the last one that the live schema can carry
+	Environment string    `json:"environment,omitempty"` // not in a rehearsal
+	Because     string    `json:"because,omitempty"`     // a reason, which a release known to be bad demands
+}
+
+// PlanView is what would be done, and whether it may.
+type PlanView struct {
+	Plan     plan.Plan     `json:"plan"`
+	Decision gate.Decision `json:"decision"` // of the gate; allowed without demands where none is asked
+}
+
+// Explanation is a gate's decision about one release.
+type Explanation struct {
+	Release     ReleaseView   `json:"release"`
+	Environment string        `json:"environment"`
+	Decision    gate.Decision `json:"decision"`
+}
+
+// RunView is a run as people see it: its plan, its journal so far, and how it ended.
+type RunView struct {
+	ID          string           `json:"id"`
+	Plan        plan.Plan        `json:"plan"`
+	Journal     []plan.Entry     `json:"journal,omitempty"`
+	Outcome     plan.Outcome     `json:"outcome,omitempty"` // "" while it is queued or under way
+	Reason      string           `json:"reason,omitempty"`  // why it did not succeed, for a person
+	Hint        string           `json:"hint,omitempty"`    // the next command
+	Cancelled   bool             `json:"cancelled,omitempty"`
+	Queue       int              `json:"queue,omitempty"` // how many runs come before it; 0 once it runs
+	By          string           `json:"by"`
+	Created     time.Time        `json:"created"`
+	Started     time.Time        `json:"started,omitzero"`
+	Ended       time.Time        `json:"ended,omitzero"`
+	Measurement *Measurement     `json:"measurement,omitempty"` // of a promotion or rollback that moved traffic
+	Verdict     evidence.Verdict `json:"verdict,omitempty"`     // of a rehearsal that finished
+}
+
+// Measurement is what a promotion did to the people who used the app meanwhile, as the edge counted it.
+type Measurement struct {
+	Requests      int64         `json:"requests"`       // answered while the run went on
+	Failed        int64         `json:"failed"`         // of them, answered with a server error or not at all
+	LongestGap    time.Duration `json:"longest_gap"`    // between two good answers
+	SlowestSecond time.Duration `json:"slowest_second"` // mean time of an answer in the second in which it was highest
+	Journeys      bool          `json:"journeys"`       // proven by a journey in the environment after the switch
+}
+
+// RunSummary is a run in one line.
+type RunSummary struct {
+	ID          string         `json:"id"`
+	Kind        plan.Kind      `json:"kind"`
+	Environment string         `json:"environment,omitempty"`
+	Release     release.Digest `json:"release"`
+	Step        string         `json:"step,omitempty"` // what it does now, in words
+	Queue       int            `json:"queue,omitempty"`
+	By          string         `json:"by"`
+	Since       time.Time      `json:"since"`
+}

@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"greenroom/internal/api"
+	"greenroom/internal/evidence"
+	"greenroom/internal/problem"
+	"greenroom/internal/term"
+)
+
+func (s *shell) buildCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "build",
+		Short: "Build a release, once; prints its id",
+		Long: `Builds every service's files in the repository, as you, packs them with production's configuration, the
+migrations and the checks' own files, runs the checks that are marked "at: build", and hands the release
+to Greenroom. The same inputs give the same release.
+
+Only the release's id goes to standard output, so that it can be the input of the next command. A release
+whose checks at build fail is kept, with that evidence against it; the exit code is 1 then.`,
+		Example: "  greenroom build\n  greenroom rehearse $(greenroom build)\n  greenroom build --output json",
+		Args:    takes(0),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return s.build(cmd.Context()) },
+	}
+}
+
+func (s *shell) build(ctx context.Context) error {
+	d, err := s.Load(ctx, s.dir)
+	if err != nil {
+		return err
+	}
+	s.notices(d)
+	c, err := s.connect(ctx) // before the long work, not after it
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	info, release, err := s.buildAndImport(ctx, c, d)
+	if err != nil {
+		return err
+	}
+	if s.json() {
+		if err := s.emit(map[string]any{"release": release, "statements": info.Statements}); err != nil {
+			return err
+		}
+	} else {
+		s.print("%s\n", release.Digest.Short())
+	}
+	return s.builtChecks(info.Statements)
+}
+
+// buildAndImport shows its progress on standard error: standard output is the release's id.
+func (s *shell) buildAndImport(ctx context.Context, c *api.Client, d Definition) (info api.ReleaseInfo, r api.ReleaseView, err error) {
+	p := term.NewProgress(s.Err)
+	defer p.Close()
+	built, err := s.Build(ctx, d, func(e api.Event) { show(p, e) })
+	if err != nil {
+		return info, r, err
+	}
+	defer func() { err = errors.Join(err, built.Layout.Close()) }()
+	const step = "import"
+	p.Start(step, "hand the release to Greenroom")
+	r, err = c.Import(ctx, built.Info, built.Layout)
+	if err != nil {
+		p.End(step, term.Fail, "")
+		return built.Info, r, err
+	}
+	p.End(step, term.Pass, fmt.Sprintf("%s, %s", origin(r), bytesOf(r.Size)))
+	return built.Info, r, nil
+}
+
+// builtChecks tells what the checks at build found; the worst verdict decides the exit code.
+func (s *shell) builtChecks(statements []evidence.Statement) error {
+	if len(statements) == 0 {
+		return nil
+	}
+	var verdicts []evidence.Verdict
+	for _, st := range statements {
+		verdicts = append(verdicts, st.Result.Verdict)
+		if st.Result.Verdict != evidence.Pass {
+			_, _ = fmt.Fprintf(s.Err, "%s check %s: %s\n%s", s.Err.Mark(markOf(st.Result.Verdict)), // nobody is left to tell
+				term.Clean(st.Result.Check), term.Clean(summary(st.Result)), failures(s.Err, st.Result))
+		}
+	}
+	return verdictEnd(evidence.Worst(verdicts...), "the checks at build")
+}
+
+// verdictEnd is a verdict as the end of a command.
+func verdictEnd(v evidence.Verdict, what string) error {
+	switch v {
+	case evidence.Pass:
+		return nil
+	case evidence.Fail:
+		return silently(problem.Fail, "%s: fail", what)
+	default:
+		return silently(problem.Inconclusive, "%s: inconclusive", what)
+	}
+}

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"greenroom/internal/api"
+	"greenroom/internal/app"
+	"greenroom/internal/home"
+	"greenroom/internal/term"
+)
+
+// Deps is what the commands need and a face may not construct: what works without the daemon, and the processes that
+// this program can be. Every function returns problems.
+type Deps struct {
+	Version string // of this Greenroom
+
+	// AppName reads the name of the app that the definition in dir, or in a folder above it, is of. It is cheap: it
+	// validates nothing. NotFound where there is no definition.
+	AppName func(dir string) (string, error)
+	// Load reads and validates the definition in dir, or in a folder above it; all its faults are in one error.
+	Load func(ctx context.Context, dir string) (Definition, error)
+	// Draft proposes a definition for the Compose file in dir, and writes nothing.
+	Draft func(ctx context.Context, dir string) (Draft, error)
+	// Schema is the JSON schema of greenroom.yaml.
+	Schema func() ([]byte, error)
+	// Commit is the full id of the commit that a git ref means in dir. NotFound when it means none.
+	Commit func(ctx context.Context, dir, ref string) (string, error)
+	// Build makes a release out of a repository, as the caller, and runs its checks at build. It tells what it does.
+	Build func(ctx context.Context, d Definition, tell func(api.Event)) (Built, error)
+
+	// EnsureDaemon starts the daemon of that state folder when none runs, and returns when it answers.
+	EnsureDaemon func(ctx context.Context, h home.Home) error
+	// Demo tells the whole story.
+	Demo func(ctx context.Context, o DemoOptions) error
+	// Daemon, Edge and Supervise are the processes of a running Greenroom. They get what stands behind "--".
+	Daemon    func(ctx context.Context, h home.Home, args []string) error
+	Edge      func(ctx context.Context, h home.Home, args []string) error
+	Supervise func(ctx context.Context, h home.Home, args []string) error
+}
+
+// Definition is a definition that was read from a repository.
+type Definition struct {
+	App     app.App
+	Dir     string   // absolute: the folder with greenroom.yaml
+	Notices []string // what a person should know: attributes that the driver does not honour, each with its place
+}
+
+// Draft is a proposed definition.
+type Draft struct {
+	File     string // absolute path of the greenroom.yaml to be
+	Content  []byte
+	Findings []Finding
+}
+
+// Finding is what was found out about one part of a Compose file.
+type Finding struct {
+	Subject string `json:"subject"` // "service web"
+	Runs    bool   `json:"runs"`    // the process driver can run it as it is
+	Text    string `json:"text"`    // how, or why not
+	Add     string `json:"add,omitempty"`
+}
+
+// Built is a finished release on its way to the daemon.
+type Built struct {
+	Info   api.ReleaseInfo
+	Layout io.ReadCloser // OCI image layout as a tar archive; the command closes it
+}
+
+// DemoOptions are what a person chose for the demo.
+type DemoOptions struct {
+	Home   string // a state folder; "" means one of its own that goes with it
+	Exit   bool   // end after the last act
+	Screen term.Screen
+}
+
+// Streams are where a command reads and writes.
+type Streams struct {
+	In     io.Reader // a terminal when it is an *os.File that is one
+	Out    term.Screen
+	Err    term.Screen
+	Getenv func(string) string
+}

@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"greenroom/internal/problem"
+	"greenroom/internal/term"
+)
+
+func (s *shell) explainCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain RELEASE ENVIRONMENT",
+		Short: "May it go, and if not, every reason and what to do",
+		Long: `Asks an environment's gate about a release, and shows every demand with its answer: yes, no, or could not
+be decided, the reason, and the command that would change it. Nothing is done.
+
+The exit code is 0 when the environment takes the release, and 4 when it does not.`,
+		Example:           "  greenroom explain latest production\n  greenroom explain 3f2a91c0 staging --output json",
+		Args:              takes(2, "RELEASE", "ENVIRONMENT"),
+		ValidArgsFunction: completeInTurn(s.completeReleases(), s.completeEnvironments()),
+		RunE:              func(cmd *cobra.Command, args []string) error { return s.explain(cmd.Context(), args[0], args[1]) },
+	}
+}
+
+func (s *shell) explain(ctx context.Context, name, environment string) error {
+	c, app, err := s.reach(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	release, err := s.resolve(ctx, c, app, name)
+	if err != nil {
+		return err
+	}
+	e, err := c.Explain(ctx, app, string(release.Digest), environment)
+	if err != nil {
+		return err
+	}
+	if s.json() {
+		if err := s.emit(e); err != nil {
+			return err
+		}
+	} else {
+		s.print("%s", decisionPage(s.Out, term.Clean(app)+" "+release.Digest.Short(), environment, e.Decision))
+		if e.Decision.Allowed {
+			s.next("greenroom promote %s %s", release.Digest.Short(), environment)
+		}
+	}
+	if !e.Decision.Allowed {
+		return silently(problem.Blocked, "the gate says no")
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"greenroom/internal/atomicfile"
+	"greenroom/internal/problem"
+	"greenroom/internal/term"
+)
+
+func (s *shell) initCommand() *cobra.Command {
+	var force, dry bool
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Write a commented greenroom.yaml from the compose.yaml that is here",
+		Long: `Reads the Compose file in the folder and writes a commented greenroom.yaml beside it. It says which
+services can run here as plain processes, which can't and why, and what to add.
+
+A greenroom.yaml that exists stays as it is, unless --force is given.`,
+		Example: "  greenroom init\n  greenroom init --dry-run          # print it, write nothing\n  greenroom init -C services/shop",
+		Args:    takes(0),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return s.init(cmd, force, dry) },
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "replace a greenroom.yaml that exists")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the file, write nothing")
+	return cmd
+}
+
+func (s *shell) init(cmd *cobra.Command, force, dry bool) error {
+	d, err := s.Draft(cmd.Context(), s.dir)
+	if err != nil {
+		return err
+	}
+	if !dry {
+		if err := writeDraft(d, force); err != nil {
+			return err
+		}
+	}
+	if s.json() {
+		return s.emit(map[string]any{"file": d.File, "written": !dry, "content": string(d.Content), "findings": d.Findings})
+	}
+	if dry {
+		s.print("%s", d.Content)
+		return nil
+	}
+	s.print("%s wrote %s\n", s.Out.Mark(term.Pass), term.Clean(d.File))
+	for _, f := range d.Findings {
+		mark := term.Pass
+		if !f.Runs {
+			mark = term.Fail
+		}
+		s.print("  %s %s: %s\n", s.Out.Mark(mark), term.Clean(f.Subject), term.Clean(f.Text))
+		if f.Add != "" {
+			s.print("%s", term.Indent("      add: ", term.CleanBlock(f.Add)))
+		}
+	}
+	s.next("greenroom up")
+	return nil
+}
+
+func writeDraft(d Draft, force bool) error {
+	_, err := os.Stat(d.File)
+	switch {
+	case err == nil && !force:
+		return problem.New(problem.Invalid, "%s exists already", d.File).
+			WithHint("greenroom up; or greenroom init --force to write it anew")
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return problem.New(problem.Invalid, "%s: %w", d.File, err)
+	}
+	if err := atomicfile.Write(d.File, d.Content, 0o644); err != nil {
+		return problem.New(problem.Invalid, "%s could not be written: %w", d.File, err)
+	}
+	return nil
+}

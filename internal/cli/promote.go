@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"greenroom/internal/api"
+	"greenroom/internal/plan"
+	"greenroom/internal/problem"
+	"greenroom/internal/term"
+)
+
+func (s *shell) promoteCommand() *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "promote RELEASE ENVIRONMENT",
+		Short: "Make a release live: gate, backup, migrate, roll out, watch; or roll back",
+		Long: `Asks the environment's gate, then makes the release live there: backup, migration, start beside the old one,
+health, traffic in steps, journeys, watch. A step that fails is taken back, as far as it can be. At the end
+it proves what people noticed: requests during the switch, how many failed, the longest gap.
+
+Ctrl-C stops the watching, not the promotion: it goes on by itself, and greenroom status shows it. A release
+that was rolled back is known to be bad, and refused until you give a reason with --because.`,
+		Example:           "  greenroom promote latest staging\n  greenroom promote 3f2a91c0 production\n  greenroom promote latest production --dry-run\n  greenroom promote 3f2a91c0 production --because \"the provider's fault, repaired\"",
+		Args:              takes(2, "RELEASE", "ENVIRONMENT"),
+		ValidArgsFunction: completeInTurn(s.completeReleases(), s.completeEnvironments()),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.promote(cmd.Context(), args[0], args[1], o)
+		},
+	}
+	o.flags(cmd)
+	cmd.Flags().StringVar(&o.because, "because", "", "a reason, kept with the promotion")
+	return cmd
+}
+
+func (s *shell) promote(ctx context.Context, name, environment string, o runOptions) error {
+	c, app, err := s.reach(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	release, err := s.resolve(ctx, c, app, name)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, c, api.RunRequest{Kind: plan.Promotion, App: app, Release: string(release.Digest),
+		Environment: environment, Because: o.because}, o)
+}
+
+// change does a promotion or a rollback: what both have in common, from the gate's answer to the proof.
+func (s *shell) change(ctx context.Context, c *api.Client, r api.RunRequest, o runOptions) error {
+	if o.dry {
+		return s.dryRun(ctx, c, r)
+	}
+	v, err := c.Plan(ctx, r)
+	if err != nil {
+		return err
+	}
+	if !v.Decision.Allowed {
+		return s.refused(r, v)
+	}
+	run, err := c.Start(ctx, r)
+	if err != nil {
+		return err
+	}
+	if o.detach {
+		return s.detached(run)
+	}
+	if !s.json() {
+		s.print("%s\n", s.Out.Paint(term.Bold, sentence(run.Plan)))
+	}
+	run, err = s.follow(ctx, c, run)
+	if ctx.Err() != nil {
+		return problem.New(problem.Interrupted, "you stopped watching: the %s goes on by itself (%s)", r.Kind, run.ID).
+			WithHint("greenroom status; greenroom history tells how it ended")
+	}
+	if err != nil {
+		return err
+	}
+	if s.json() {
+		if err := s.emit(run); err != nil {
+			return err
+		}
+	} else {
+		s.print("%s", runPage(s.Out, run))
+	}
+	return ended(run)
+}
+
+// refused shows the gate's no.
+func (s *shell) refused(r api.RunRequest, v api.PlanView) error {
+	if s.json() {
+		if err := s.emit(v); err != nil {
+			return err
+		}
+	} else {
+		s.print("%s", decisionPage(s.Out, term.Clean(r.App)+" "+v.Plan.Release.Short(), r.Environment, v.Decision))
+	}
+	return silently(problem.Blocked, "the gate says no")
+}

@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"greenroom/internal/api"
+	"greenroom/internal/evidence"
+	"greenroom/internal/plan"
+	"greenroom/internal/problem"
+	"greenroom/internal/term"
+)
+
+// runOptions are those of every command that starts a run.
+type runOptions struct {
+	because     string
+	dry, detach bool
+}
+
+func (o *runOptions) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.dry, "dry-run", false, "print the plan, write nothing")
+	cmd.Flags().BoolVar(&o.detach, "detach", false, "start it and do not wait for its end")
+}
+
+func (s *shell) rehearseCommand() *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "rehearse [RELEASE]",
+		Short: "The dress rehearsal of a release; prints the report",
+		Long: `Puts a release (the latest, where none is named) through its dress rehearsal: on a stage with a database of
+its own it migrates, runs the journeys of the release that is live on the new schema, all checks of the new
+one, goes back, and runs the journeys again. The report is one page, and the gate's evidence.
+
+Two rehearsals queue. Ctrl-C cancels it: the stage is taken down. With --detach it goes on by itself.`,
+		Example:           "  greenroom rehearse\n  greenroom rehearse 3f2a91c0\n  greenroom rehearse my-branch --output json\n  greenroom rehearse --dry-run",
+		Args:              takes(0, "RELEASE"),
+		ValidArgsFunction: completeInTurn(s.completeReleases()),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := "latest"
+			if len(args) == 1 {
+				name = args[0]
+			}
+			return s.rehearse(cmd.Context(), name, o)
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+func (s *shell) rehearse(ctx context.Context, name string, o runOptions) error {
+	c, app, err := s.reach(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	release, err := s.resolve(ctx, c, app, name)
+	if err != nil {
+		return err
+	}
+	r := api.RunRequest{Kind: plan.Rehearsal, App: app, Release: string(release.Digest)}
+	if o.dry {
+		return s.dryRun(ctx, c, r)
+	}
+	run, err := c.Start(ctx, r)
+	if err != nil {
+		return err
+	}
+	if o.detach {
+		return s.detached(run)
+	}
+	run, err = s.follow(ctx, c, run)
+	if ctx.Err() != nil {
+		return s.cancel(ctx, c, run)
+	}
+	if err != nil {
+		return err
+	}
+	return s.rehearsed(ctx, c, app, run)
+}
+
+// cancelTime is how long a cancelled command takes to tell the daemon.
+const cancelTime = 5 * time.Second
+
+// cancel asks the daemon to stop a run: the person pressed Ctrl-C, so ctx has ended.
+func (s *shell) cancel(ctx context.Context, c *api.Client, run api.RunView) error {
+	late, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
+	defer stop()
+	if err := c.Cancel(late, run.ID); err != nil {
+		return err
+	}
+	return problem.New(problem.Interrupted, "interrupted: the rehearsal stops and its stage is taken down").
+		WithHint("greenroom status")
+}
+
+// rehearsed shows the report of a rehearsal that has ended.
+func (s *shell) rehearsed(ctx context.Context, c *api.Client, app string, run api.RunView) error {
+	if run.Cancelled {
+		return problem.New(problem.Interrupted, "the rehearsal was cancelled")
+	}
+	if run.Verdict == "" { // it did not come to its end
+		reason := run.Reason
+		if reason == "" {
+			reason = "it ended as " + string(run.Outcome)
+		}
+		return problem.New(problem.Inconclusive, "the rehearsal could not be finished: %s", reason).WithHint("%s", run.Hint)
+	}
+	report, err := c.Report(ctx, app, run.ID)
+	if err != nil {
+		return err
+	}
+	if s.json() {
+		if err := s.emit(report); err != nil {
+			return err
+		}
+		return verdictEnd(report.Verdict, "the rehearsal")
+	}
+	s.print("\n%s\n", reportPage(s.Out, report))
+	if report.Verdict == evidence.Pass {
+		s.next("greenroom promote %s ENVIRONMENT", report.Release.Short())
+	} else {
+		s.next("repair it, then greenroom build && greenroom rehearse")
+	}
+	return verdictEnd(report.Verdict, "the rehearsal")
+}
+
+// dryRun shows a plan, and what the gate says.
+func (s *shell) dryRun(ctx context.Context, c *api.Client, r api.RunRequest) error {
+	v, err := c.Plan(ctx, r)
+	if err != nil {
+		return err
+	}
+	if s.json() {
+		if err := s.emit(v); err != nil {
+			return err
+		}
+	} else {
+		s.print("%s", planPage(s.Out, v.Plan))
+		if r.Kind != plan.Rehearsal {
+			s.print("\n%s", decisionPage(s.Out, term.Clean(r.App)+" "+v.Plan.Release.Short(), r.Environment, v.Decision))
+		}
+		s.print("\nnothing was done (--dry-run)\n")
+	}
+	if !v.Decision.Allowed && r.Kind != plan.Rehearsal {
+		return silently(problem.Blocked, "the gate says no")
+	}
+	return nil
+}
+
+// detached tells where to look for a run that goes on by itself.
+func (s *shell) detached(run api.RunView) error {
+	if s.json() {
+		return s.emit(run)
+	}
+	s.print("%s %s goes on by itself (%s)\n", s.Out.Mark(term.Pass), sentence(run.Plan), term.Clean(run.ID))
+	s.next("greenroom status")
+	return nil
+}

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"greenroom/internal/api"
+	"greenroom/internal/plan"
+	"greenroom/internal/term"
+)
+
+// releasesPage lists releases, the newest first.
+func releasesPage(s term.Screen, rs []api.ReleaseView, now time.Time) string {
+	if len(rs) == 0 {
+		return "there is no release yet\n  next: greenroom build\n"
+	}
+	rows := [][]string{dim(s, "RELEASE", "FROM", "BUILT", "BY", "SIZE", "REHEARSED", "LIVE IN")}
+	for _, r := range rs {
+		verdict := "no"
+		if r.Verdict != "" {
+			verdict = s.Paint(inkOf(r.Verdict), string(r.Verdict))
+		}
+		if r.Bad != "" {
+			verdict = s.Paint(term.Red, "bad: "+term.Clean(r.Bad))
+		}
+		rows = append(rows, []string{r.Digest.Short(), origin(r), ago(r.BuiltAt, now) + " ago", term.Clean(r.By),
+			bytesOf(r.Size), verdict, term.Clean(strings.Join(r.Live, ", "))})
+	}
+	return term.Columns("", rows)
+}
+
+// historyPage lists what was done, the newest first.
+func historyPage(s term.Screen, es []api.HistoryEntry) string {
+	if len(es) == 0 {
+		return "nothing was done yet\n"
+	}
+	rows := [][]string{dim(s, "WHEN", "WHO", "WHAT", "WHERE", "RELEASE", "OUTCOME", "")}
+	for _, e := range es {
+		rows = append(rows, []string{clock(e.At), term.Clean(e.By), term.Clean(e.Action), term.Clean(e.Environment),
+			e.Release.Short(), outcome(s, e.Outcome), term.Clean(e.Text)})
+	}
+	return term.Columns("", rows)
+}
+
+func outcome(s term.Screen, o plan.Outcome) string {
+	switch o {
+	case plan.Succeeded:
+		return s.Paint(term.Green, string(o))
+	case plan.RolledBack:
+		return s.Paint(term.Yellow, string(o))
+	default:
+		return s.Paint(term.Red, string(o))
+	}
+}
+
+// diffPage tells how two sides differ. What is the same is counted, not listed, unless all is asked for.
+func diffPage(s term.Screen, d api.DiffView, all bool) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", s.Paint(term.Bold, term.Clean(d.A)+" → "+term.Clean(d.B)))
+	differs := false
+	for _, section := range d.Sections {
+		var rows [][]string
+		same := 0
+		for _, f := range section.Facts {
+			if f.State == api.DiffSame {
+				same++
+				if !all {
+					continue
+				}
+			} else {
+				differs = true
+			}
+			rows = append(rows, factRow(s, f))
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "\n%s\n%s", s.Paint(term.Bold, term.Clean(section.Name)), term.Columns("  ", rows))
+		if same > 0 && !all {
+			b.WriteString("  " + s.Paint(term.Dim, fmt.Sprintf("and %s the same", thousands(int64(same)))) + "\n")
+		}
+	}
+	if !differs {
+		b.WriteString("\nthey are the same\n")
+	}
+	return b.String()
+}
+
+func factRow(s term.Screen, f api.DiffFact) []string {
+	inks := map[api.DiffState]term.Ink{api.DiffSame: term.Dim, api.DiffDeclared: term.Yellow,
+		api.DiffUndeclared: term.Red, api.DiffChanged: term.Blue}
+	why := term.Clean(f.Because)
+	if !f.Until.IsZero() {
+		why += " (until " + f.Until.Format(time.DateOnly) + ")"
+	}
+	change := orNothing(f.A) + " → " + orNothing(f.B)
+	if f.State == api.DiffSame {
+		change = orNothing(f.A)
+	}
+	return []string{s.Paint(inks[f.State], string(f.State)), term.Clean(f.Name), change, why}
+}
+
+func orNothing(v string) string {
+	if v == "" {
+		return "—"
+	}
+	return term.Clean(v)
+}
+
+// secretsPage lists secrets, without values.
+func secretsPage(s term.Screen, ss []api.SecretView) string {
+	if len(ss) == 0 {
+		return "the app names no secret, and has none\n"
+	}
+	rows := [][]string{dim(s, "", "ENVIRONMENT", "NAME", "SET", "BY", "SERVICES")}
+	for _, v := range ss {
+		mark, when := s.Mark(term.Pass), ""
+		if v.Set {
+			when = clock(v.At)
+		} else {
+			mark, when = s.Mark(term.Fail), "missing"
+		}
+		rows = append(rows, []string{mark, term.Clean(v.Environment), term.Clean(v.Name), when, term.Clean(v.By),
+			term.Clean(strings.Join(v.Services, ", "))})
+	}
+	return term.Columns("", rows)
+}

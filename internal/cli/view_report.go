@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"greenroom/internal/evidence"
+	"greenroom/internal/term"
+)
+
+// Bounds of what one page shows; all of it is in --output json.
+const (
+	maxFailures     = 10 // of one check
+	maxFailureLines = 4
+	maxOutputLines  = 12 // of a check that failed without naming a test
+)
+
+// reportPage is a rehearsal's report on one page: the verdict first.
+func reportPage(s term.Screen, r evidence.Report) string {
+	var b strings.Builder
+	against := "nothing live to compare with"
+	if r.Old != "" {
+		against = "against " + r.Old.Short()
+	}
+	fmt.Fprintf(&b, "%s %s  %s %s, %s  %s\n\n", s.Mark(markOf(r.Verdict)),
+		s.Paint(inkOf(r.Verdict), strings.ToUpper(string(r.Verdict))),
+		s.Paint(term.Bold, term.Clean(r.App)), s.Paint(term.Bold, r.Release.Short()), against,
+		s.Paint(term.Dim, term.Duration(r.Duration)))
+	width := 0
+	for _, res := range r.Results {
+		width = max(width, term.Width(term.Clean(res.Check)))
+	}
+	for _, res := range r.Results {
+		fmt.Fprintf(&b, "  %s %s  %s  %s\n", s.Mark(markOf(res.Verdict)), term.Pad(term.Clean(res.Check), width),
+			term.Clean(summary(res)), s.Paint(term.Dim, term.Duration(res.Duration)))
+		b.WriteString(failures(s, res))
+	}
+	if len(r.Notes) > 0 {
+		b.WriteString("\n")
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "  %s %s\n", s.Mark(term.Note), term.Clean(n))
+	}
+	return b.String()
+}
+
+func summary(r evidence.Result) string {
+	if r.Summary != "" {
+		return r.Summary
+	}
+	if r.Verdict == evidence.Inconclusive {
+		return "could not be decided"
+	}
+	return string(r.Verdict)
+}
+
+// failures names what failed inside a check, and shows the end of its output where it named nothing.
+func failures(s term.Screen, r evidence.Result) string {
+	if r.Verdict == evidence.Pass {
+		return ""
+	}
+	var b strings.Builder
+	for i, f := range r.Failures {
+		if i == maxFailures {
+			b.WriteString(term.Indent("      ", "and "+count(len(r.Failures)-i, "more", "more")))
+			break
+		}
+		b.WriteString(term.Indent("      ", s.Paint(term.Red, term.Clean(f.Name))))
+		b.WriteString(term.Indent("        ", firstLines(term.CleanBlock(f.Message), maxFailureLines)))
+	}
+	if len(r.Failures) == 0 {
+		b.WriteString(term.Indent("      | ", lastLines(term.CleanBlock(r.Output), maxOutputLines)))
+	}
+	return b.String()
+}
+
+func firstLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) > n {
+		lines = append(lines[:n:n], "…")
+	}
+	return strings.Join(lines, "\n")
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) > n {
+		lines = append([]string{"…"}, lines[len(lines)-n:]...)
+	}
+	return strings.Join(lines, "\n")
+}

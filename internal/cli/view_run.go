@@ -1,0 +1,133 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"greenroom/internal/api"
+	"greenroom/internal/gate"
+	"greenroom/internal/plan"
+	"greenroom/internal/problem"
+	"greenroom/internal/term"
+)
+
+// decisionPage is what a gate says: the answer first, then demand by demand, with the next command for every no.
+func decisionPage(s term.Screen, what, environment string, d gate.Decision) string {
+	var b strings.Builder
+	head, mark := " takes ", term.Pass
+	if !d.Allowed {
+		head, mark = " does not take ", term.Fail
+	}
+	fmt.Fprintf(&b, "%s %s\n", s.Mark(mark), s.Paint(term.Bold, term.Clean(environment)+head+what))
+	if len(d.Demands) > 0 {
+		b.WriteString("\n")
+	}
+	width := 0
+	for _, m := range d.Demands {
+		width = max(width, term.Width(term.Clean(m.Name)))
+	}
+	for _, m := range d.Demands {
+		fmt.Fprintf(&b, "  %s %s  %s\n", s.Mark(markOfAnswer(m.Answer)), term.Pad(term.Clean(m.Name), width), term.Clean(m.Reason))
+		if m.Answer != gate.Yes && m.Next != "" {
+			fmt.Fprintf(&b, "    %s  next: %s\n", term.Pad("", width), s.Paint(term.Bold, term.Clean(m.Next)))
+		}
+	}
+	return b.String()
+}
+
+// planPage is what would be done, step by step.
+func planPage(s term.Screen, p plan.Plan) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\n", s.Paint(term.Bold, sentence(p)))
+	width := 0
+	for _, step := range p.Steps {
+		width = max(width, term.Width(term.Clean(step.Name)))
+	}
+	for i, step := range p.Steps {
+		fmt.Fprintf(&b, "  %2d  %s  %s\n", i+1, term.Pad(term.Clean(step.Name), width), term.Clean(step.Says))
+	}
+	return b.String()
+}
+
+// sentence tells what a plan is for.
+func sentence(p plan.Plan) string {
+	name := term.Clean(p.App) + " " + p.Release.Short()
+	switch p.Kind {
+	case plan.Rehearsal:
+		if p.From == "" {
+			return "rehearsal of " + name + ", with nothing live to compare with"
+		}
+		return "rehearsal of " + name + " against " + p.From.Short()
+	case plan.Rollback:
+		return "rollback of " + term.Clean(p.Environment) + " from " + p.From.Short() + " to " + name
+	default:
+		text := "promotion of " + name + " to " + term.Clean(p.Environment)
+		if p.From != "" {
+			text += ", in place of " + p.From.Short()
+		}
+		return text
+	}
+}
+
+// runPage is how a promotion or rollback ended, and the proof.
+func runPage(s term.Screen, r api.RunView) string {
+	name := term.Clean(r.Plan.App) + " " + r.Plan.Release.Short()
+	env := term.Clean(r.Plan.Environment)
+	var b strings.Builder
+	switch r.Outcome {
+	case plan.Succeeded:
+		fmt.Fprintf(&b, "%s %s\n", s.Mark(term.Pass), s.Paint(term.Bold, name+" is live in "+env))
+	case plan.RolledBack:
+		fmt.Fprintf(&b, "%s %s\n", s.Mark(term.Back), s.Paint(term.Bold, fmt.Sprintf("rolled back: %s has %s again", env, former(r))))
+	case plan.NeedsOperator:
+		fmt.Fprintf(&b, "%s %s\n", s.Mark(term.Fail), s.Paint(term.Bold, env+" needs you: the "+string(r.Plan.Kind)+" could not go on, nor be taken back"))
+	default:
+		fmt.Fprintf(&b, "%s %s\n", s.Mark(term.Fail), s.Paint(term.Bold, "the "+string(r.Plan.Kind)+" failed; "+env+" is as it was"))
+	}
+	if r.Reason != "" {
+		b.WriteString(term.Indent("  ", term.CleanBlock(r.Reason)))
+	}
+	if r.Measurement != nil {
+		b.WriteString(proof(s, *r.Measurement))
+	}
+	if r.Hint != "" {
+		fmt.Fprintf(&b, "  next: %s\n", term.Clean(r.Hint))
+	}
+	return b.String()
+}
+
+func former(r api.RunView) string {
+	if r.Plan.From == "" {
+		return "nothing"
+	}
+	return r.Plan.From.Short()
+}
+
+// proof is what the people who used the app noticed of it.
+func proof(s term.Screen, m api.Measurement) string {
+	if m.Requests == 0 {
+		return "  no request came meanwhile, so there is nothing to prove it with\n"
+	}
+	failed := s.Paint(term.Green, "0 failed")
+	if m.Failed > 0 {
+		failed = s.Paint(term.Red, thousands(m.Failed)+" failed")
+	}
+	text := fmt.Sprintf("  %s requests during the switch, %s; longest gap between two good answers %s; slowest second %s\n",
+		thousands(m.Requests), failed, term.Duration(m.LongestGap), term.Duration(m.SlowestSecond))
+	if !m.Journeys {
+		text += "  not proven by a journey: no check is marked `production: true`\n"
+	}
+	return text
+}
+
+// ended is a run's outcome as the end of a command.
+func ended(r api.RunView) error {
+	switch {
+	case r.Outcome == plan.Succeeded:
+		return nil
+	case r.Cancelled:
+		return silently(problem.Interrupted, "the %s was cancelled", r.Plan.Kind)
+	default:
+		return silently(problem.Fail, "the %s ended as %s", r.Plan.Kind, r.Outcome)
+	}
+}

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"greenroom/internal/evidence"
+	"greenroom/internal/gate"
+	"greenroom/internal/term"
+)
+
+// count is a number with its noun.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return thousands(int64(n)) + " " + many
+}
+
+// thousands groups digits: 12,345.
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// bytesOf tells a size.
+func bytesOf(n int64) string {
+	const unit = 1000
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	size, names := float64(n), []string{"B", "kB", "MB", "GB", "TB"}
+	i := 0
+	for size >= unit && i < len(names)-1 {
+		size, i = size/unit, i+1
+	}
+	return fmt.Sprintf("%.1f %s", size, names[i])
+}
+
+// ago tells how long something has been so; "" for never.
+func ago(t, now time.Time) string {
+	d := max(0, now.Sub(t))
+	switch {
+	case t.IsZero():
+		return ""
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	default:
+		return term.Duration(d)
+	}
+}
+
+// clock tells when, in the person's zone.
+func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+func markOf(v evidence.Verdict) term.Mark {
+	switch v {
+	case evidence.Pass:
+		return term.Pass
+	case evidence.Fail:
+		return term.Fail
+	default:
+		return term.Unknown
+	}
+}
+
+func markOfAnswer(a gate.Answer) term.Mark {
+	switch a {
+	case gate.Yes:
+		return term.Pass
+	case gate.No:
+		return term.Fail
+	default:
+		return term.Unknown
+	}
+}
+
+func inkOf(v evidence.Verdict) term.Ink {
+	switch v {
+	case evidence.Pass:
+		return term.Green
+	case evidence.Fail:
+		return term.Red
+	default:
+		return term.Yellow
+	}
+}

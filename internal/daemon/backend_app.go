@@ -1,0 +1,270 @@
+package daemon
+
+import (
+	"context"
+	"io"
+	"slices"
+
+	"greenroom/internal/api"
+	"greenroom/internal/app"
+	"greenroom/internal/evidence"
+	"greenroom/internal/gate"
+	"greenroom/internal/problem"
+	"greenroom/internal/rehearsal"
+	"greenroom/internal/release"
+	"greenroom/internal/store"
+)
+
+var _ api.Backend = (*Daemon)(nil)
+
+// Register is api.Backend's.
+func (d *Daemon) Register(ctx context.Context, r api.Registration) (api.Registered, error) {
+	if r.App == "" || r.App != r.Policy.App {
+		return api.Registered{}, problem.New(problem.Invalid, "the policy is that of %q, not of %q", r.Policy.App, r.App)
+	}
+	if _, taken := r.Policy.Environment(rehearsal.Stage); taken {
+		return api.Registered{}, problem.New(problem.Invalid, "an environment can't be called %s: that is the stage of rehearsals", rehearsal.Stage)
+	}
+	out := api.Registered{Policy: r.Policy.Digest()}
+	before, err := d.world.Store.App(ctx, r.App)
+	if err != nil && problem.From(err).Code != problem.NotFound {
+		return out, err
+	}
+	out.Before = before.Digest
+	out.Changed = out.Before != out.Policy
+	if !out.Changed && before.Repository == r.Repository {
+		return out, nil
+	}
+	by := store.Audit{Actor: api.Actor(ctx), Action: "policy registered", App: r.App, Subject: out.Policy}
+	return out, d.world.Store.Change(ctx, by, func(t *store.Tx) error {
+		return t.PutApp(ctx, store.App{Name: r.App, Repository: r.Repository, Policy: r.Policy})
+	})
+}
+
+// Import is api.Backend's. What comes in is verified by digest before anything of it is known.
+func (d *Daemon) Import(ctx context.Context, info api.ReleaseInfo, layout io.Reader) (api.ReleaseView, error) {
+	id, err := d.world.Artifacts.Import(ctx, layout)
+	if err != nil {
+		return api.ReleaseView{}, err
+	}
+	if id != info.Digest {
+		return api.ReleaseView{}, problem.New(problem.Invalid, "what came in is release %s, not %s as announced", id.Short(), info.Digest.Short())
+	}
+	r, err := d.world.Artifacts.Release(ctx, id)
+	if err != nil {
+		return api.ReleaseView{}, err
+	}
+	if r.App != info.App {
+		return api.ReleaseView{}, problem.New(problem.Invalid, "release %s is one of %s, not of %s", id.Short(), r.App, info.App)
+	}
+	if err := checkStatements(r, id, info.Statements); err != nil {
+		return api.ReleaseView{}, err
+	}
+	actor := api.Actor(ctx)
+	build := store.Build{Release: id, App: r.App, Revision: info.Commit, Ref: info.Ref, Dirty: info.Dirty, At: info.BuiltAt, By: actor}
+	by := store.Audit{Actor: actor, Action: "build", App: r.App, Subject: string(id), Because: info.Ref}
+	err = d.world.Store.Change(ctx, by, func(t *store.Tx) error {
+		if err := t.PutRelease(ctx, r.Bytes(), build); err != nil {
+			return err
+		}
+		for _, s := range info.Statements {
+			if err := t.PutStatement(ctx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return api.ReleaseView{}, err
+	}
+	return d.releaseView(ctx, build)
+}
+
+// checkStatements takes from a builder only what a builder may say: the results of this release's checks at build.
+func checkStatements(r release.Release, id release.Digest, statements []evidence.Statement) error {
+	atBuild := map[string]bool{}
+	for _, c := range r.Contents.Checks {
+		atBuild[c.Name] = c.AtBuild
+	}
+	for _, s := range statements {
+		if s.App != r.App || s.Release != id || s.Run != gate.BuildRun || !atBuild[s.Result.Check] {
+			return problem.New(problem.Invalid, "the statement about %s is not one that the build of %s may make", s.Result.Check, id.Short())
+		}
+	}
+	return nil
+}
+
+// Releases is api.Backend's.
+func (d *Daemon) Releases(ctx context.Context, app string, limit int) ([]api.ReleaseView, error) {
+	builds, err := d.world.Store.Releases(ctx, app, limit)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]api.ReleaseView, 0, len(builds))
+	for _, b := range builds {
+		v, err := d.releaseView(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		views = append(views, v)
+	}
+	return views, nil
+}
+
+// Resolve is api.Backend's.
+func (d *Daemon) Resolve(ctx context.Context, app, name string) (api.ReleaseView, error) {
+	b, err := d.world.Store.Resolve(ctx, app, name)
+	if err != nil {
+		return api.ReleaseView{}, err
+	}
+	return d.releaseView(ctx, b)
+}
+
+func (d *Daemon) releaseView(ctx context.Context, b store.Build) (api.ReleaseView, error) {
+	v := api.ReleaseView{App: b.App, Digest: b.Release, Commit: b.Revision, Ref: b.Ref, Dirty: b.Dirty, By: b.By, BuiltAt: b.At}
+	r, err := d.world.Release(ctx, b.Release)
+	if err != nil {
+		return v, err
+	}
+	for _, a := range r.Files {
+		v.Size += a.Size
+	}
+	environments, err := d.world.Store.Environments(ctx, b.App)
+	if err != nil {
+		return v, err
+	}
+	for _, e := range environments {
+		if e.Live == b.Release {
+			v.Live = append(v.Live, e.Name)
+		}
+	}
+	report, err := d.world.Store.LatestReport(ctx, b.App, b.Release)
+	switch {
+	case err == nil:
+		v.Verdict = report.Verdict
+	case problem.From(err).Code != problem.NotFound:
+		return v, err
+	}
+	bad, err := d.world.Store.KnownBad(ctx, b.App, b.Release)
+	if err == nil && bad != nil {
+		v.Bad = bad.Reason
+	}
+	return v, err
+}
+
+// policyAnd is the policy in force and an environment that it knows.
+func (d *Daemon) policyAnd(ctx context.Context, name, environment string) (app.Policy, app.Environment, error) {
+	a, err := d.world.Store.App(ctx, name)
+	if err != nil {
+		return app.Policy{}, app.Environment{}, err
+	}
+	e, ok := a.Policy.Environment(environment)
+	if !ok {
+		return a.Policy, e, problem.New(problem.NotFound, "%s has no environment %q (it has %s)", name, environment, names(a.Policy)).
+			WithHint("greenroom status")
+	}
+	return a.Policy, e, nil
+}
+
+func names(p app.Policy) string {
+	out := ""
+	for i, e := range p.Environments {
+		if i > 0 {
+			out += ", "
+		}
+		out += e.Name
+	}
+	return out
+}
+
+// SecretSet is api.Backend's.
+func (d *Daemon) SecretSet(ctx context.Context, s api.SecretName, value []byte) error {
+	if _, _, err := d.policyAnd(ctx, s.App, s.Environment); err != nil {
+		return err
+	}
+	sealed, err := d.world.Secrets.Seal(value)
+	if err != nil {
+		return err
+	}
+	by := store.Audit{Actor: api.Actor(ctx), Action: "secret set", App: s.App, Environment: s.Environment, Subject: s.Name}
+	return d.world.Store.Change(ctx, by, func(t *store.Tx) error {
+		return t.PutSecret(ctx, store.Secret{App: s.App, Environment: s.Environment, Name: s.Name, Sealed: sealed,
+			Fingerprint: d.world.Secrets.Fingerprint(s.Name, string(value))})
+	})
+}
+
+// SecretRemove is api.Backend's.
+func (d *Daemon) SecretRemove(ctx context.Context, s api.SecretName) error {
+	by := store.Audit{Actor: api.Actor(ctx), Action: "secret removed", App: s.App, Environment: s.Environment, Subject: s.Name}
+	return d.world.Store.Change(ctx, by, func(t *store.Tx) error { return t.RemoveSecret(ctx, s.App, s.Environment, s.Name) })
+}
+
+// SecretList is api.Backend's: what is set, and what the live release of each environment asks for.
+func (d *Daemon) SecretList(ctx context.Context, name, environment string) ([]api.SecretView, error) {
+	a, err := d.world.Store.App(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var out []api.SecretView
+	for _, e := range a.Policy.Environments {
+		if environment != "" && e.Name != environment {
+			continue
+		}
+		views, err := d.secretsOf(ctx, name, e.Name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, views...)
+	}
+	return out, nil
+}
+
+func (d *Daemon) secretsOf(ctx context.Context, name, environment string) ([]api.SecretView, error) {
+	set, err := d.world.Store.Secrets(ctx, name, environment)
+	if err != nil {
+		return nil, err
+	}
+	views := map[string]*api.SecretView{}
+	view := func(name string) *api.SecretView {
+		if views[name] == nil {
+			views[name] = &api.SecretView{Environment: environment, Name: name}
+		}
+		return views[name]
+	}
+	for _, s := range set {
+		v := view(s.Name)
+		v.Set, v.At = true, s.At
+	}
+	record, err := d.world.Store.Environment(ctx, name, environment)
+	if err != nil {
+		return nil, err
+	}
+	if record.Live != "" {
+		live, err := d.world.Release(ctx, record.Live)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range live.Contents.Services {
+			for _, n := range s.Secrets {
+				view(n).Services = append(view(n).Services, s.Name)
+			}
+		}
+	}
+	out := make([]api.SecretView, 0, len(views))
+	for _, v := range views {
+		out = append(out, *v)
+	}
+	slices.SortFunc(out, func(a, b api.SecretView) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return out, nil
+}
+
+// Shutdown is api.Backend's.
+func (d *Daemon) Shutdown(context.Context) error {
+	d.shutdown()
+	return nil
+}

@@ -1,0 +1,332 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"greenroom/internal/api"
+	"greenroom/internal/environment"
+	"greenroom/internal/plan"
+	"greenroom/internal/problem"
+	"greenroom/internal/release"
+	"greenroom/internal/store"
+)
+
+// Up is api.Backend's.
+func (d *Daemon) Up(ctx context.Context, r api.EnvironmentsRequest) (api.Stream[api.Event], error) {
+	targets, err := d.targets(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return d.each(ctx, targets, store.Up, "up", func(ctx context.Context, e *environment.Environment, say func(string)) error {
+		live, err := d.live(ctx, e)
+		if err != nil {
+			return err
+		}
+		if live == nil {
+			say("it has no release yet")
+		}
+		return e.Up(ctx, live, say)
+	}), nil
+}
+
+// Down is api.Backend's.
+func (d *Daemon) Down(ctx context.Context, r api.EnvironmentsRequest) (api.Stream[api.Event], error) {
+	targets, err := d.targets(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return d.each(ctx, targets, store.Down, "down", func(ctx context.Context, e *environment.Environment, _ func(string)) error {
+		return e.Down(ctx)
+	}), nil
+}
+
+// live is the release that is live in an environment; nil for none.
+func (d *Daemon) live(ctx context.Context, e *environment.Environment) (*release.Release, error) {
+	record, err := d.world.Store.Environment(ctx, e.App, e.Name)
+	if err != nil || record.Live == "" {
+		return nil, err
+	}
+	r, err := d.world.Release(ctx, record.Live)
+	return &r, err
+}
+
+// targets are the environments that a request names.
+func (d *Daemon) targets(ctx context.Context, r api.EnvironmentsRequest) ([]*environment.Environment, error) {
+	apps, err := d.world.Store.Apps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []*environment.Environment
+	for _, a := range apps {
+		if !r.Everything && a.Name != r.App {
+			continue
+		}
+		if len(r.Environments) == 0 || r.Everything {
+			for _, e := range a.Policy.Environments {
+				env, _ := d.world.Open(a.Policy, e.Name)
+				out = append(out, env)
+			}
+			continue
+		}
+		for _, name := range r.Environments {
+			if _, _, err := d.policyAnd(ctx, a.Name, name); err != nil {
+				return nil, err
+			}
+			env, _ := d.world.Open(a.Policy, name)
+			out = append(out, env)
+		}
+	}
+	if len(out) == 0 && !r.Everything {
+		_, err := d.world.Store.App(ctx, r.App)
+		return nil, err
+	}
+	return out, nil
+}
+
+// each does the same to several environments, one after the other, and tells the progress. What fails in one does not
+// keep it from the others. It goes on when the listener has gone.
+func (d *Daemon) each(ctx context.Context, targets []*environment.Environment, want store.Want, verb string,
+	do func(context.Context, *environment.Environment, func(string)) error) api.Stream[api.Event] {
+	actor := api.Actor(ctx)
+	events := make(chan api.Event, 64)
+	failed := make(chan error, 1)
+	work := context.WithoutCancel(ctx)
+	tell := func(e api.Event) {
+		e.At = d.world.Now()
+		select {
+		case events <- e:
+		case <-ctx.Done(): // nobody listens any more
+		}
+	}
+	go func() {
+		defer close(events)
+		var errs []error
+		for _, env := range targets {
+			tell(api.Event{Step: env.Name, State: plan.Started, Text: env.Name + " " + verb})
+			err := d.change(work, env, want, verb, actor, func() error {
+				return do(work, env, func(text string) { tell(api.Event{Step: env.Name, Text: text}) })
+			})
+			if err != nil {
+				tell(api.Event{Step: env.Name, State: plan.Failed, Text: problem.From(err).Message})
+				errs = append(errs, err)
+				continue
+			}
+			tell(api.Event{Step: env.Name, State: plan.Done, Text: d.address(work, env, want)})
+		}
+		failed <- errors.Join(errs...)
+	}()
+	return func(yield func(api.Event, error) bool) {
+		for e := range events {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if err := <-failed; err != nil {
+			yield(api.Event{}, err)
+		}
+	}
+}
+
+func (d *Daemon) address(ctx context.Context, e *environment.Environment, want store.Want) string {
+	if want == store.Down {
+		return "stopped, its data is kept"
+	}
+	url, err := e.URL(ctx)
+	if err != nil {
+		return ""
+	}
+	return url
+}
+
+// change does something to an environment that no run owns, under its lock, and records what is wanted of it before:
+// what is interrupted is then finished by the reconciliation.
+func (d *Daemon) change(ctx context.Context, e *environment.Environment, want store.Want, verb, actor string, do func() error) error {
+	unlock := d.locks.Lock(e.App, e.Name)
+	defer unlock()
+	open, err := d.world.Store.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range open {
+		if r.Plan.App == e.App && r.Plan.Environment == e.Name {
+			return problem.New(problem.Blocked, "a %s of %s is under way (%s)", r.Plan.Kind, e.Name, r.ID).WithHint("greenroom status")
+		}
+	}
+	record, err := d.world.Store.Environment(ctx, e.App, e.Name)
+	if err != nil {
+		return err
+	}
+	if record.Want != want || record.Version == 0 {
+		record.Want = want
+		by := store.Audit{Actor: actor, Action: verb, App: e.App, Environment: e.Name}
+		if err := d.world.Store.Change(ctx, by, func(t *store.Tx) error { return t.PutEnvironment(ctx, record) }); err != nil {
+			return err
+		}
+	}
+	return do()
+}
+
+// Status is api.Backend's.
+func (d *Daemon) Status(ctx context.Context, name string) (api.StatusView, error) {
+	v := api.StatusView{Version: d.opts.Version, Home: string(d.opts.Home), Since: d.started}
+	apps, err := d.world.Store.Apps(ctx)
+	if err != nil {
+		return v, err
+	}
+	open, err := d.world.Store.Unfinished(ctx)
+	if err != nil {
+		return v, err
+	}
+	for _, a := range apps {
+		if name != "" && a.Name != name {
+			continue
+		}
+		s, err := d.appStatus(ctx, a, open)
+		if err != nil {
+			return v, err
+		}
+		v.Apps = append(v.Apps, s)
+	}
+	if name != "" && len(v.Apps) == 0 {
+		_, err := d.world.Store.App(ctx, name)
+		return v, err
+	}
+	return v, nil
+}
+
+func (d *Daemon) appStatus(ctx context.Context, a store.App, open []store.Run) (api.AppStatus, error) {
+	s := api.AppStatus{Name: a.Name, Repository: a.Repository, Policy: a.Digest}
+	latest, err := d.Releases(ctx, a.Name, 1)
+	if err != nil {
+		return s, err
+	}
+	if len(latest) > 0 {
+		s.Latest = &latest[0]
+	}
+	for _, r := range open {
+		if r.Plan.App == a.Name {
+			sum, err := d.summary(ctx, r)
+			if err != nil {
+				return s, err
+			}
+			s.Runs = append(s.Runs, sum)
+		}
+	}
+	for _, e := range a.Policy.Environments {
+		env, _ := d.world.Open(a.Policy, e.Name)
+		es, err := d.environmentStatus(ctx, env)
+		if err != nil {
+			return s, err
+		}
+		for i := range s.Runs {
+			if s.Runs[i].Environment == e.Name {
+				es.Run = &s.Runs[i]
+			}
+		}
+		s.Environments = append(s.Environments, es)
+	}
+	return s, nil
+}
+
+func (d *Daemon) summary(ctx context.Context, r store.Run) (api.RunSummary, error) {
+	s := api.RunSummary{ID: r.ID, Kind: r.Plan.Kind, Environment: r.Plan.Environment, Release: r.Plan.Release, By: r.Actor, Since: r.Started}
+	if s.Since.IsZero() {
+		s.Since = r.Created
+	}
+	full, err := d.world.Store.Run(ctx, r.ID)
+	if err != nil {
+		return s, err
+	}
+	if move := plan.Next(full.Plan, full.Journal); move.Kind != plan.Finish {
+		s.Step = move.Step.Says
+	}
+	s.Queue, err = d.queue(ctx, r)
+	return s, err
+}
+
+func (d *Daemon) environmentStatus(ctx context.Context, e *environment.Environment) (api.EnvironmentStatus, error) {
+	s := api.EnvironmentStatus{Name: e.Name, Hosts: e.Settings.Hosts, Traffic: d.traffic.minute(e.RouteName())}
+	var err error
+	if s.Address, err = e.URL(ctx); err != nil {
+		return s, err
+	}
+	record, err := d.world.Store.Environment(ctx, e.App, e.Name)
+	if err != nil {
+		return s, err
+	}
+	s.Since = record.Since
+	s.Schema = record.SchemaState
+	switch {
+	case record.Want != store.Up:
+		s.State = api.EnvironmentDown
+	case record.Live == "":
+		s.State = api.EnvironmentEmpty
+	default:
+		s.State = api.EnvironmentUp
+	}
+	if record.Live == "" {
+		return s, nil
+	}
+	b, err := d.world.Store.Resolve(ctx, e.App, string(record.Live))
+	if err != nil {
+		return s, err
+	}
+	view, err := d.releaseView(ctx, b)
+	if err != nil {
+		return s, err
+	}
+	s.Live = &view
+	return s, d.serviceStatus(ctx, e, record, &s)
+}
+
+// serviceStatus adds how the live release's services stand, and says what is wrong where something is.
+func (d *Daemon) serviceStatus(ctx context.Context, e *environment.Environment, record store.Environment, s *api.EnvironmentStatus) error {
+	live, err := d.world.Release(ctx, record.Live)
+	if err != nil {
+		return err
+	}
+	health, err := e.Health(ctx, live)
+	if err != nil {
+		return err
+	}
+	for _, h := range health {
+		s.Services = append(s.Services, api.ServiceStatus{Name: h.Service, Healthy: h.Healthy, Wanted: h.Wanted, Reason: h.Reason})
+		if s.State == api.EnvironmentUp && h.Healthy < h.Wanted {
+			s.State = api.EnvironmentTrouble
+			s.Reason = h.Service + ": " + h.Reason
+			if h.Reason == "" {
+				s.Reason = h.Service + " has replicas that do not run"
+			}
+		}
+	}
+	return nil
+}
+
+// Version is api.Backend's.
+func (d *Daemon) Version(context.Context) (api.Version, error) {
+	return api.Version{Version: d.opts.Version, API: api.Protocol, PID: os.Getpid()}, nil
+}
+
+// History is api.Backend's.
+func (d *Daemon) History(ctx context.Context, q api.HistoryQuery) ([]api.HistoryEntry, error) {
+	if _, err := d.world.Store.App(ctx, q.App); err != nil {
+		return nil, err
+	}
+	entries, err := d.world.Store.History(ctx, store.HistoryQuery{App: q.App, Environment: q.Environment, Limit: q.Limit, Before: q.Before})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.HistoryEntry, 0, len(entries))
+	for _, a := range entries {
+		h := api.HistoryEntry{Seq: a.Seq, At: a.At, By: a.Actor, Action: a.Action, Environment: a.Environment, Run: a.Run, Text: a.Because}
+		if dg := release.Digest(a.Subject); dg.Valid() {
+			h.Release = dg
+		} else if h.Text == "" {
+			h.Text = a.Subject
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}

@@ -1,0 +1,402 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"greenroom/internal/api"
+	"greenroom/internal/app"
+	"greenroom/internal/evidence"
+	"greenroom/internal/gate"
+	"greenroom/internal/plan"
+	"greenroom/internal/problem"
+	"greenroom/internal/promotion"
+	"greenroom/internal/rehearsal"
+	"greenroom/internal/release"
+	"greenroom/internal/store"
+)
+
+// Plan is api.Backend's: exactly what Start would do, and nothing is written.
+func (d *Daemon) Plan(ctx context.Context, r api.RunRequest) (api.PlanView, error) {
+	p, decision, err := d.plan(ctx, r)
+	return api.PlanView{Plan: p, Decision: decision}, err
+}
+
+// Start is api.Backend's. A run is created under its environment's lock, so that the reconciliation never takes it for
+// free.
+func (d *Daemon) Start(ctx context.Context, r api.RunRequest) (api.RunView, error) {
+	at := r.Environment
+	if r.Kind == plan.Rehearsal {
+		at = rehearsal.Stage
+	}
+	unlock := d.locks.Lock(r.App, at)
+	defer unlock()
+	p, decision, err := d.plan(ctx, r)
+	if err != nil {
+		return api.RunView{}, err
+	}
+	if !decision.Allowed {
+		return api.RunView{}, promotion.Refused(decision, p.Release, p.Environment)
+	}
+	started, err := d.runs.Start(ctx, p, api.Actor(ctx))
+	if err != nil {
+		return api.RunView{}, err
+	}
+	return d.Run(ctx, started.ID)
+}
+
+func (d *Daemon) plan(ctx context.Context, r api.RunRequest) (plan.Plan, gate.Decision, error) {
+	a, err := d.world.Store.App(ctx, r.App)
+	if err != nil {
+		return plan.Plan{}, gate.Decision{}, err
+	}
+	switch r.Kind {
+	case plan.Rehearsal:
+		p, err := d.planRehearsal(ctx, a, r)
+		return p, gate.Decision{Allowed: true}, err
+	case plan.Promotion:
+		return d.planPromotion(ctx, a, r)
+	case plan.Rollback:
+		return d.planRollback(ctx, a, r)
+	default:
+		return plan.Plan{}, gate.Decision{}, problem.New(problem.Invalid, "there is no kind of run called %q", r.Kind)
+	}
+}
+
+func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunRequest) (plan.Plan, error) {
+	b, err := d.world.Store.Resolve(ctx, a.Name, orLatest(r.Release))
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	f := rehearsal.Facts{App: a.Name, Policy: a.Digest, New: b.Release}
+	if f.NewContents, err = d.contents(ctx, b.Release); err != nil {
+		return plan.Plan{}, err
+	}
+	if production, ok := a.Policy.Production(); ok {
+		record, err := d.world.Store.Environment(ctx, a.Name, production.Name)
+		if err != nil {
+			return plan.Plan{}, err
+		}
+		f.Old = record.Live
+	}
+	if f.Old != "" {
+		f.OldContents, err = d.contents(ctx, f.Old)
+	}
+	return rehearsal.Make(f), err
+}
+
+func (d *Daemon) planPromotion(ctx context.Context, a store.App, r api.RunRequest) (plan.Plan, gate.Decision, error) {
+	b, err := d.world.Store.Resolve(ctx, a.Name, orLatest(r.Release))
+	if err != nil {
+		return plan.Plan{}, gate.Decision{}, err
+	}
+	f, err := d.facts(ctx, a, r, b.Release)
+	if err != nil {
+		return plan.Plan{}, gate.Decision{}, err
+	}
+	if f.Old == f.New {
+		return plan.Plan{}, gate.Decision{}, problem.New(problem.Invalid, "%s is live in %s already", f.New.Short(), r.Environment).
+			WithHint("greenroom status")
+	}
+	decision, err := d.world.Decide(ctx, a.Policy, f.New, r.Environment, r.Because)
+	return promotion.Make(f), decision, err
+}
+
+// facts are what a promotion's or a rollback's plan is made from.
+func (d *Daemon) facts(ctx context.Context, a store.App, r api.RunRequest, to release.Digest) (promotion.Facts, error) {
+	_, env, err := d.policyAnd(ctx, a.Name, r.Environment)
+	if err != nil {
+		return promotion.Facts{}, err
+	}
+	record, err := d.world.Store.Environment(ctx, a.Name, r.Environment)
+	if err != nil {
+		return promotion.Facts{}, err
+	}
+	f := promotion.Facts{
+		Kind: r.Kind, App: a.Name, Environment: env, Policy: a.Digest, New: to, Old: record.Live, Because: r.Because,
+	}
+	if f.NewContents, err = d.contents(ctx, to); err != nil {
+		return f, err
+	}
+	if f.Old == "" {
+		return f, nil
+	}
+	if f.OldContents, err = d.contents(ctx, f.Old); err != nil {
+		return f, err
+	}
+	if env.Rollout.Downtime && r.Kind == plan.Promotion {
+		f.Downtime, err = d.downtime(ctx, a, f)
+	}
+	return f, err
+}
+
+// downtime is how long it will take where the rehearsal found that the old release can't live on the new schema; nil
+// where it can.
+func (d *Daemon) downtime(ctx context.Context, a store.App, f promotion.Facts) (*time.Duration, error) {
+	report, err := d.world.Store.LatestReport(ctx, a.Name, f.New)
+	if err != nil {
+		if problem.From(err).Code == problem.NotFound {
+			return nil, nil
+		}
+		return nil, err
+	}
+	var long time.Duration
+	needed := false
+	for _, r := range report.Results {
+		switch r.Check {
+		case gate.OldOnNew:
+			needed = r.Verdict == evidence.Fail
+		case gate.Migration, "start":
+			long += r.Duration
+		}
+	}
+	if !needed {
+		return nil, nil
+	}
+	return &long, nil
+}
+
+func (d *Daemon) contents(ctx context.Context, id release.Digest) (app.Contents, error) {
+	r, err := d.world.Release(ctx, id)
+	return r.Contents, err
+}
+
+func orLatest(name string) string {
+	if name == "" {
+		return store.Latest
+	}
+	return name
+}
+
+// planRollback finds the last release that the live schema can carry.
+func (d *Daemon) planRollback(ctx context.Context, a store.App, r api.RunRequest) (plan.Plan, gate.Decision, error) {
+	yes := gate.Decision{Allowed: true}
+	if _, _, err := d.policyAnd(ctx, a.Name, r.Environment); err != nil {
+		return plan.Plan{}, yes, err
+	}
+	record, err := d.world.Store.Environment(ctx, a.Name, r.Environment)
+	if err != nil {
+		return plan.Plan{}, yes, err
+	}
+	candidates := record.Previous
+	if r.Release != "" {
+		b, err := d.world.Store.Resolve(ctx, a.Name, r.Release)
+		if err != nil {
+			return plan.Plan{}, yes, err
+		}
+		candidates = []release.Digest{b.Release}
+	}
+	to, err := d.carried(ctx, a, record, candidates)
+	if err != nil {
+		return plan.Plan{}, yes, err
+	}
+	f, err := d.facts(ctx, a, r, to)
+	return promotion.Make(f), yes, err
+}
+
+// carried is the first of the candidates that the live schema can carry, and that is not known to be bad.
+func (d *Daemon) carried(ctx context.Context, a store.App, record store.Environment, candidates []release.Digest) (release.Digest, error) {
+	if record.Live == "" || len(candidates) == 0 {
+		return "", problem.New(problem.Blocked, "there is no release to go back to in %s", record.Name).WithHint("greenroom history")
+	}
+	var reasons []string
+	for _, c := range candidates {
+		why, err := d.cannotCarry(ctx, a, record, c)
+		if err != nil {
+			return "", err
+		}
+		if why == "" {
+			return c, nil
+		}
+		reasons = append(reasons, c.Short()+": "+why)
+	}
+	return "", problem.New(problem.Blocked, "%s can't go back: %s", record.Name, reasons[0]).
+		WithHint("go forward with a repaired release, or restore a backup from %s and accept what is lost",
+			d.opts.Home.Environment(a.Name, record.Name)+"/backups")
+}
+
+// cannotCarry says why the live schema is not known to carry a release, or nothing.
+func (d *Daemon) cannotCarry(ctx context.Context, a store.App, record store.Environment, c release.Digest) (string, error) {
+	bad, err := d.world.Store.KnownBad(ctx, a.Name, c)
+	if err != nil || bad != nil {
+		return "it is known to be bad", err
+	}
+	r, err := d.world.Release(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	if c == record.Live {
+		return "it is live", nil
+	}
+	if r.Contents.Database == nil {
+		return "", nil
+	}
+	if record.SchemaState != gate.SchemaProven {
+		return "the schema is " + string(record.SchemaState), nil
+	}
+	same, err := d.schemaSince(ctx, record, c)
+	if err != nil || same {
+		return "", err
+	}
+	rehearsed, err := d.rehearsedBack(ctx, a, record.Live, c)
+	if err != nil || rehearsed {
+		return "", err
+	}
+	return "the schema changed since it was live, and no rehearsal showed that it works on the new one", nil
+}
+
+// schemaSince says whether the schema is the one that the environment had when the release was live in it.
+func (d *Daemon) schemaSince(ctx context.Context, record store.Environment, c release.Digest) (bool, error) {
+	runs, err := d.world.Store.Runs(ctx, record.App, record.Name, 0)
+	if err != nil {
+		return false, err
+	}
+	for _, r := range runs {
+		if r.Plan.From != c || r.Plan.Kind == plan.Rehearsal || r.Outcome != plan.Succeeded {
+			continue
+		}
+		full, err := d.world.Store.Run(ctx, r.ID)
+		if err != nil {
+			return false, err
+		}
+		for _, e := range full.Journal {
+			var back struct {
+				Schema string `json:"schema"`
+			}
+			if e.Step == "way-back" && e.State == plan.Done && json.Unmarshal(e.Result, &back) == nil {
+				return back.Schema == record.Schema, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// rehearsedBack says whether a rehearsal of the live release against that one found that one can go back.
+func (d *Daemon) rehearsedBack(ctx context.Context, a store.App, live, to release.Digest) (bool, error) {
+	statements, err := d.world.Store.Statements(ctx, a.Name, live)
+	if err != nil {
+		return false, err
+	}
+	possible := false
+	for _, s := range statements {
+		if s.Result.GoBack != nil && s.Baseline[release.PartRelease] == string(to) {
+			possible = *s.Result.GoBack // the newest counts
+		}
+	}
+	return possible, nil
+}
+
+// Run is api.Backend's.
+func (d *Daemon) Run(ctx context.Context, id string) (api.RunView, error) {
+	r, err := d.world.Store.Run(ctx, id)
+	if err != nil {
+		return api.RunView{}, err
+	}
+	v := api.RunView{
+		ID: r.ID, Plan: r.Plan, Journal: r.Journal, Outcome: r.Outcome, Reason: r.Reason, Hint: r.Hint, By: r.Actor,
+		Created: r.Created, Started: r.Started, Ended: r.Ended,
+	}
+	for _, e := range r.Journal {
+		v.Cancelled = v.Cancelled || e.State == plan.Cancelled
+	}
+	v.Measurement = measurement(r)
+	if v.Queue, err = d.queue(ctx, r); err != nil {
+		return v, err
+	}
+	if r.Plan.Kind == plan.Rehearsal && r.Phase == store.Ended {
+		report, err := d.world.Store.Report(ctx, id)
+		if err == nil {
+			v.Verdict = report.Verdict
+		} else if problem.From(err).Code != problem.NotFound {
+			return v, err
+		}
+	}
+	return v, nil
+}
+
+// queue is how many runs come before one that waits.
+func (d *Daemon) queue(ctx context.Context, r store.Run) (int, error) {
+	if r.Phase != store.Queued {
+		return 0, nil
+	}
+	open, err := d.world.Store.Unfinished(ctx)
+	n := 0
+	for _, o := range open {
+		if o.ID == r.ID {
+			break
+		}
+		if o.Plan.App == r.Plan.App && o.Plan.Environment == r.Plan.Environment {
+			n++
+		}
+	}
+	return n, err
+}
+
+// measurement is what the last step of a promotion read from the edge, nil where it saw nothing.
+func measurement(r store.Run) *api.Measurement {
+	for _, e := range r.Journal {
+		if e.Step != "measure" || e.State != plan.Done {
+			continue
+		}
+		var m promotion.Measured
+		if err := json.Unmarshal(e.Result, &m); err != nil || !m.Seen {
+			return nil
+		}
+		return &api.Measurement{
+			Requests: int64(m.Edge.Requests), Failed: int64(m.Edge.Failed), LongestGap: m.Edge.LongestGap,
+			SlowestSecond: m.Edge.SlowestSecond.Slowest, Journeys: m.Journeys,
+		}
+	}
+	return nil
+}
+
+// Events is api.Backend's.
+func (d *Daemon) Events(ctx context.Context, id string, after int64) (api.Stream[api.Event], error) {
+	if _, err := d.world.Store.Run(ctx, id); err != nil {
+		return nil, err
+	}
+	return func(yield func(api.Event, error) bool) {
+		stopped := problem.New(problem.Interrupted, "the listener has gone")
+		err := d.runs.Watch(ctx, id, after, func(e store.Event) error {
+			if !yield(api.Event{Seq: e.Seq, Step: e.Step, State: e.State, Text: e.Text, At: e.At}, nil) {
+				return stopped
+			}
+			return nil
+		})
+		if err != nil && err != error(stopped) {
+			yield(api.Event{}, err)
+		}
+	}, nil
+}
+
+// Cancel is api.Backend's.
+func (d *Daemon) Cancel(ctx context.Context, id string) error {
+	return d.runs.Cancel(ctx, id, api.Actor(ctx))
+}
+
+// Report is api.Backend's.
+func (d *Daemon) Report(ctx context.Context, app, name string) (evidence.Report, error) {
+	if report, err := d.world.Store.Report(ctx, name); err == nil || problem.From(err).Code != problem.NotFound {
+		return report, err
+	}
+	b, err := d.world.Store.Resolve(ctx, app, name)
+	if err != nil {
+		return evidence.Report{}, err
+	}
+	return d.world.Store.LatestReport(ctx, app, b.Release)
+}
+
+// Explain is api.Backend's.
+func (d *Daemon) Explain(ctx context.Context, app, name, environment string) (api.Explanation, error) {
+	policy, _, err := d.policyAnd(ctx, app, environment)
+	if err != nil {
+		return api.Explanation{}, err
+	}
+	v, err := d.Resolve(ctx, app, name)
+	if err != nil {
+		return api.Explanation{}, err
+	}
+	decision, err := d.world.Decide(ctx, policy, v.Digest, environment, "")
+	return api.Explanation{Release: v, Environment: environment, Decision: decision}, err
+}

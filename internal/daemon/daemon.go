@@ -1,0 +1,135 @@
+// Package daemon puts Greenroom together: it is the only place that constructs things, and the Backend that the API
+// serves.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"greenroom/internal/api"
+	"greenroom/internal/artifact"
+	"greenroom/internal/driver/process"
+	"greenroom/internal/edge"
+	"greenroom/internal/environment"
+	"greenroom/internal/home"
+	"greenroom/internal/promotion"
+	"greenroom/internal/rehearsal"
+	"greenroom/internal/run"
+	"greenroom/internal/secret"
+	"greenroom/internal/store"
+	"greenroom/internal/watch"
+)
+
+// reconcileEvery is how often what runs is compared with what should run.
+const reconcileEvery = 2 * time.Second
+
+// Options of a daemon.
+type Options struct {
+	Home    home.Home
+	Version string
+	Program string // path of this program: the edge and the supervisors are further processes of it
+	Log     *slog.Logger
+}
+
+// Daemon is the control plane of one state folder.
+type Daemon struct {
+	opts     Options
+	log      *slog.Logger
+	world    *environment.World
+	runs     *run.Executor
+	locks    watch.Locks
+	started  time.Time
+	shutdown context.CancelFunc
+	traffic  traffic
+}
+
+// Run is the body of `greenroom daemon`: it takes the state folder, goes on with what was interrupted, and serves until
+// ctx ends or a client asks it to stop. What it started goes on without it.
+func Run(ctx context.Context, o Options) (err error) {
+	if err := o.Home.Make(); err != nil {
+		return err
+	}
+	release, err := takeFolder(o.Home)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	d := &Daemon{opts: o, log: o.Log, started: time.Now(), shutdown: cancel}
+	if d.world, err = open(ctx, o); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.world.Store.Close()) }()
+	if err := d.ensureEdge(ctx); err != nil {
+		return err
+	}
+	return d.serve(ctx)
+}
+
+// open opens everything that is kept in the state folder.
+func open(ctx context.Context, o Options) (*environment.World, error) {
+	s, err := store.Open(ctx, o.Home.Store(), nil)
+	if err != nil {
+		return nil, err
+	}
+	w := &environment.World{Home: o.Home, Store: s, Edge: edge.NewClient(o.Home.Edge()), Log: o.Log, Now: time.Now}
+	if w.Secrets, err = secret.Open(o.Home.Secrets()); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if w.Artifacts, err = artifact.Open(ctx, o.Home.Artifacts()); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	w.Driver, err = process.New(process.Options{
+		Dir: o.Home.Replicas(), Supervise: []string{o.Program, "--home", string(o.Home), "supervise", "--"}, Log: o.Log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return w, nil
+}
+
+// serve goes on with what was interrupted and answers until ctx ends.
+func (d *Daemon) serve(ctx context.Context) error {
+	if n, err := d.world.EndLeftovers(ctx); err != nil {
+		return err
+	} else if n > 0 {
+		d.log.Warn("ended commands that an earlier control plane left behind", "processes", n)
+	}
+	d.runs = run.New(ctx, run.Config{Store: d.world.Store, Actions: d.actions(), Log: d.log, Hook: hook})
+	defer d.runs.Close()
+	if err := d.runs.Resume(ctx); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(d.opts.Home.Socket()), 0o700); err != nil {
+		return err
+	}
+	ln, err := api.Listen(d.opts.Home.Socket(), 0o600)
+	if err != nil {
+		return err
+	}
+	var loops sync.WaitGroup
+	defer loops.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	loop := &watch.Loop{World: d.world, Log: d.log, Every: reconcileEvery, Locks: &d.locks}
+	loops.Go(func() { loop.Run(ctx) })
+	loops.Go(func() { d.traffic.run(ctx, d.world.Edge) })
+	d.log.Info("greenroom serves", "home", d.opts.Home, "version", d.opts.Version)
+	return api.Serve(ctx, ln, api.NewServer(d, d.opts.Version, d.log))
+}
+
+// actions are those of every kind of run.
+func (d *Daemon) actions() map[string]run.Action {
+	actions := (&promotion.Promotions{World: d.world, Log: d.log}).Actions()
+	for name, a := range (&rehearsal.Rehearsals{World: d.world, Log: d.log}).Actions() {
+		actions[name] = a
+	}
+	return actions
+}

@@ -1,0 +1,86 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"greenroom/internal/atomicfile"
+	"greenroom/internal/problem"
+)
+
+// edgeStart is how long an edge may take until it answers.
+const edgeStart = 15 * time.Second
+
+// ensureEdge makes sure that an edge of this version runs. An older one hands its listeners over, and nobody notices.
+func (d *Daemon) ensureEdge(ctx context.Context) error {
+	stats, err := d.world.Edge.Stats(ctx)
+	running := err == nil
+	if !running && problem.From(err).Code != problem.Unavailable {
+		return err
+	}
+	if running && d.edgeVersion() == d.opts.Version {
+		return nil
+	}
+	if err := d.startEdge(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, edgeStart)
+	defer cancel()
+	if err := d.awaitEdge(ctx, stats.Instance); err != nil {
+		return err
+	}
+	return atomicfile.Write(d.edgeVersionFile(), []byte(d.opts.Version+"\n"), 0o600)
+}
+
+func (d *Daemon) edgeVersionFile() string { return filepath.Join(d.opts.Home.Edge(), "version") }
+
+// edgeVersion is that of the edge which was started last, "" when that is not known.
+func (d *Daemon) edgeVersion() string {
+	b, err := os.ReadFile(d.edgeVersionFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		d.log.Warn("the edge's version is not known", "error", err)
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// startEdge starts an edge that outlives this process.
+func (d *Daemon) startEdge() error {
+	log, err := os.OpenFile(filepath.Join(d.opts.Home.Edge(), "edge.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close() //nolint:errcheck // the edge has its own descriptor
+	cmd := exec.Command(d.opts.Program, "--home", string(d.opts.Home), "edge")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return problem.New(problem.Unavailable, "the edge can't be started: %w", err)
+	}
+	go cmd.Wait() //nolint:errcheck // its end is noticed on its socket; this only keeps it from being a zombie
+	return nil
+}
+
+// awaitEdge returns once an edge answers that is not the one before.
+func (d *Daemon) awaitEdge(ctx context.Context, before string) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s, err := d.world.Edge.Stats(ctx)
+		if err == nil && s.Instance != before {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return problem.New(problem.Unavailable, "the edge does not answer: %w", errors.Join(err, ctx.Err())).
+				WithHint("see %s", filepath.Join(d.opts.Home.Edge(), "edge.log"))
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,9 @@
+//go:build !failpoint
+
+package daemon
+
+import "greenroom/internal/run"
+
+// hook is called at each point of each step. In the program that people run it does not exist; builds with the tag
+// failpoint kill the process there.
+var hook func(run.Point, string)

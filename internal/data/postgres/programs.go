@@ -1,0 +1,162 @@
+package postgres
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+
+	"greenroom/internal/problem"
+)
+
+// oldest is the first major version that everything here works with (DROP DATABASE … WITH FORCE).
+const oldest = 13
+
+// Programs are the PostgreSQL programs of one version, all in one folder.
+type Programs struct {
+	Bin     string `json:"bin"` // absolute
+	Major   int    `json:"major"`
+	Version string `json:"version"`          // such as 15.7
+	Notice  string `json:"notice,omitempty"` // what a person should know: these are not of the version that was asked for
+}
+
+// Find looks for the server's programs on this machine: in PATH, in the folders of Debian, Red Hat and Homebrew. The tag
+// is that of the image that the Compose file names, such as 16, 16.4-alpine or latest. Where its major version is not
+// here, the newest one that is serves in its place, with a notice that says so: a development machine should run the app
+// without another installation, and the person should know. Where there is none at all the problem is Unavailable; then
+// Fetch can get one.
+func Find(tag string) (Programs, error) {
+	var found []Programs
+	for _, dir := range folders() {
+		if p, ok := inspect(dir); ok {
+			found = append(found, p)
+		}
+	}
+	// Of two places with the same version the one that can make backups too is better.
+	slices.SortStableFunc(found, func(a, b Programs) int { return b.tools() - a.tools() })
+	p, ok := choose(found, Major(tag))
+	if !ok {
+		return Programs{}, missing(Major(tag))
+	}
+	return p, nil
+}
+
+// Major reads the major version from an image's tag; 0 when it names none, as latest or alpine do.
+func Major(tag string) int {
+	n, err := strconv.Atoi(regexp.MustCompile(`^\d*`).FindString(tag))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// choose takes the first of the wanted major version, or else the newest. 0 wants any.
+func choose(found []Programs, want int) (Programs, bool) {
+	found = slices.DeleteFunc(slices.Clone(found), func(p Programs) bool { return p.Major < oldest })
+	if len(found) == 0 {
+		return Programs{}, false
+	}
+	for _, p := range found {
+		if p.Major == want {
+			return p, true
+		}
+	}
+	newest := slices.MaxFunc(found, func(a, b Programs) int { return a.Major - b.Major })
+	if want != 0 {
+		newest.Notice = "PostgreSQL " + strconv.Itoa(want) + " is not on this machine: PostgreSQL " + newest.Version +
+			" from " + newest.Bin + " serves in its place"
+	}
+	return newest, true
+}
+
+// folders lists where the programs may be, the preferred first.
+func folders() []string {
+	dirs := filepath.SplitList(os.Getenv("PATH"))
+	patterns := []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin"}
+	if runtime.GOOS == "darwin" {
+		patterns = []string{"/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin",
+			"/Applications/Postgres.app/Contents/Versions/*/bin"}
+	}
+	for _, pattern := range patterns {
+		matches, _ := filepath.Glob(pattern) // the only error is a malformed pattern
+		dirs = append(dirs, matches...)
+	}
+	return dirs
+}
+
+var versionLine = regexp.MustCompile(`\(PostgreSQL\) ((\d+)\S*)`)
+
+// inspect says what programs a folder has; it needs both to make a server's data and to serve it. A link to a server is
+// followed to the folder where the server is at home, since often not all of its companions are linked.
+func inspect(dir string) (Programs, bool) {
+	server, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres"))
+	if err != nil || !filepath.IsAbs(server) {
+		return Programs{}, false
+	}
+	p := Programs{Bin: filepath.Dir(server)}
+	if !p.has("postgres") || !p.has("initdb") {
+		return Programs{}, false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, err := run(ctx, tool{argv: []string{p.path("postgres"), "--version"}})
+	m := versionLine.FindStringSubmatch(out)
+	if err != nil || m == nil {
+		return Programs{}, false
+	}
+	p.Version, p.Major = m[1], Major(m[2])
+	return p, true
+}
+
+func (p Programs) path(name string) string { return filepath.Join(p.Bin, name) }
+
+func (p Programs) has(name string) bool {
+	if p.Bin == "" {
+		return false
+	}
+	info, err := os.Stat(p.path(name))
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
+}
+
+// tools counts the programs that a backup takes.
+func (p Programs) tools() (n int) {
+	for _, name := range []string{"pg_dump", "pg_restore"} {
+		if p.has(name) {
+			n++
+		}
+	}
+	return n
+}
+
+// need says what to install when a program that a backup takes is not among these: an archive of server programs alone
+// does not have them.
+func (p Programs) need(name string) error {
+	if p.has(name) {
+		return nil
+	}
+	where := p.Bin
+	if where == "" {
+		where = "this machine"
+	}
+	return problem.New(problem.Unavailable, "%s is needed to copy a database and is not in %s", name, where).
+		WithHint("%s", install(p.Major))
+}
+
+func missing(major int) error {
+	return problem.New(problem.Unavailable, "no PostgreSQL server program (version %d or newer) on this machine", oldest).
+		WithHint("%s", install(major))
+}
+
+func install(major int) string {
+	if runtime.GOOS == "darwin" {
+		if major == 0 {
+			major = 16
+		}
+		return "brew install postgresql@" + strconv.Itoa(major)
+	}
+	return "apt-get install postgresql"
+}

@@ -1,0 +1,66 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"greenroom/internal/proc"
+)
+
+// tool is one run of one of PostgreSQL's programs.
+type tool struct {
+	argv   []string
+	env    []string  // beside the few variables that every program gets
+	user   string    // system user; "" is the daemon's own
+	stdout io.Writer // nil: what it prints is returned
+}
+
+// run runs a program to its end and returns what it printed, the last of it when that is much. An exit code other than
+// 0 is an error that carries the program's own last words.
+func run(ctx context.Context, t tool) (string, error) {
+	out, errs := &tail{}, &tail{}
+	c := proc.Command{
+		Argv: t.argv,
+		Dir:  "/", // a folder that any system user can be in
+		// libpq looks for certificates under HOME; messages in English are what people find on the web.
+		Env:    append([]string{"LC_ALL=C", "TZ=UTC", "HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH")}, t.env...),
+		Stdout: out,
+		Stderr: errs,
+		User:   t.user,
+	}
+	if t.stdout != nil {
+		c.Stdout = t.stdout
+	}
+	exit, err := proc.Run(ctx, c)
+	if err != nil {
+		return out.String(), err
+	}
+	if !exit.OK() {
+		return out.String(), fmt.Errorf("%s: %s: %s", filepath.Base(t.argv[0]), exit, errs.lastLines(5))
+	}
+	return out.String(), nil
+}
+
+// tail keeps the last of what is written to it, so that a program that prints without end costs nothing.
+type tail struct{ b []byte }
+
+const tailSize = 64 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	if len(t.b) > 2*tailSize {
+		t.b = append(t.b[:0], t.b[len(t.b)-tailSize:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(t.b) }
+
+func (t *tail) lastLines(n int) string {
+	lines := strings.Split(strings.TrimSpace(t.String()), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "; ")
+}

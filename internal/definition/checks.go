@@ -1,0 +1,172 @@
+package definition
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"greenroom/internal/app"
+	"greenroom/internal/release"
+)
+
+const (
+	defaultCheckTimeout     = 10 * time.Minute
+	defaultMigrationTimeout = 15 * time.Minute
+)
+
+// checks reads the team's own checks.
+func (d *document) checks() []app.Check {
+	var out []app.Check
+	for _, name := range d.names("checks") {
+		at := []string{"checks", name}
+		what, instead := badName(name)
+		if slices.Contains(builtInChecks, name) || slices.Contains(reservedChecks, name) {
+			what, instead = quote(name)+" is a check that Greenroom makes itself", "give yours another name"
+		}
+		if what != "" {
+			d.report.fault(d.atKey(at...), what, instead)
+		}
+		k := d.keys.Checks[name]
+		if k == nil {
+			k = &checkKeys{}
+		}
+		out = append(out, d.check(name, *k, at))
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+func (d *document) check(name string, k checkKeys, at []string) app.Check {
+	c := app.Check{
+		Name: name, Run: k.Run, AtBuild: k.At == "build", Journey: k.Journey, Production: k.Production, Report: k.Report,
+		Timeout: d.duration(k.Timeout, defaultCheckTimeout, append(at, "timeout")),
+	}
+	d.command(k.Run, append(at, "run"))
+	if c.AtBuild && (c.Journey || c.Production) {
+		key := "journey"
+		if !c.Journey {
+			key = "production"
+		}
+		d.report.fault(d.atKey(append(at, key)...), fmt.Sprintf("a check at build has no app to reach, so it can't be %s", quote(key)), "remove `at: build` or "+quote(key+": true"))
+	}
+	if k.Timeout != "" && c.Timeout == 0 {
+		d.report.fault(d.at(append(at, "timeout")...), "a check that has no time can't pass", "write how long it may take, as 10m")
+	}
+	if k.Report != "" && k.Report != "go" {
+		if what := escapes(k.Report); what != "" {
+			d.report.fault(d.at(append(at, "report")...), what, "the report is a file below the folder in which the check runs")
+		}
+	}
+	c.Files = d.checkFiles(k, at)
+	for _, p := range release.Parts {
+		if len(k.DependsOn) == 0 || slices.Contains(k.DependsOn, string(p)) {
+			c.DependsOn = append(c.DependsOn, string(p))
+		}
+	}
+	return c
+}
+
+// command reports a command that is there and empty. A missing one is the schema's affair.
+func (d *document) command(run string, path []string) {
+	if d.isText(path) && strings.TrimSpace(run) == "" {
+		d.report.fault(d.at(path...), "the command is empty", "write what /bin/sh is to run")
+	}
+}
+
+// checkFiles are what travels for a check, sorted and relative to the repository: what it says, or else the paths that
+// the words of its command name.
+func (d *document) checkFiles(k checkKeys, at []string) []string {
+	if _, given := d.given(append(at, "files")...); !given {
+		return d.namedFiles(k.Run)
+	}
+	var files []string
+	for i, f := range k.Files {
+		what, instead := escapes(f), "name a file or folder of the repository"
+		if what == "" && !d.exists(f) {
+			what = quote(clip(f)) + " is not in the repository"
+		}
+		if what != "" {
+			d.report.fault(d.at(append(at, "files", fmt.Sprint(i))...), what, instead)
+			continue
+		}
+		files = append(files, path.Clean(filepath.ToSlash(f)))
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
+}
+
+// namedFiles are the words of a shell command that are files or folders of the repository. A bare word such as the test
+// of "make test" is none even where a folder has that name, and neither is the repository's root (. or ./...): a check
+// that needs all of it says so with files.
+func (d *document) namedFiles(run string) []string {
+	var files []string
+	split := func(r rune) bool { return strings.ContainsRune(" \t\n\"'`;&|<>()=$,:", r) }
+	for _, word := range strings.FieldsFunc(run, split) {
+		f := path.Clean(strings.TrimSuffix(word, "/..."))
+		if f == "." || !strings.ContainsAny(word, "/.") || strings.HasPrefix(f, "-") || escapes(f) != "" || !d.exists(f) {
+			continue
+		}
+		files = append(files, f)
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
+}
+
+func (d *document) exists(f string) bool {
+	_, err := os.Lstat(filepath.Join(d.dir, filepath.FromSlash(f)))
+	return err == nil
+}
+
+// migrations reads how the schema changes, and finds the service that they belong to.
+func (d *document) migrations(c app.Contents) *app.Migrations {
+	k := d.keys.Migrations
+	if k == nil {
+		return nil
+	}
+	m := &app.Migrations{Run: k.Run, Seed: k.Seed, Timeout: d.duration(k.Timeout, defaultMigrationTimeout, []string{"migrations", "timeout"})}
+	d.command(k.Run, []string{"migrations", "run"})
+	d.command(k.Seed, []string{"migrations", "seed"})
+	_, runs := d.given("migrations", "run")
+	_, starts := d.given("migrations", "at")
+	switch {
+	case runs && starts:
+		d.report.fault(d.atKey("migrations", "at"), "migrations have both `run` and `at: start`", "keep `run` for a command, or `at: start` for a service that migrates itself")
+	case !runs && !starts:
+		d.report.fault(d.atKey("migrations"), "migrations have neither `run` nor `at`", "write the command, as `run: bin/shop migrate`, or `at: start` for a service that migrates itself")
+	}
+	m.Service = d.migrationService(k.Service, c)
+	if k.At == "start" {
+		m.AtStart = m.Service
+	}
+	return m
+}
+
+func (d *document) migrationService(name string, c app.Contents) string {
+	var own []string
+	for _, s := range c.Services {
+		if s.Kind == app.KindProcess {
+			own = append(own, s.Name)
+		}
+	}
+	public, ok := c.Public()
+	switch {
+	case len(own) == 0: // told where Compose is read
+		return ""
+	case name != "" && !slices.Contains(own, name):
+		d.report.fault(d.at("migrations", "service"), quote(clip(name))+" is no service that runs a command of the app", unless(name, own))
+		return ""
+	case name != "":
+		return name
+	case ok:
+		return public.Name
+	case len(own) == 1:
+		return own[0]
+	}
+	d.report.fault(d.atKey("migrations"), "several services could own the migrations: "+quoteAll(own), "add `service:` with the one whose files and variables they need")
+	return ""
+}

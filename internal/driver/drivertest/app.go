@@ -1,0 +1,184 @@
+package drivertest
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// appName is what the test program is called with to be the application that the suite runs.
+const appName = "drivertest-app"
+
+// Main makes this process the application under test when it was started as that, and does not return then. Every
+// TestMain of a package that calls Run calls it first.
+func Main() {
+	if len(os.Args) > 1 && os.Args[1] == appName {
+		act(os.Args[2:])
+		os.Exit(0)
+	}
+}
+
+// act does what the words say, one after the other. A word is a verb, or a verb, a colon and what it is about:
+//
+//	print:TEXT     prints a line
+//	lines:N        prints N numbered lines
+//	flood:BYTES    prints so many bytes; 0 is without end
+//	env:FILE       writes its environment to the file
+//	count:FILE     appends a byte to the file
+//	pid:FOLDER     makes a file named by its pid in the folder
+//	serve:NET:ADDR answers HTTP: 503 while the file named by unwell exists, 200 otherwise
+//	unwell:FILE    see serve
+//	on-term:FILE   from now on SIGTERM makes the file, and does not end it
+//	bye            from now on SIGTERM and SIGINT make it print the signal's name, and end with code 0
+//	fork:FOLDER    starts a grandchild in its group, which does pid:FOLDER and stays
+//	daemon:FOLDER  the same in a session of its own, whose parent ends at once
+//	until:FILE     waits until the file exists
+//	exit:CODE      ends
+//	die            ends by SIGKILL
+//	stay           stays for ever
+func act(words []string) {
+	unwell := ""
+	for _, word := range words {
+		verb, what, _ := strings.Cut(word, ":")
+		switch verb {
+		case "print":
+			fmt.Println(what)
+		case "lines":
+			printLines(number(what))
+		case "flood":
+			flood(number(what))
+		case "env":
+			must(os.WriteFile(what+".new", []byte(strings.Join(os.Environ(), "\x00")), 0o600))
+			must(os.Rename(what+".new", what))
+		case "count":
+			f, err := os.OpenFile(what, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+			must(err)
+			_, err = f.Write([]byte{'.'})
+			must(err)
+			must(f.Close())
+		case "pid":
+			must(os.WriteFile(filepath.Join(what, strconv.Itoa(os.Getpid())), nil, 0o600))
+		case "unwell":
+			unwell = what
+		case "serve":
+			serve(what, unwell)
+		case "on-term":
+			term := make(chan os.Signal, 1)
+			signal.Notify(term, syscall.SIGTERM)
+			go func() {
+				<-term
+				must(os.WriteFile(what, nil, 0o600))
+			}()
+		case "bye":
+			sayBye()
+		case "fork":
+			grandchild([]string{"pid:" + what, "stay"}, &syscall.SysProcAttr{})
+		case "daemon":
+			grandchild([]string{"fork:" + what}, &syscall.SysProcAttr{Setsid: true})
+		case "until":
+			for !exists(what) {
+				time.Sleep(2 * time.Millisecond)
+			}
+		case "exit":
+			os.Exit(number(what))
+		case "die":
+			must(syscall.Kill(os.Getpid(), syscall.SIGKILL))
+		case "stay":
+			for {
+				time.Sleep(time.Hour)
+			}
+		default:
+			must(fmt.Errorf("unknown word %q", word))
+		}
+	}
+}
+
+func printLines(n int) {
+	_, err := os.Stdout.Write(numbered(1, n))
+	must(err)
+}
+
+// numbered are the lines with the numbers from first to last, of 14 bytes each.
+func numbered(first, last int) []byte {
+	var b []byte
+	for i := first; i <= last; i++ {
+		b = append(b, "line "...)
+		b = append(b, strconv.Itoa(1e8 + i)[1:]...)
+		b = append(b, '\n')
+	}
+	return b
+}
+
+func flood(n int) {
+	line := bytes.Repeat([]byte(strings.Repeat("x", 127)+"\n"), 512)
+	for printed := 0; n == 0 || printed < n; {
+		m, err := os.Stdout.Write(line)
+		must(err)
+		printed += m
+	}
+}
+
+func serve(what, unwell string) {
+	network, address, _ := strings.Cut(what, ":")
+	if network == "unix" { // a name may be longer than the kernel takes
+		must(os.Chdir(filepath.Dir(address)))
+		address = filepath.Base(address)
+		_ = os.Remove(address)
+	}
+	l, err := net.Listen(network, address)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	go func() {
+		must(http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if unwell != "" && exists(unwell) {
+				http.Error(w, "not today", http.StatusServiceUnavailable)
+				return
+			}
+			fmt.Fprintln(w, os.Getpid())
+		})))
+	}()
+}
+
+func sayBye() {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		fmt.Println("bye,", <-asked)
+		os.Exit(0)
+	}()
+}
+
+func grandchild(words []string, attr *syscall.SysProcAttr) {
+	cmd := exec.Command(os.Args[0], append([]string{appName}, words...)...)
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = os.Stdout, os.Stderr, attr
+	must(cmd.Start())
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	must(err)
+	return n
+}
+
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, appName+":", err)
+		os.Exit(97)
+	}
+}

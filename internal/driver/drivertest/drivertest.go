@@ -1,0 +1,313 @@
+// Package drivertest is the suite that every implementation of driver.Driver passes. Only tests import it.
+package drivertest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"greenroom/internal/app"
+	"greenroom/internal/driver"
+	"greenroom/internal/problem"
+	"greenroom/internal/proc"
+)
+
+// Open makes a driver over a state folder. Called again with the same folder it makes a second one, as another daemon
+// would have, or the same daemon after its death.
+type Open func(t *testing.T, dir string) driver.Driver
+
+// QuickEnd is a variable that takes the second away which a program built with the race detector waits before it ends.
+const QuickEnd = "GORACE=atexit_sleep_ms=0"
+
+// Run runs the suite.
+func Run(t *testing.T, open Open) {
+	for name, test := range map[string]func(*bench){
+		"StartHealthStop":       startHealthStop,
+		"StartTwice":            startTwice,
+		"Environment":           environment,
+		"StopKillsAll":          stopKillsAll,
+		"StopSignal":            stopSignal,
+		"IgnoresTerm":           ignoresTerm,
+		"StopOfMissing":         stopOfMissing,
+		"Missing":               missing,
+		"BadSpecs":              badSpecs,
+		"CannotStart":           cannotStart,
+		"Filter":                filter,
+		"HealthTCP":             healthTCP,
+		"HealthCommand":         healthCommand,
+		"HealthNone":            healthNone,
+		"Sick":                  sick,
+		"DiesAfterHealthy":      diesAfterHealthy,
+		"Flaps":                 flaps,
+		"NeverHealthy":          neverHealthy,
+		"NeverListens":          neverListens,
+		"Exits":                 exits,
+		"ExitsLeavingOthers":    exitsLeavingOthers,
+		"CrashLoop":             crashLoop,
+		"TakenPort":             takenPort,
+		"Recover":               recovered,
+		"TwoDriversOneReplica":  twoDriversOneReplica,
+		"ConcurrentStartStop":   concurrentStartStop,
+		"PrintsWithoutEnd":      printsWithoutEnd,
+		"LogsTail":              logsTail,
+		"LogsFollow":            logsFollow,
+		"LogsAcrossRotation":    logsAcrossRotation,
+		"LogsOfALineWithoutEnd": logsOfALineWithoutEnd,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(newBench(t, open))
+		})
+	}
+}
+
+// bench is one test's driver and folders.
+type bench struct {
+	*testing.T
+	driver.Driver
+	ctx  context.Context
+	open Open
+	dir  string // the driver's
+	tmp  string // the application's
+}
+
+func newBench(t *testing.T, open Open) *bench {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	b := &bench{T: t, ctx: ctx, open: open, dir: t.TempDir(), tmp: t.TempDir()}
+	b.Driver = open(t, b.dir)
+	t.Cleanup(func() { b.stopAll() })
+	return b
+}
+
+func (b *bench) stopAll() {
+	all, err := b.List(b.ctx, driver.Filter{})
+	if err != nil {
+		b.Error(err)
+	}
+	for _, st := range all {
+		b.stop(st.ID)
+	}
+}
+
+// file is a name in the application's folder.
+func (b *bench) file(name string) string { return filepath.Join(b.tmp, name) }
+
+// touch makes a file that the application waits for.
+func (b *bench) touch(name string) string {
+	b.Helper()
+	if err := os.WriteFile(b.file(name), nil, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return b.file(name)
+}
+
+// folder makes a folder for the application.
+func (b *bench) folder(name string) string {
+	b.Helper()
+	if err := os.Mkdir(b.file(name), 0o700); err != nil {
+		b.Fatal(err)
+	}
+	return b.file(name)
+}
+
+// spec is a replica that does these words, without a health question.
+func (b *bench) spec(words ...string) driver.Spec {
+	b.Helper()
+	return driver.Spec{
+		ID: "shop.web.1", App: "shop", Environment: "qa", Service: "web", Release: "sha256:1",
+		Command: append([]string{self(b.T), appName}, words...), Dir: b.tmp, Env: map[string]string{"PATH": "/usr/bin:/bin", "GORACE": "atexit_sleep_ms=0"},
+		Stop: app.Stop{Signal: "SIGTERM", Grace: 5 * time.Second},
+	}
+}
+
+// web is a replica that answers HTTP on a unix socket after it did these words.
+func (b *bench) web(words ...string) driver.Spec {
+	b.Helper()
+	listen := driver.Endpoint{Network: "unix", Address: b.file("web.sock")}
+	s := b.spec(append(words, "serve:unix:"+listen.Address, "stay")...)
+	s.Listen, s.Health = listen, httpHealth()
+	return s
+}
+
+func httpHealth() app.Health {
+	return app.Health{HTTP: "/up", Interval: 20 * time.Millisecond, Timeout: 5 * time.Second, Retries: 2, Start: 20 * time.Second}
+}
+
+func (b *bench) start(s driver.Spec) driver.Status {
+	b.Helper()
+	st, err := b.Start(b.ctx, s)
+	if err != nil {
+		b.Fatalf("start %s: %v", s.ID, err)
+	}
+	return st
+}
+
+func (b *bench) startAndWait(s driver.Spec) driver.Status {
+	b.Helper()
+	b.start(s)
+	return b.wait(s.ID)
+}
+
+func (b *bench) wait(id string) driver.Status {
+	b.Helper()
+	st, err := b.Wait(b.ctx, id)
+	if err != nil {
+		b.Fatalf("wait for %s: %v\n%s", id, err, b.logs(id, 20))
+	}
+	if st.Phase != driver.Healthy {
+		b.Fatalf("wait for %s gave phase %s", id, st.Phase)
+	}
+	return st
+}
+
+// waitFails wants Wait to give a problem whose message has all these words.
+func (b *bench) waitFails(id string, words ...string) {
+	b.Helper()
+	st, err := b.Wait(b.ctx, id)
+	if err == nil {
+		b.Fatalf("wait gave %+v, want a problem", st)
+	}
+	b.wantProblem(err, words...)
+}
+
+func (b *bench) wantProblem(err error, words ...string) {
+	b.Helper()
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		b.Fatalf("error %v, want a problem", err)
+	}
+	for _, w := range words {
+		if !bytes.Contains([]byte(p.Message), []byte(w)) {
+			b.Errorf("the problem does not say %q:\n%s", w, p.Message)
+		}
+	}
+}
+
+func (b *bench) stop(id string) {
+	b.Helper()
+	if err := b.Stop(b.ctx, id); err != nil {
+		b.Errorf("stop %s: %v", id, err)
+	}
+}
+
+func (b *bench) status(id string) driver.Status {
+	b.Helper()
+	st, err := b.Status(b.ctx, id)
+	if err != nil {
+		b.Fatalf("status of %s: %v", id, err)
+	}
+	return st
+}
+
+// until waits for a status that a function likes.
+func (b *bench) until(id, what string, likes func(driver.Status) bool) driver.Status {
+	b.Helper()
+	var st driver.Status
+	b.eventually(what, func() bool {
+		st = b.status(id)
+		return likes(st)
+	})
+	return st
+}
+
+func (b *bench) eventually(what string, ok func() bool) {
+	b.Helper()
+	for !ok() {
+		select {
+		case <-b.ctx.Done():
+			b.Fatalf("%s: it did not come about", what)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func (b *bench) logs(id string, tail int) string {
+	b.Helper()
+	var out bytes.Buffer
+	if err := b.Logs(b.ctx, id, driver.LogOptions{Tail: tail}, &out); err != nil {
+		b.Errorf("logs of %s: %v", id, err)
+	}
+	return out.String()
+}
+
+// size is how many bytes the file has.
+func (b *bench) size(name string) int {
+	info, err := os.Stat(b.file(name))
+	if err != nil {
+		return 0
+	}
+	return int(info.Size())
+}
+
+// pids are the processes that did pid:FOLDER, and are still alive.
+func (b *bench) pids(folder string) []proc.Identity {
+	b.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var alive []proc.Identity
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if id, err := proc.Identify(pid); err == nil {
+			alive = append(alive, id)
+		}
+	}
+	return alive
+}
+
+// forked waits until so many processes did pid:FOLDER.
+func (b *bench) forked(folder string, n int) []proc.Identity {
+	b.Helper()
+	b.eventually(fmt.Sprintf("%d processes in %s", n, folder), func() bool { return len(b.pids(folder)) >= n })
+	return b.pids(folder)
+}
+
+func (b *bench) identify(pid int) proc.Identity {
+	b.Helper()
+	id, err := proc.Identify(pid)
+	if err != nil {
+		b.Fatalf("process %d: %v", pid, err)
+	}
+	return id
+}
+
+func (b *bench) wantGone(all ...proc.Identity) {
+	b.Helper()
+	for _, id := range all {
+		if id.Alive() {
+			b.Errorf("process %d still runs", id.PID)
+		}
+	}
+}
+
+// port is a port on 127.0.0.1 on which nobody listens.
+func (b *bench) port() driver.Endpoint {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // it was only asked for its address
+	return driver.Endpoint{Network: "tcp", Address: l.Addr().String()}
+}
+
+func self(t *testing.T) string {
+	t.Helper()
+	name, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}

@@ -1,0 +1,152 @@
+package drivertest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"greenroom/internal/driver"
+)
+
+// bound is how much of a replica's output a driver may keep.
+const bound = 32 << 20
+
+func printsWithoutEnd(b *bench) {
+	// 256 MiB in one go, then it becomes healthy: it was not held up. Then without end, until it is stopped.
+	s := b.web(fmt.Sprintf("flood:%d", 256<<20))
+	s.Command = append(s.Command[:len(s.Command)-1], "until:"+b.file("go"), "flood:0")
+	st := b.startAndWait(s)
+	if n := b.diskUse(); n > bound {
+		b.Errorf("%d MiB of the output are kept", n>>20)
+	}
+	id := b.identify(st.PID)
+	b.touch("go")
+	got := new(counter)
+	if err := b.Logs(b.ctx, s.ID, driver.LogOptions{}, got); err != nil || got.n > bound {
+		b.Errorf("the logs of one that prints without end: %d bytes, %v", got.n, err)
+	}
+	if st := b.status(s.ID); st.Phase != driver.Healthy {
+		b.Errorf("status %+v", st)
+	}
+	if n := b.diskUse(); n > bound {
+		b.Errorf("%d MiB of the output are kept", n>>20)
+	}
+	b.stop(s.ID)
+	b.wantGone(id)
+}
+
+type counter struct{ n int }
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += len(p)
+	return len(p), nil
+}
+
+// diskUse is how many bytes the driver's folder holds.
+func (b *bench) diskUse() (n int64) {
+	b.Helper()
+	err := filepath.WalkDir(b.dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return nil //nolint:nilerr // segments go while they are counted
+		}
+		if info, err := e.Info(); err == nil {
+			n += info.Size()
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+func logsTail(b *bench) {
+	s := b.spec("lines:5", "print:", "print:last", "until:"+b.file("die"), "exit:0")
+	b.start(s)
+	all := "line 00000001\nline 00000002\nline 00000003\nline 00000004\nline 00000005\n\nlast\n"
+	b.eventually("all lines", func() bool { return b.logs(s.ID, 0) == all })
+	for tail, want := range map[int]string{1: "last\n", 2: "\nlast\n", 3: "line 00000005\n\nlast\n", 7: all, 100: all} {
+		if got := b.logs(s.ID, tail); got != want {
+			b.Errorf("the last %d lines are %q, want %q", tail, got, want)
+		}
+	}
+}
+
+func logsFollow(b *bench) {
+	s := b.spec("print:one", "print:two", "until:"+b.file("go"), "lines:3", "stay")
+	b.start(s)
+	b.eventually("two lines", func() bool { return strings.Count(b.logs(s.ID, 0), "\n") == 2 })
+	f := b.follow(s.ID)
+	f.want("two")
+	b.touch("go")
+	f.want("line 00000001")
+	f.want("line 00000002")
+	f.want("line 00000003")
+}
+
+func logsAcrossRotation(b *bench) {
+	const lines = 3 << 20 // more than is kept
+	s := b.spec("until:"+b.file("go"), fmt.Sprintf("lines:%d", lines), "stay")
+	b.start(s)
+	b.touch("go")
+	last := string(numbered(lines, lines))
+	b.eventually("the last line", func() bool { return b.logs(s.ID, 1) == last })
+	all := b.logs(s.ID, 0)
+	if len(all) < 1<<20 || len(all) > bound {
+		b.Fatalf("%d bytes are kept", len(all))
+	}
+	kept := len(all) / len(last)
+	if want := string(numbered(lines-kept+1, lines)); all != want {
+		b.Errorf("what is kept is not the last %d lines: it begins %.40q", kept, all)
+	}
+	if tail := b.logs(s.ID, kept-10); tail != all[10*len(last):] {
+		b.Errorf("the last %d lines are %d bytes, want %d", kept-10, len(tail), len(all)-10*len(last))
+	}
+}
+
+func logsOfALineWithoutEnd(b *bench) {
+	long := strings.Repeat("y", 100<<10)
+	s := b.spec("print:"+long, "stay")
+	b.start(s)
+	b.eventually("the long line", func() bool { return b.logs(s.ID, 0) == long+"\n" })
+}
+
+// follower reads a replica's logs while they are written.
+type follower struct {
+	b     *bench
+	lines *bufio.Reader
+}
+
+func (b *bench) follow(id string) *follower {
+	b.Helper()
+	ctx, cancel := context.WithCancel(b.ctx)
+	r, w := io.Pipe()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		err := b.Logs(ctx, id, driver.LogOptions{Tail: 1, Follow: true}, w)
+		if err != nil && ctx.Err() == nil {
+			b.Errorf("follow %s: %v", id, err)
+		}
+		_ = w.CloseWithError(io.EOF)
+	})
+	b.Cleanup(func() {
+		cancel()
+		_ = r.Close()
+		wg.Wait()
+	})
+	return &follower{b, bufio.NewReader(r)}
+}
+
+func (f *follower) want(line string) {
+	f.b.Helper()
+	got, err := f.lines.ReadBytes('\n')
+	if err != nil || !bytes.Equal(got, []byte(line+"\n")) {
+		f.b.Errorf("followed line %q, %v; want %q", got, err, line)
+	}
+}

@@ -1,0 +1,143 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"greenroom/internal/proc"
+)
+
+// child is one run of a replica's command.
+type child struct {
+	cmd     *exec.Cmd
+	ended   chan struct{} // closed when it is a zombie
+	answers chan error    // to the question after its health
+	quiet   func()        // ends the asking, and returns when nobody asks any more
+	output  *os.File      // its standard output and error
+	pumped  chan struct{} // closed when all of the output is written
+}
+
+// startChild starts the command. The goroutine that calls it must be locked to its thread and stay: Linux kills the child
+// when the thread that forked it ends.
+func (s *supervisor) startChild() (*child, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd, err := proc.Command{
+		Argv: s.spec.Command, Dir: s.spec.Dir, Env: s.env, Stdout: w, Stderr: w, User: s.spec.User,
+	}.Cmd()
+	if err == nil {
+		dieWithParent(cmd.SysProcAttr)
+		if c := cmd.SysProcAttr.Credential; c != nil {
+			_ = w.Chown(int(c.Uid), int(c.Gid)) // some open /dev/stderr anew, which asks for the right to
+		}
+		err = cmd.Start()
+	}
+	if err != nil {
+		return nil, errors.Join(startProblem(s.spec, err), r.Close(), w.Close())
+	}
+	c := &child{
+		cmd: cmd, output: r, ended: make(chan struct{}), answers: make(chan error), pumped: make(chan struct{}), quiet: func() {},
+	}
+	go func() {
+		defer close(c.ended)
+		_ = proc.AwaitEnd(cmd.Process.Pid)
+	}()
+	go func() {
+		defer close(c.pumped)
+		pump(r, s.last, s.log)
+	}()
+	return c, w.Close()
+}
+
+// ask begins to ask after the child's health.
+func (c *child) ask(s *supervisor) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		watch(ctx, s.spec.Health, func(ctx context.Context) error {
+			s.probing.Lock() // see supervisor.reap
+			defer s.probing.Unlock()
+			return s.probe(ctx)
+		}, c.answers)
+	})
+	c.quiet = func() {
+		cancel()
+		asking.Wait()
+	}
+}
+
+// finish kills what is left of a child that has ended, or that is to end now, and reaps it.
+func (s *supervisor) finish(c *child) proc.Exit {
+	c.quiet()
+	s.killAll(c)
+	_ = c.cmd.Wait() // how it ended is told by its state
+	// Nobody is left who could print, unless a process got away (without a subreaper one can).
+	_ = c.output.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-c.pumped:
+	case <-t.C: // the disk hangs
+	}
+	_ = c.output.Close()
+	return proc.ExitOf(c.cmd.ProcessState)
+}
+
+// killAll kills the child's group and every descendant of this process, until none is left. The child is not reaped yet,
+// so its group's number is its own.
+func (s *supervisor) killAll(c *child) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
+		alive := 0
+		for _, p := range s.descendants() {
+			if !p.Ended {
+				alive++
+				_ = p.Signal(syscall.SIGKILL)
+			}
+		}
+		s.reap(c)
+		if alive == 0 {
+			<-c.ended
+			return
+		}
+	}
+}
+
+// groupAlive says whether anybody of the child's group still runs.
+func (s *supervisor) groupAlive(c *child) bool {
+	for _, p := range s.descendants() {
+		if p.Group == c.cmd.Process.Pid && !p.Ended {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *supervisor) descendants() []proc.Process {
+	table, err := proc.Table()
+	if err != nil {
+		return nil
+	}
+	return proc.Descendants(table, os.Getpid())
+}
+
+// reap waits for adopted children that have ended, so that they don't fill the kernel's table. The child itself and a
+// health command have somebody else who waits for them.
+func (s *supervisor) reap(c *child) {
+	if !s.probing.TryLock() {
+		return
+	}
+	defer s.probing.Unlock()
+	for _, p := range s.descendants() {
+		if p.Ended && p.Parent == os.Getpid() && (c == nil || p.PID != c.cmd.Process.Pid) {
+			_, _ = syscall.Wait4(p.PID, nil, syscall.WNOHANG, nil)
+		}
+	}
+}

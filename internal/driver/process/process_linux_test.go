@@ -1,0 +1,115 @@
+package process_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"greenroom/internal/app"
+	"greenroom/internal/driver"
+	"greenroom/internal/driver/drivertest"
+	"greenroom/internal/proc"
+)
+
+func getsid(pid int) (int, error) { return unix.Getsid(pid) }
+
+// Processes that fork away and end become the supervisor's: it must not fill the table with them.
+func TestOrphansAreReaped(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	s := f.shell("web", `for i in 1 2 3 4 5; do (setsid true &); done; echo all > forked; exec sleep 600`)
+	f.start(s)
+	f.file("forked")
+	supervisor := f.record("web").Supervisor.PID
+	f.eventually("no zombies", func() bool {
+		table, err := proc.Table()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(proc.Descendants(table, supervisor)) == 1
+	})
+	if st := f.status("web"); st.Phase != driver.Healthy {
+		t.Errorf("status %+v", st)
+	}
+}
+
+// A replica that prints without end costs its supervisor a bounded amount of memory.
+func TestMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := f.shell("web", "")
+	s.Command = []string{self, "drivertest-app", fmt.Sprintf("flood:%d", 128<<20), "count:" + filepath.Join(f.tmp, "done"), "flood:0"}
+	f.start(s)
+	f.eventually("a flood", func() bool {
+		_, err := os.Stat(filepath.Join(f.tmp, "done"))
+		return err == nil
+	})
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.record("web").Supervisor.PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(b)
+	if m == nil {
+		t.Fatalf("no VmHWM in %s", b)
+	}
+	if kb, err := strconv.Atoi(string(m[1])); err != nil || kb > 256<<10 { // the race detector multiplies it
+		t.Errorf("the supervisor took %d MiB, %v", kb>>10, err)
+	}
+}
+
+func TestUser(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	s := f.shell("web", `id -un; echo opened anew > /dev/stderr; exec sleep 600`)
+	s.Dir, s.User = "/", "nobody"
+	if os.Geteuid() != 0 {
+		_, err := f.Start(f.ctx, s)
+		if err == nil || !strings.Contains(err.Error(), "only root") {
+			t.Errorf("start: %v", err)
+		}
+		return
+	}
+	f.start(s)
+	f.eventually("its output", func() bool { return f.logs("web") == "nobody\nopened anew\n" })
+}
+
+// BenchmarkStart measures what the driver adds to a service's own start-up, and to its end: until it is known to be
+// healthy, and until it is gone.
+func BenchmarkStart(b *testing.B) {
+	f := newFixture(b)
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := f.shell("web", "")
+	s.Listen = driver.Endpoint{Network: "unix", Address: filepath.Join(f.tmp, "web.sock")}
+	s.Health = app.Health{HTTP: "/up", Interval: time.Second}
+	s.Command = []string{self, "drivertest-app", "serve:unix:" + s.Listen.Address, "stay"}
+	s.Env["GORACE"] = strings.TrimPrefix(drivertest.QuickEnd, "GORACE=")
+	var start, wait, stop time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		f.start(s)
+		started := time.Now()
+		if _, err := f.Wait(f.ctx, "web"); err != nil {
+			b.Fatal(err)
+		}
+		healthy := time.Now()
+		f.stop("web")
+		start, wait, stop = start+started.Sub(begin), wait+healthy.Sub(started), stop+time.Since(healthy)
+	}
+	for name, d := range map[string]time.Duration{"start-ms": start, "healthy-ms": wait, "stop-ms": stop} {
+		b.ReportMetric(float64(d.Microseconds())/1000/float64(b.N), name)
+	}
+}

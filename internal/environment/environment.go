@@ -1,0 +1,186 @@
+// Package environment is one running copy of the app, as Greenroom handles it: its database, its replicas in the order
+// in which they need one another, its routes at the edge, and what its processes and checks get to know. A stage is one
+// as well.
+//
+// Every method is idempotent: after a kill it is called again.
+package environment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"greenroom/internal/app"
+	"greenroom/internal/artifact"
+	"greenroom/internal/driver"
+	"greenroom/internal/driver/process"
+	"greenroom/internal/edge"
+	"greenroom/internal/home"
+	"greenroom/internal/release"
+	"greenroom/internal/secret"
+	"greenroom/internal/store"
+)
+
+// World is what environments are made of.
+type World struct {
+	Home      home.Home
+	Driver    driver.Driver
+	Edge      *edge.Client
+	Store     *store.Store
+	Artifacts *artifact.Store
+	Secrets   *secret.Box
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+// Environment is one environment or stage of an app.
+type Environment struct {
+	App      string
+	Name     string
+	Settings app.Environment // scale and differences; a stage has staging's
+	Stage    bool            // disposable: its data is thrown away with it
+	like     string          // a stage: the environment that it is built like, whose secrets it has
+	world    *World
+}
+
+// Open is the environment of that name under a policy.
+func (w *World) Open(p app.Policy, name string) (*Environment, bool) {
+	s, ok := p.Environment(name)
+	if !ok {
+		return nil, false
+	}
+	return &Environment{App: p.App, Name: name, Settings: s, world: w}, true
+}
+
+// Stage is a stage built like the environment that production comes after, or like production where there is none.
+func (w *World) Stage(p app.Policy, name string) *Environment {
+	production, _ := p.Production()
+	settings := production
+	if staging, ok := p.Environment(production.After); ok {
+		settings = staging
+	}
+	like := settings.Name
+	settings.Name, settings.Hosts = name, nil
+	return &Environment{App: p.App, Name: name, Settings: settings, Stage: true, like: like, world: w}
+}
+
+// Folder is where the environment's data lies.
+func (e *Environment) Folder() string { return e.world.Home.Environment(e.App, e.Name) }
+
+// data is the folder of files that services keep: volumes and SQLite databases.
+func (e *Environment) data() string { return filepath.Join(e.Folder(), "data") }
+
+// prepare makes the environment's folders. A database server's own user has to pass through the outer one.
+func (e *Environment) prepare() error {
+	if err := os.MkdirAll(e.Folder(), 0o711); err != nil {
+		return err
+	}
+	return os.MkdirAll(e.data(), 0o700)
+}
+
+// URL is the environment's address for people and checks.
+func (e *Environment) URL(ctx context.Context) (string, error) { return e.url(ctx, e.RouteName()) }
+
+// CandidateURL is the address of a release without a share of the traffic.
+func (e *Environment) CandidateURL(ctx context.Context) (string, error) {
+	return e.url(ctx, e.candidateRoute())
+}
+
+func (e *Environment) url(ctx context.Context, route string) (string, error) {
+	addresses, err := e.listen(ctx, route)
+	if err != nil {
+		return "", err
+	}
+	return (&url.URL{Scheme: "http", Host: addresses[0]}).String(), nil
+}
+
+// The ports of environments' own addresses: people type these, so they are few and low.
+const (
+	firstAddress = 7001
+	lastAddress  = 7999
+)
+
+// listen is the address of a route, the same one for as long as the environment exists.
+func (e *Environment) listen(ctx context.Context, route string) ([]string, error) {
+	choose := process.FreePort
+	if route == e.RouteName() {
+		choose = freeAddress
+	}
+	port, err := e.world.Store.Reserve(ctx, "route:"+route, choose)
+	if err != nil {
+		return nil, err
+	}
+	return []string{loopback(port)}, nil
+}
+
+// freeAddress finds a port for an environment's address.
+func freeAddress(taken func(int) bool) (int, error) {
+	for port := firstAddress; port <= lastAddress; port++ {
+		if taken(port) {
+			continue
+		}
+		l, err := net.Listen("tcp", loopback(port))
+		if err != nil {
+			continue
+		}
+		return port, l.Close()
+	}
+	return 0, fmt.Errorf("no port from %d to %d is free", firstAddress, lastAddress)
+}
+
+// replicaID names a replica for the driver.
+func (e *Environment) replicaID(d release.Digest, service string, index int) string {
+	return fmt.Sprintf("%s.%s.%s.%s.%d", e.App, e.Name, service, d.Short(), index)
+}
+
+func (e *Environment) replicaPort(ctx context.Context, id string) (int, error) {
+	return e.world.Store.Reserve(ctx, "replica:"+id, process.FreePort)
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// Remove stops everything of a stage and throws its data away.
+func (e *Environment) Remove(ctx context.Context) error {
+	if !e.Stage {
+		return fmt.Errorf("%s is no stage: its data is not thrown away", e.RouteName())
+	}
+	err := errors.Join(e.Unroute(ctx), e.StopAll(ctx))
+	if err != nil {
+		return err
+	}
+	if err := e.world.Store.ReleasePrefixes(ctx, "route:"+e.RouteName(), "replica:"+e.App+"."+e.Name+"."); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(e.Folder()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// StopAll stops every replica of the environment, the database server last.
+func (e *Environment) StopAll(ctx context.Context) error {
+	all, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
+	if err != nil {
+		return err
+	}
+	var services, servers []string
+	for _, s := range all {
+		if s.Release == "" {
+			servers = append(servers, s.ID)
+		} else {
+			services = append(services, s.ID)
+		}
+	}
+	if err := e.stop(ctx, services); err != nil {
+		return err
+	}
+	return e.stop(ctx, servers)
+}

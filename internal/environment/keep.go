@@ -1,0 +1,148 @@
+package environment
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"greenroom/internal/app"
+	"greenroom/internal/driver"
+	"greenroom/internal/release"
+)
+
+// Keep makes the environment what its live release asks for: its database server, every replica, its routes; and stops
+// what belongs to nobody. It starts and does not wait for health, and says what it had to mend. It must not be called
+// while a run owns the environment.
+func (e *Environment) Keep(ctx context.Context, live *release.Release) (mended []string, err error) {
+	running, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[string]bool{}
+	if live != nil {
+		wanted = e.wanted(*live)
+	}
+	var stray []string
+	alive := map[string]bool{}
+	for _, s := range running {
+		switch {
+		case !wanted[s.ID]:
+			stray = append(stray, s.ID)
+		case s.Phase != driver.Exited:
+			alive[s.ID] = true
+		}
+	}
+	if len(stray) > 0 {
+		mended = append(mended, "stopped "+strings.Join(stray, ", ")+", which belong to no release that is live")
+	}
+	if err := e.stop(ctx, stray); err != nil {
+		return mended, err
+	}
+	if live == nil {
+		return mended, e.Route(ctx, Traffic{})
+	}
+	for id := range wanted {
+		if !alive[id] {
+			mended = append(mended, "started "+id+" again")
+		}
+	}
+	if len(alive) < len(wanted) {
+		err = e.launch(ctx, *live, alive)
+	}
+	if err == nil {
+		err = e.Route(ctx, All(*live))
+	}
+	return mended, err
+}
+
+// Replicas are all that a release has here, or had, by id, service and index.
+func (e *Environment) Replicas(r release.Release) []driver.Status {
+	var out []driver.Status
+	for _, s := range r.Contents.Services {
+		if s.Kind != app.KindProcess || s.Job {
+			continue
+		}
+		for i := range e.Settings.Scale.Of(s.Replicas) {
+			out = append(out, driver.Status{ID: e.replicaID(r.Digest(), s.Name, i), Service: s.Name, Index: i})
+		}
+	}
+	return out
+}
+
+// wanted are the ids of all replicas that a live release has, with the database server.
+func (e *Environment) wanted(r release.Release) map[string]bool {
+	wanted := map[string]bool{}
+	for _, s := range e.Replicas(r) {
+		wanted[s.ID] = true
+	}
+	if e.hasServer(r) {
+		wanted[e.serverID(r)] = true
+	}
+	return wanted
+}
+
+// launch starts the replicas that do not run, without waiting for their health.
+func (e *Environment) launch(ctx context.Context, r release.Release, alive map[string]bool) error {
+	v, err := e.variables(ctx, r)
+	if err != nil {
+		return err
+	}
+	order, err := startOrder(r.Contents)
+	if err != nil {
+		return err
+	}
+	for _, s := range order {
+		if s.Job {
+			continue
+		}
+		dir, err := e.Files(ctx, r, s.Name)
+		if err != nil {
+			return err
+		}
+		for i := range e.Settings.Scale.Of(s.Replicas) {
+			if alive[e.replicaID(r.Digest(), s.Name, i)] {
+				continue
+			}
+			spec, err := e.spec(ctx, r, s, v, dir, i)
+			if err != nil {
+				return err
+			}
+			if _, err := e.world.Driver.Start(ctx, spec); err != nil {
+				return fmt.Errorf("%s: %w", s.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Up starts a live release and returns once all of it is healthy.
+func (e *Environment) Up(ctx context.Context, live *release.Release, say func(string)) error {
+	if live == nil {
+		return e.Route(ctx, Traffic{})
+	}
+	if err := e.Route(ctx, All(*live)); err != nil {
+		return err
+	}
+	if live.Contents.Database != nil {
+		say("its database")
+	}
+	return e.Start(ctx, *live, processNames(live.Contents), say)
+}
+
+// Down stops everything of the environment and keeps its data.
+func (e *Environment) Down(ctx context.Context) error {
+	if err := e.Unroute(ctx); err != nil {
+		return err
+	}
+	return e.StopAll(ctx)
+}
+
+func processNames(c app.Contents) []string {
+	var names []string
+	for _, s := range c.Services {
+		if s.Kind == app.KindProcess {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,222 @@
+package environment
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"greenroom/internal/app"
+	"greenroom/internal/edge"
+	"greenroom/internal/problem"
+	"greenroom/internal/release"
+)
+
+// Hold is how long a request waits at the edge while a release that must not run twice is exchanged.
+const Hold = 30 * time.Second
+
+// Traffic is where an environment's requests go: all that the edge needs to know about it, as one value. Putting the
+// same value in force twice is putting it in force once.
+type Traffic struct {
+	Shares      []Share // of the environment's address; the weights add up to 100, or there is none yet
+	Candidate   release.Digest
+	Running     []release.Release // whose services can reach one another: those that have a share, the candidate, and the one kept warm
+	Paused      bool              // requests wait for Hold
+	Maintenance *edge.Maintenance // or see this page
+}
+
+// Share is a release's part of the traffic in percent.
+type Share struct {
+	Release release.Digest
+	Percent int
+}
+
+// All is the traffic of an environment in which one release answers everything.
+func All(r release.Release) Traffic {
+	return Traffic{Shares: []Share{{Release: r.Digest(), Percent: 100}}, Running: []release.Release{r}}
+}
+
+// Route puts traffic in force at the edge.
+func (e *Environment) Route(ctx context.Context, t Traffic) error {
+	routes, err := e.routes(ctx, t)
+	if err != nil {
+		return err
+	}
+	return e.editTable(ctx, routes)
+}
+
+// Unroute takes everything of the environment out of the edge's table.
+func (e *Environment) Unroute(ctx context.Context) error { return e.editTable(ctx, nil) }
+
+// editTable replaces the environment's routes, whatever happens to the others' meanwhile.
+func (e *Environment) editTable(ctx context.Context, routes []edge.Route) error {
+	for {
+		t, err := e.world.Edge.Table(ctx)
+		if err != nil {
+			return err
+		}
+		t.Format = edge.Format
+		kept := make([]edge.Route, 0, len(t.Routes)+len(routes))
+		for _, r := range t.Routes {
+			if !e.owns(r.Name) {
+				kept = append(kept, r)
+			}
+		}
+		was := t.Routes
+		t.Routes = append(kept, routes...)
+		if same(was, t.Routes) {
+			return nil
+		}
+		_, err = e.world.Edge.Swap(ctx, t, t.Version)
+		if problem.From(err) != nil && problem.From(err).Code == problem.Blocked && ctx.Err() == nil {
+			continue // another environment was quicker
+		}
+		return err
+	}
+}
+
+// same says whether two tables' routes do the same, whatever their order. What came over the wire and what was made here
+// differ in empty lists that mean nothing, so their text is compared.
+func same(a, b []edge.Route) bool {
+	text := func(routes []edge.Route) string {
+		lines := make([]string, len(routes))
+		for i, r := range routes {
+			line, err := json.Marshal(r)
+			if err != nil { // only strings, numbers and lists of them
+				panic(fmt.Sprintf("route %s: %v", r.Name, err))
+			}
+			lines[i] = string(line)
+		}
+		slices.Sort(lines)
+		return strings.Join(lines, "\n")
+	}
+	return text(a) == text(b)
+}
+
+// owns says whether a route is one of this environment's.
+func (e *Environment) owns(route string) bool {
+	return route == e.RouteName() || strings.HasPrefix(route, e.RouteName()+"/")
+}
+
+// RouteName is the name of the environment's own route at the edge.
+func (e *Environment) RouteName() string { return e.App + "/" + e.Name }
+
+// candidateRoute is the route of a release that has no share of the traffic yet.
+func (e *Environment) candidateRoute() string { return e.RouteName() + "/candidate" }
+
+// internalRoute is the local balancer over one release's replicas of a service. It belongs to the release, so that a
+// request that enters a release stays in it, however the traffic is shared.
+func (e *Environment) internalRoute(service string, d release.Digest) string {
+	return fmt.Sprintf("%s/%s@%s", e.RouteName(), service, d.Short())
+}
+
+func (e *Environment) routes(ctx context.Context, t Traffic) ([]edge.Route, error) {
+	public, err := e.publicRoute(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	routes := []edge.Route{public}
+	for _, r := range t.Running {
+		internal, err := e.internalRoutes(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		routes = append(routes, internal...)
+		if r.Digest() != t.Candidate {
+			continue
+		}
+		c := edge.Route{Name: e.candidateRoute(), Protocol: edge.HTTP}
+		if c.Listen, err = e.listen(ctx, c.Name); err != nil {
+			return nil, err
+		}
+		if c.Pools, err = e.pools(ctx, r, 100); err != nil {
+			return nil, err
+		}
+		routes = append(routes, c)
+	}
+	return routes, nil
+}
+
+func (e *Environment) publicRoute(ctx context.Context, t Traffic) (edge.Route, error) {
+	r := edge.Route{
+		Name: e.RouteName(), Protocol: edge.HTTP, Hosts: e.Settings.Hosts, Sticky: true, Maintenance: t.Maintenance,
+	}
+	if t.Paused {
+		r.Hold = Hold
+	}
+	var err error
+	if r.Listen, err = e.listen(ctx, r.Name); err != nil {
+		return r, err
+	}
+	if t.Paused || t.Maintenance != nil {
+		return r, nil
+	}
+	for _, s := range t.Shares {
+		rel, ok := find(t.Running, s.Release)
+		if !ok {
+			return r, fmt.Errorf("traffic of %s: release %s has a share and does not run", e.RouteName(), s.Release.Short())
+		}
+		pools, err := e.pools(ctx, rel, s.Percent)
+		if err != nil {
+			return r, err
+		}
+		r.Pools = append(r.Pools, pools...)
+	}
+	return r, nil
+}
+
+func (e *Environment) internalRoutes(ctx context.Context, r release.Release) ([]edge.Route, error) {
+	var routes []edge.Route
+	for _, s := range r.Contents.Services {
+		if s.Kind != app.KindProcess || s.Port == 0 {
+			continue
+		}
+		pool, err := e.pool(ctx, r, s, 100)
+		if err != nil {
+			return nil, err
+		}
+		route := edge.Route{Name: e.internalRoute(s.Name, r.Digest()), Protocol: edge.Protocol(s.Protocol), Internal: true, Pools: []edge.Pool{pool}}
+		if route.Listen, err = e.listen(ctx, route.Name); err != nil {
+			return nil, err
+		}
+		routes = append(routes, route)
+	}
+	return routes, nil
+}
+
+// pools are the replicas of a release's public service, which has one pool, or none where the app has no public service.
+func (e *Environment) pools(ctx context.Context, r release.Release, percent int) ([]edge.Pool, error) {
+	s, ok := r.Contents.Public()
+	if !ok {
+		return nil, nil
+	}
+	p, err := e.pool(ctx, r, s, percent)
+	return []edge.Pool{p}, err
+}
+
+func (e *Environment) pool(ctx context.Context, r release.Release, s app.Service, percent int) (edge.Pool, error) {
+	p := edge.Pool{Release: string(r.Digest()), Weight: percent}
+	if s.Health.HTTP != "" && s.Protocol == app.HTTP {
+		p.Health = &edge.Health{Path: s.Health.HTTP, Interval: s.Health.Interval, Timeout: s.Health.Timeout}
+	}
+	for i := range e.Settings.Scale.Of(s.Replicas) {
+		id := e.replicaID(r.Digest(), s.Name, i)
+		port, err := e.replicaPort(ctx, id)
+		if err != nil {
+			return p, err
+		}
+		p.Backends = append(p.Backends, edge.Backend{ID: id, Network: "tcp", Address: loopback(port)})
+	}
+	return p, nil
+}
+
+func find(rs []release.Release, d release.Digest) (release.Release, bool) {
+	for _, r := range rs {
+		if r.Digest() == d {
+			return r, true
+		}
+	}
+	return release.Release{}, false
+}

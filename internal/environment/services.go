@@ -1,0 +1,267 @@
+package environment
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"greenroom/internal/app"
+	"greenroom/internal/driver"
+	"greenroom/internal/problem"
+	"greenroom/internal/proc"
+	"greenroom/internal/release"
+)
+
+// replicasAtOnce bounds how many replicas are started or stopped at a time.
+const replicasAtOnce = 16
+
+// Start starts services of a release in the order in which they need one another and returns once all are healthy. The
+// routes have to be in force before, because services find each other through them. say is told the progress.
+func (e *Environment) Start(ctx context.Context, r release.Release, services []string, say func(string)) error {
+	v, err := e.variables(ctx, r)
+	if err != nil {
+		return err
+	}
+	order, err := startOrder(r.Contents)
+	if err != nil {
+		return err
+	}
+	for _, s := range order {
+		if !slices.Contains(services, s.Name) {
+			continue
+		}
+		if err := e.startService(ctx, r, s, v, say); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startService starts the replicas of one service and waits for their health, or runs a job to its end.
+func (e *Environment) startService(ctx context.Context, r release.Release, s app.Service, v variables, say func(string)) error {
+	dir, err := e.Files(ctx, r, s.Name)
+	if err != nil {
+		return err
+	}
+	if s.Job {
+		return e.runJob(ctx, r, s, v, dir, say)
+	}
+	n := e.Settings.Scale.Of(s.Replicas)
+	say(fmt.Sprintf("%s: starting %d", s.Name, n))
+	var healthy int
+	var mu sync.Mutex
+	return each(n, func(i int) error {
+		if err := e.startReplica(ctx, r, s, v, dir, i); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		healthy++
+		say(fmt.Sprintf("%s: %d of %d healthy", s.Name, healthy, n))
+		return nil
+	})
+}
+
+func (e *Environment) startReplica(ctx context.Context, r release.Release, s app.Service, v variables, dir string, index int) error {
+	spec, err := e.spec(ctx, r, s, v, dir, index)
+	if err != nil {
+		return err
+	}
+	if _, err := e.world.Driver.Start(ctx, spec); err != nil {
+		return err
+	}
+	_, err = e.world.Driver.Wait(ctx, spec.ID)
+	return err
+}
+
+func (e *Environment) spec(ctx context.Context, r release.Release, s app.Service, v variables, dir string, index int) (driver.Spec, error) {
+	spec := driver.Spec{
+		ID: e.replicaID(r.Digest(), s.Name, index), App: e.App, Environment: e.Name, Service: s.Name,
+		Release: string(r.Digest()), Index: index, Dir: filepath.Join(dir, s.Dir), Health: s.Health, Stop: s.Stop, Restart: s.Restart,
+	}
+	if s.Port != 0 {
+		port, err := e.replicaPort(ctx, spec.ID)
+		if err != nil {
+			return spec, err
+		}
+		v.port = port
+		spec.Listen = driver.Endpoint{Network: "tcp", Address: loopback(port)}
+	}
+	spec.Env, spec.Command = v.of(s), v.command(s)
+	spec.Health.Command = expandAll(s.Health.Command, v.known())
+	return spec, nil
+}
+
+// runJob runs a service that others wait for to its end.
+func (e *Environment) runJob(ctx context.Context, r release.Release, s app.Service, v variables, dir string, say func(string)) error {
+	say(s.Name + ": running to its end")
+	out := newTail(jobOutput)
+	exit, err := proc.Run(ctx, proc.Command{
+		Argv: v.command(s), Dir: filepath.Join(dir, s.Dir), Env: list(e.marked(v.of(s))), Stdout: out, Stderr: out, Grace: s.Stop.Grace,
+	})
+	if err != nil {
+		return err
+	}
+	if !exit.OK() {
+		return problem.New(problem.Fail, "job %s of %s: %s: %s", s.Name, r.Digest().Short(), exit, v.redact(out.String()))
+	}
+	return nil
+}
+
+// Stop stops services of a release, in the reverse of the order in which they started.
+func (e *Environment) Stop(ctx context.Context, r release.Release, services []string) error {
+	order, err := startOrder(r.Contents)
+	if err != nil {
+		return err
+	}
+	for _, s := range slices.Backward(order) {
+		if !slices.Contains(services, s.Name) {
+			continue
+		}
+		running, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name, Service: s.Name, Release: string(r.Digest())})
+		if err != nil {
+			return err
+		}
+		ids := make([]string, len(running))
+		for i, st := range running {
+			ids[i] = st.ID
+		}
+		if err := e.stop(ctx, ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Environment) stop(ctx context.Context, ids []string) error {
+	return each(len(ids), func(i int) error { return e.world.Driver.Stop(ctx, ids[i]) })
+}
+
+// Forget gives back the addresses that a release had here and has no use for any more.
+func (e *Environment) Forget(ctx context.Context, r release.Release) error {
+	keys := make([]string, 0, 2*len(r.Contents.Services))
+	for _, s := range r.Contents.Services {
+		keys = append(keys, "route:"+e.internalRoute(s.Name, r.Digest()), fmt.Sprintf("replica:%s.%s.%s.%s.", e.App, e.Name, s.Name, r.Digest().Short()))
+	}
+	return e.world.Store.ReleasePrefixes(ctx, keys...)
+}
+
+// Health tells of each service of a release how many replicas are healthy, and why others are not.
+func (e *Environment) Health(ctx context.Context, r release.Release) ([]ServiceHealth, error) {
+	all, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
+	if err != nil {
+		return nil, err
+	}
+	var out []ServiceHealth
+	for _, s := range r.Contents.Services {
+		if s.Job {
+			continue
+		}
+		h := ServiceHealth{Service: s.Name, Wanted: e.Settings.Scale.Of(s.Replicas)}
+		d := string(r.Digest())
+		if s.Kind == app.KindPostgres {
+			h.Wanted, d = 1, ""
+		}
+		for _, st := range all {
+			if st.Service != s.Name || st.Release != d {
+				continue
+			}
+			if st.Phase == driver.Healthy {
+				h.Healthy++
+			} else if h.Reason == "" {
+				h.Reason = st.Reason
+			}
+			h.Restarts += st.Restarts
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}
+
+// ServiceHealth is how one service stands.
+type ServiceHealth struct {
+	Service  string
+	Healthy  int
+	Wanted   int
+	Restarts int
+	Reason   string // of one replica that is not healthy
+}
+
+// Files unpacks a service's files, read-only, and checks them against the release.
+func (e *Environment) Files(ctx context.Context, r release.Release, service string) (string, error) {
+	name := "service/" + service
+	if _, ok := r.Files[name]; !ok {
+		return "", problem.New(problem.Invalid, "release %s has no files for service %s", r.Digest().Short(), service)
+	}
+	dir := filepath.Join(e.world.Home.Files(), r.Digest().Short(), service)
+	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
+		return "", err
+	}
+	return dir, e.world.Artifacts.Unpack(ctx, r.Digest(), name, dir)
+}
+
+// startOrder sorts the services of a release's own by what they need, by name where they need nothing of each other.
+func startOrder(c app.Contents) ([]app.Service, error) {
+	var order []app.Service
+	state := map[string]int{} // 1: on the way, 2: done
+	var visit func(s app.Service) error
+	visit = func(s app.Service) error {
+		switch state[s.Name] {
+		case 1:
+			return problem.New(problem.Invalid, "service %s depends on itself", s.Name)
+		case 2:
+			return nil
+		}
+		state[s.Name] = 1
+		for _, d := range s.DependsOn {
+			if dep, ok := c.Service(d.Service); ok {
+				if err := visit(dep); err != nil {
+					return err
+				}
+			}
+		}
+		state[s.Name] = 2
+		if s.Kind == app.KindProcess {
+			order = append(order, s)
+		}
+		return nil
+	}
+	for _, s := range c.Services {
+		if err := visit(s); err != nil {
+			return nil, err
+		}
+	}
+	return order, nil
+}
+
+// each calls f for 0 to n-1, some at once, and returns the first error. When one fails the others still end by themselves.
+func each(n int, f func(int) error) error {
+	errs := make([]error, n)
+	slots := make(chan struct{}, replicasAtOnce)
+	var wg sync.WaitGroup
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = f(i)
+		})
+	}
+	wg.Wait()
+	for _, err := range errs { // one is enough: ten times the same sentence helps nobody
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func expandAll(words []string, known map[string]string) []string {
+	out := slices.Clone(words)
+	for i := range out {
+		out[i] = expand(out[i], known)
+	}
+	return out
+}

@@ -1,0 +1,117 @@
+// Package home says where things lie in the state folder.
+package home
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"greenroom/internal/problem"
+)
+
+// maxSocketPath is the longest path that a unix socket can have on all systems (sun_path is 104 bytes on macOS, 108 on
+// Linux, one of them for the final zero).
+const maxSocketPath = 103
+
+// Home is the state folder of one Greenroom.
+type Home string
+
+// Default is the state folder where none is named: GREENROOM_HOME, else /var/lib/greenroom for root (the programs of
+// other system users have to reach into it, which root's own folder forbids), else the XDG state folder.
+func Default() (Home, error) {
+	if h := os.Getenv("GREENROOM_HOME"); h != "" {
+		return abs(h)
+	}
+	if os.Getuid() == 0 {
+		return "/var/lib/greenroom", nil
+	}
+	if x := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(x) {
+		return Home(filepath.Join(x, "greenroom")), nil
+	}
+	u, err := os.UserHomeDir()
+	if err != nil {
+		return "", problem.New(problem.Invalid, "there is no home folder to keep state in: %w", err).
+			WithHint("set GREENROOM_HOME to a folder")
+	}
+	return Home(filepath.Join(u, ".local", "state", "greenroom")), nil
+}
+
+func abs(path string) (Home, error) {
+	a, err := filepath.Abs(path)
+	if err != nil {
+		return "", problem.New(problem.Invalid, "state folder %s: %w", path, err)
+	}
+	return Home(a), nil
+}
+
+// Make creates the state folder. Other users may pass through it (a database server runs as one) but not list it.
+func (h Home) Make() error {
+	if err := os.MkdirAll(string(h), 0o755); err != nil {
+		return problem.New(problem.Unavailable, "the state folder can't be made: %w", err).
+			WithHint("set GREENROOM_HOME to a folder that you may write to")
+	}
+	if err := os.Chmod(string(h), 0o711); err != nil && !errors.Is(err, fs.ErrPermission) { // #nosec G302 -- see above
+		return err
+	}
+	for _, dir := range []string{h.Edge(), h.Replicas(), h.Environments(), h.Files(), h.Runs(), h.Uploads()} {
+		if err := os.MkdirAll(dir, 0o711); err != nil {
+			return problem.New(problem.Unavailable, "the state folder can't be made: %w", err)
+		}
+	}
+	return nil
+}
+
+func (h Home) join(elem ...string) string {
+	return filepath.Join(append([]string{string(h)}, elem...)...)
+}
+
+// Lock is the file that the one daemon of this folder holds.
+func (h Home) Lock() string { return h.join("daemon.lock") }
+
+// Store is the database of everything that is kept.
+func (h Home) Store() string { return h.join("greenroom.db") }
+
+// Secrets is the folder of the key that secrets are sealed with.
+func (h Home) Secrets() string { return h.join("secrets") }
+
+// Artifacts is the OCI layout of all releases.
+func (h Home) Artifacts() string { return h.join("artifacts") }
+
+// Files is the folder of unpacked artifacts, read-only, shared by all environments.
+func (h Home) Files() string { return h.join("files") }
+
+// Replicas is the folder of the process driver.
+func (h Home) Replicas() string { return h.join("replicas") }
+
+// Edge is the folder of the edge.
+func (h Home) Edge() string { return h.join("edge") }
+
+// Runs is the folder of the working folders of runs' checks.
+func (h Home) Runs() string { return h.join("runs") }
+
+// Uploads is the folder of releases that are on their way in.
+func (h Home) Uploads() string { return h.join("uploads") }
+
+// Environments is the folder of all environments' and stages' data.
+func (h Home) Environments() string { return h.join("environments") }
+
+// Environment is the folder of one environment's or stage's data.
+func (h Home) Environment(app, name string) string { return h.join("environments", app, name) }
+
+// Log is the daemon's log.
+func (h Home) Log() string { return h.join("daemon.log") }
+
+// Socket is where the daemon listens: in the state folder, or in a folder of this user's own under the temporary folder
+// where that path is too long for a socket.
+func (h Home) Socket() string {
+	p := h.join("api.sock")
+	if len(p) <= maxSocketPath {
+		return p
+	}
+	sum := sha256.Sum256([]byte(h))
+	return filepath.Join(os.TempDir(), fmt.Sprintf("greenroom-%d-%s", os.Getuid(), hex.EncodeToString(sum[:6])), "api.sock")
+}

@@ -1,0 +1,327 @@
+// Package promotion makes a release live in an environment: it plans the steps, and carries them out, each so that
+// doing it twice is doing it once and taking it back leaves what was there before.
+package promotion
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"greenroom/internal/app"
+	"greenroom/internal/plan"
+	"greenroom/internal/release"
+)
+
+// The actions of a promotion's steps. A step's comment tells what taking it back does.
+const (
+	ActionPrepare   = "promotion.prepare"   // unpack and verify. Back: nothing
+	ActionGate      = "promotion.gate"      // ask again what was asked before. Back: nothing
+	ActionBackup    = "promotion.backup"    // copy the database. Back: nothing, the copy is kept
+	ActionWayBack   = "promotion.way-back"  // note what is there. Back: prove the old release by its journeys, remember the new one as bad
+	ActionPause     = "promotion.pause"     // hold requests, or show the maintenance page. Back: let them through
+	ActionStopOld   = "promotion.stop-old"  // stop the old release's services. Back: start them and wait for their health
+	ActionMigrate   = "promotion.migrate"   // change the schema. Back: restore the backup where nothing was written since, else keep
+	ActionStart     = "promotion.start"     // start the new release's services, wait for health. Back: stop them
+	ActionCandidate = "promotion.candidate" // production journeys on the new release before it has traffic. Back: nothing
+	ActionShare     = "promotion.share"     // give the new release its share of traffic and watch it. Back: all to the old one
+	ActionLive      = "promotion.live"      // record what is live. Back: record the old one
+	ActionResume    = "promotion.resume"    // let held requests through. Back: hold them again
+	ActionVerify    = "promotion.verify"    // production journeys on the environment's address. Back: nothing
+	ActionDrain     = "promotion.drain"     // wait until the old release has no request under way. Back: nothing
+	ActionWatch     = "promotion.watch"     // count the new release's answers. Back: nothing
+	ActionRetire    = "promotion.retire"    // stop what the old release still runs. Back: start it again
+	ActionMeasure   = "promotion.measure"   // read what it did to the users. Always done, last
+)
+
+// Facts are what a plan is made from: all that was read before anything is done.
+type Facts struct {
+	Kind        plan.Kind // Promotion or Rollback
+	App         string
+	Environment app.Environment
+	Policy      string // digest of the policy in force
+	New, Old    release.Digest
+	NewContents app.Contents
+	OldContents app.Contents // zero where Old is empty
+	// Downtime is set where the old release can't live on the new schema and the definition accepts downtime: how long
+	// the rehearsal's migration and start took together.
+	Downtime *time.Duration
+	Because  string
+}
+
+// ShareArgs are the arguments of ActionShare.
+type ShareArgs struct {
+	Percent int           `json:"percent"`
+	Watch   time.Duration `json:"watch"` // zero for the last share: ActionWatch follows
+}
+
+// PauseArgs are the arguments of ActionPause and ActionResume.
+type PauseArgs struct {
+	Maintenance bool          `json:"maintenance"`        // show the page; else requests wait
+	Expected    time.Duration `json:"expected,omitempty"` // how long it will take, as rehearsed
+}
+
+// ServicesArgs are the arguments of ActionStart and ActionStopOld.
+type ServicesArgs struct {
+	Services []string `json:"services"`
+}
+
+// Make is the plan for these facts.
+func Make(f Facts) plan.Plan {
+	p := plan.Plan{
+		Format: plan.Format, Kind: f.Kind, App: f.App, Environment: f.Environment.Name,
+		Release: f.New, From: f.Old, Policy: f.Policy, Because: f.Because,
+	}
+	b := builder{Facts: f, plan: &p}
+	b.step("prepare", ActionPrepare, false, "unpack release %s and check it against its digest", f.New.Short())
+	if f.Kind == plan.Promotion {
+		b.step("gate", ActionGate, false, "ask %s's gate", f.Environment.Name)
+	}
+	switch {
+	case f.Old == "":
+		b.first()
+	case f.Downtime != nil:
+		b.withDowntime()
+	case b.publicStopsFirst():
+		b.stopFirst()
+	default:
+		b.startFirst()
+	}
+	b.step("measure", ActionMeasure, false, "measure what the people who use it saw")
+	p.Steps[len(p.Steps)-1].Always = true
+	return p
+}
+
+// builder adds steps to a plan.
+type builder struct {
+	Facts
+	plan *plan.Plan
+}
+
+func (b *builder) step(name, action string, changes bool, says string, args ...any) *plan.Step {
+	b.plan.Steps = append(b.plan.Steps, plan.Step{Name: name, Action: action, Changes: changes, Says: fmt.Sprintf(says, args...)})
+	return &b.plan.Steps[len(b.plan.Steps)-1]
+}
+
+// with gives the step its arguments.
+func with(s *plan.Step, args any) {
+	raw, err := json.Marshal(args)
+	if err != nil { // only plain structs of this package
+		panic(fmt.Sprintf("promotion: arguments of %s: %v", s.Name, err))
+	}
+	s.Args = raw
+}
+
+// first makes a release live where there was none.
+func (b *builder) first() {
+	b.wayBack()
+	b.migrate()
+	b.start("start", b.services(anyOrder))
+	b.candidate()
+	b.share(100)
+	b.live()
+	b.verify()
+	b.watch()
+}
+
+// startFirst switches with both releases running side by side.
+func (b *builder) startFirst() {
+	b.backup()
+	b.wayBack()
+	b.migrate()
+	b.start("start", b.services(app.StartFirst))
+	b.candidate()
+	for _, percent := range b.Environment.Rollout.Steps {
+		if percent < 100 {
+			b.share(percent)
+		}
+	}
+	b.swapWorkers()
+	b.share(100)
+	b.live()
+	b.verify()
+	b.drain()
+	b.watch()
+	b.retire()
+}
+
+// swapWorkers exchanges what must not run twice and answers nobody: the old one ends before the new one starts.
+func (b *builder) swapWorkers() {
+	b.stopOld("stop-workers", b.oldServices(app.StopFirst))
+	b.start("start-workers", b.services(app.StopFirst))
+}
+
+// stopFirst switches a public service that must not run twice: requests wait at the edge meanwhile.
+func (b *builder) stopFirst() {
+	b.backup()
+	b.wayBack()
+	with(b.step("hold", ActionPause, true, "let requests wait at the edge"), PauseArgs{})
+	b.exchange()
+	with(b.step("resume", ActionResume, true, "let the waiting requests through"), PauseArgs{})
+	b.verify()
+	b.watch()
+	b.retire()
+}
+
+// withDowntime switches where the old release can't live on the new schema. The backup is taken when nothing is written
+// any more, so that it can be restored without a loss until the page is gone.
+func (b *builder) withDowntime() {
+	b.wayBack()
+	pause := PauseArgs{Maintenance: true, Expected: *b.Downtime}
+	with(b.step("maintenance", ActionPause, true, "show the maintenance page, for about %s", b.Downtime.Round(time.Second/10)), pause)
+	b.drain()
+	b.stopOld("stop-old", b.oldServices(anyOrder))
+	b.backup()
+	b.migrate()
+	b.start("start", b.services(anyOrder))
+	b.candidate()
+	b.share(100)
+	b.live()
+	with(b.step("open", ActionResume, true, "take the maintenance page away"), pause)
+	b.verify()
+	b.watch()
+	b.retire()
+}
+
+// exchange stops the old release, migrates, and starts the new one.
+func (b *builder) exchange() {
+	b.drain()
+	b.stopOld("stop-old", b.oldServices(anyOrder))
+	b.migrate()
+	b.start("start", b.services(anyOrder))
+	b.candidate()
+	b.share(100)
+	b.live()
+}
+
+func (b *builder) backup() {
+	if b.NewContents.Database != nil {
+		b.step("backup", ActionBackup, false, "back up the database")
+	}
+}
+
+func (b *builder) wayBack() {
+	b.step("way-back", ActionWayBack, true, "note what is live, to be able to go back")
+}
+
+func (b *builder) migrate() {
+	m := b.NewContents.Migrations
+	if b.Kind == plan.Rollback || m == nil {
+		return
+	}
+	what := m.Run
+	if m.AtStart != "" {
+		what = "one replica of " + m.AtStart + ", which migrates when it starts"
+	}
+	b.step("migrate", ActionMigrate, true, "migrate the database: %s", what)
+}
+
+func (b *builder) start(name string, services []string) {
+	if len(services) == 0 {
+		return
+	}
+	with(b.step(name, ActionStart, true, "start %s", b.counted(services)), ServicesArgs{Services: services})
+}
+
+func (b *builder) stopOld(name string, services []string) {
+	if len(services) == 0 {
+		return
+	}
+	with(b.step(name, ActionStopOld, true, "stop %s of %s", join(services), b.Old.Short()), ServicesArgs{Services: services})
+}
+
+func (b *builder) candidate() {
+	if len(ProductionChecks(b.NewContents)) > 0 {
+		b.step("candidate", ActionCandidate, false, "try the new release on an address of its own, before anybody is sent there")
+	}
+}
+
+func (b *builder) share(percent int) {
+	args, says := ShareArgs{Percent: percent}, fmt.Sprintf("send %d%% of the traffic to %s", percent, b.New.Short())
+	if percent < 100 {
+		args.Watch = b.Environment.Rollout.Watch
+		says += fmt.Sprintf(" and watch it for %s", args.Watch)
+	}
+	with(b.step(fmt.Sprintf("share-%d", percent), ActionShare, true, "%s", says), args)
+}
+
+func (b *builder) live() {
+	b.step("live", ActionLive, true, "record %s as live in %s", b.New.Short(), b.Environment.Name)
+}
+
+func (b *builder) verify() {
+	if len(ProductionChecks(b.NewContents)) > 0 {
+		b.step("verify", ActionVerify, false, "run the production journeys on %s's address", b.Environment.Name)
+	}
+}
+
+func (b *builder) drain() {
+	b.step("drain", ActionDrain, false, "let %s finish the requests that it has, for at most %s", b.Old.Short(), b.Environment.Rollout.Drain)
+}
+
+func (b *builder) watch() {
+	if b.Environment.Rollout.Watch > 0 {
+		b.step("watch", ActionWatch, false, "watch the answers for %s", b.Environment.Rollout.Watch)
+	}
+}
+
+func (b *builder) retire() {
+	b.step("retire", ActionRetire, true, "stop %s", b.Old.Short())
+}
+
+// anyOrder selects services of both orders.
+const anyOrder app.Order = ""
+
+func (b *builder) services(order app.Order) []string    { return selected(b.NewContents, order) }
+func (b *builder) oldServices(order app.Order) []string { return selected(b.OldContents, order) }
+
+// selected are the names of the services that a release brings: a database server outlives releases.
+func selected(c app.Contents, order app.Order) []string {
+	var names []string
+	for _, s := range c.Services {
+		if s.Kind == app.KindProcess && (order == anyOrder || s.Order == order) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+func (b *builder) publicStopsFirst() bool {
+	public, ok := b.NewContents.Public()
+	return ok && public.Order == app.StopFirst
+}
+
+// counted tells how many replicas of which services: "10 web and 1 payment".
+func (b *builder) counted(services []string) string {
+	words := make([]string, 0, len(services))
+	for _, name := range services {
+		s, _ := b.NewContents.Service(name)
+		words = append(words, fmt.Sprintf("%d %s", b.Environment.Scale.Of(s.Replicas), name))
+	}
+	return join(words)
+}
+
+func join(words []string) string {
+	switch n := len(words); n {
+	case 0:
+		return "nothing"
+	case 1:
+		return words[0]
+	default:
+		out := words[0]
+		for _, w := range words[1 : n-1] {
+			out += ", " + w
+		}
+		return out + " and " + words[n-1]
+	}
+}
+
+// ProductionChecks are the checks that may run in production.
+func ProductionChecks(c app.Contents) []app.Check {
+	var out []app.Check
+	for _, ch := range c.Checks {
+		if ch.Production {
+			out = append(out, ch)
+		}
+	}
+	return out
+}

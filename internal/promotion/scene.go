@@ -1,0 +1,242 @@
+package promotion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"greenroom/internal/app"
+	"greenroom/internal/environment"
+	"greenroom/internal/evidence"
+	"greenroom/internal/gate"
+	"greenroom/internal/plan"
+	"greenroom/internal/problem"
+	"greenroom/internal/release"
+	"greenroom/internal/run"
+	"greenroom/internal/store"
+)
+
+// Promotions carries out the steps of promotions and rollbacks.
+type Promotions struct {
+	World *environment.World
+	Log   *slog.Logger
+}
+
+// scene is what every step needs: the environment, and the two releases.
+type scene struct {
+	env    *environment.Environment
+	policy app.Policy
+	new    release.Release
+	old    release.Release
+	hasOld bool
+}
+
+func (p *Promotions) scene(ctx context.Context, t *run.Task) (*scene, error) {
+	a, err := p.World.Store.App(ctx, t.Plan.App)
+	if err != nil {
+		return nil, err
+	}
+	env, ok := p.World.Open(a.Policy, t.Plan.Environment)
+	if !ok {
+		return nil, problem.New(problem.NotFound, "%s has no environment %s any more", t.Plan.App, t.Plan.Environment)
+	}
+	sc := &scene{env: env, policy: a.Policy}
+	if sc.new, err = p.World.Release(ctx, t.Plan.Release); err != nil {
+		return nil, err
+	}
+	if t.Plan.From != "" {
+		sc.hasOld = true
+		sc.old, err = p.World.Release(ctx, t.Plan.From)
+	}
+	return sc, err
+}
+
+// step is an action whose two directions get the scene.
+type step struct {
+	p    *Promotions
+	do   func(ctx context.Context, t *run.Task, sc *scene) (any, error)
+	undo func(ctx context.Context, t *run.Task, sc *scene) error // nil: nothing to take back
+}
+
+// Do is run.Action's.
+func (s step) Do(ctx context.Context, t *run.Task) (any, error) {
+	sc, err := s.p.scene(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return s.do(ctx, t, sc)
+}
+
+// Undo is run.Action's.
+func (s step) Undo(ctx context.Context, t *run.Task) error {
+	if s.undo == nil {
+		return nil
+	}
+	sc, err := s.p.scene(ctx, t)
+	if err != nil {
+		return err
+	}
+	return s.undo(ctx, t, sc)
+}
+
+// Actions are the actions of all steps that Make plans.
+func (p *Promotions) Actions() map[string]run.Action {
+	return map[string]run.Action{
+		ActionPrepare:   step{p: p, do: p.prepare},
+		ActionGate:      step{p: p, do: p.gate},
+		ActionBackup:    step{p: p, do: p.backup},
+		ActionWayBack:   step{p: p, do: p.noteWayBack, undo: p.proveOld},
+		ActionPause:     step{p: p, do: p.route, undo: p.routeBack},
+		ActionResume:    step{p: p, do: p.route, undo: p.closeAgain},
+		ActionStopOld:   step{p: p, do: p.stopOld, undo: p.startOld},
+		ActionMigrate:   step{p: p, do: p.migrate, undo: p.unmigrate},
+		ActionStart:     step{p: p, do: p.start, undo: p.stopNew},
+		ActionCandidate: step{p: p, do: p.candidate},
+		ActionShare:     step{p: p, do: p.share, undo: p.unshare},
+		ActionLive:      step{p: p, do: p.live, undo: p.unlive},
+		ActionVerify:    step{p: p, do: p.verify},
+		ActionDrain:     step{p: p, do: p.drain},
+		ActionWatch:     step{p: p, do: p.watch},
+		ActionRetire:    step{p: p, do: p.retire, undo: p.unretire},
+		ActionMeasure:   step{p: p, do: p.measure},
+	}
+}
+
+// prepare unpacks every service's files and checks them against the release, and asks for the secrets that the release
+// names: what is missing is said before anything changes.
+func (p *Promotions) prepare(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	for _, s := range sc.new.Contents.Services {
+		if s.Kind != app.KindProcess {
+			continue
+		}
+		t.Progress("%s", s.Name)
+		if _, err := sc.env.Files(ctx, sc.new, s.Name); err != nil {
+			return nil, err
+		}
+	}
+	return nil, sc.env.NeedSecrets(ctx, sc.new)
+}
+
+// gate asks again: between the plan and now production may have changed.
+func (p *Promotions) gate(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	d, err := p.World.Decide(ctx, sc.policy, sc.new.Digest(), sc.env.Name, t.Plan.Because)
+	if err != nil {
+		return nil, err
+	}
+	if !d.Allowed {
+		return d, Refused(d, sc.new.Digest(), sc.env.Name)
+	}
+	return d, nil
+}
+
+// Refused is a gate's no as a problem that tells the first reason and how to see all.
+func Refused(d gate.Decision, r release.Digest, environment string) error {
+	missing := d.Missing()
+	reason := "it says no without a reason"
+	if len(missing) > 0 {
+		reason = fmt.Sprintf("%s: %s", missing[0].Name, missing[0].Reason)
+	}
+	if len(missing) > 1 {
+		reason += fmt.Sprintf(" (and %d more)", len(missing)-1)
+	}
+	return problem.New(problem.Blocked, "%s does not take %s: %s", environment, r.Short(), reason).
+		WithHint("greenroom explain %s %s", r.Short(), environment)
+}
+
+func (p *Promotions) backup(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	return sc.env.Backup(ctx, sc.database(), t.Run)
+}
+
+// database is the release whose definition says where the live database is: the old one's while there is one.
+func (sc *scene) database() release.Release {
+	if sc.hasOld && sc.old.Contents.Database != nil {
+		return sc.old
+	}
+	return sc.new
+}
+
+// wayBack is what is there before anything changes.
+type wayBack struct {
+	Schema      string           `json:"schema"` // fingerprint; "" without a database
+	SchemaState gate.SchemaState `json:"schema_state"`
+	Since       time.Time        `json:"since,omitzero"` // when the old release became live
+	Previous    []release.Digest `json:"previous,omitempty"`
+}
+
+// markName is the measurement that every promotion makes of its environment's route.
+const markName = "promotion"
+
+func (p *Promotions) noteWayBack(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	if t.Attempt == 1 {
+		if _, err := p.World.Edge.Unmark(ctx, sc.env.RouteName(), markName); err != nil && problem.From(err).Code != problem.NotFound {
+			return nil, err
+		}
+	}
+	if err := p.World.Edge.Mark(ctx, sc.env.RouteName(), markName); err != nil && problem.From(err).Code != problem.NotFound {
+		return nil, err
+	}
+	record, err := p.World.Store.Environment(ctx, sc.env.App, sc.env.Name)
+	if err != nil {
+		return nil, err
+	}
+	schema, err := sc.env.Fingerprint(ctx, sc.database())
+	return wayBack{Schema: schema, SchemaState: record.SchemaState, Since: record.Since, Previous: record.Previous}, err
+}
+
+// proveOld comes last when a promotion is taken back: the old release answers everything again, and is asked whether it
+// really works. The new release is remembered as bad, unless a person merely changed their mind.
+func (p *Promotions) proveOld(ctx context.Context, t *run.Task, sc *scene) error {
+	reason, cancelled := t.Turned()
+	if !cancelled && t.Plan.Kind == plan.Promotion {
+		t.OnRecord(store.Audit{Actor: "greenroom", Action: "release remembered as bad", Subject: string(sc.new.Digest()), Because: reason},
+			func(ctx context.Context, tx *store.Tx) error {
+				return tx.MarkBad(ctx, sc.env.App, sc.new.Digest(), reason)
+			})
+	}
+	if !sc.hasOld {
+		return nil
+	}
+	proven, err := p.journeys(ctx, t, sc, sc.old, sc.env.URL)
+	if err != nil {
+		return problem.New(problem.Unavailable, "%s answers again, but its journeys fail: %w", sc.old.Digest().Short(), err).
+			WithHint("greenroom logs --environment %s; the backup of before is in %s/backups", sc.env.Name, sc.env.Folder())
+	}
+	if !proven {
+		t.Progress("rolled back, not proven by a journey: no check is marked production: true")
+	}
+	return nil
+}
+
+// journeys runs the production checks of a release at an address and says whether there were any. What fails, and what
+// could not decide, is an error: a release is not proven by either.
+func (p *Promotions) journeys(ctx context.Context, t *run.Task, sc *scene, r release.Release, at func(context.Context) (string, error)) (bool, error) {
+	checks := ProductionChecks(r.Contents)
+	if len(checks) == 0 {
+		return false, nil
+	}
+	address, err := at(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, c := range checks {
+		result, err := sc.env.Check(ctx, r, c, address, t.Run)
+		if err != nil {
+			return false, err
+		}
+		t.Progress("%s: %s", c.Name, result.Summary)
+		if result.Verdict != evidence.Pass {
+			return false, problem.New(problem.Fail, "journey %s of %s: %s: %s", c.Name, r.Digest().Short(), result.Verdict, result.Summary)
+		}
+	}
+	return true, nil
+}
+
+// changed turns a record that somebody else changed into a problem. While a run owns the environment nobody does.
+func changed(err error) error {
+	if errors.Is(err, store.ErrChanged) {
+		return problem.New(problem.Blocked, "what is live was changed while the run went on: %w", err).WithHint("greenroom status")
+	}
+	return err
+}

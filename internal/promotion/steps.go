@@ -1,0 +1,363 @@
+package promotion
+
+import (
+	"context"
+	"fmt"
+
+	"greenroom/internal/edge"
+	"greenroom/internal/environment"
+	"greenroom/internal/evidence"
+	"greenroom/internal/gate"
+	"greenroom/internal/plan"
+	"greenroom/internal/problem"
+	"greenroom/internal/run"
+	"greenroom/internal/store"
+)
+
+// route puts the traffic in force as it is once the step is done.
+func (p *Promotions) route(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	at, err := after(t.Plan, t.Step.Name)
+	if err != nil {
+		return nil, err
+	}
+	return nil, sc.env.Route(ctx, at.traffic(sc, p.World.Now()))
+}
+
+// routeBack puts the traffic in force as it was before the step.
+func (p *Promotions) routeBack(ctx context.Context, t *run.Task, sc *scene) error {
+	at, err := before(t.Plan, t.Step.Name)
+	if err != nil {
+		return err
+	}
+	return sc.env.Route(ctx, at.traffic(sc, p.World.Now()))
+}
+
+// closeAgain takes back that held requests were let through. Once a maintenance page is gone people write with the new
+// release, on a schema that the old one can't live on: from there a person decides.
+func (p *Promotions) closeAgain(ctx context.Context, t *run.Task, sc *scene) error {
+	var a PauseArgs
+	if err := t.Args(&a); err != nil {
+		return err
+	}
+	if a.Maintenance {
+		return problem.New(problem.Unavailable, "the old release can't run on the new schema, and going back to the backup would lose what was written since the page was taken away").
+			WithHint("go forward with a repaired release, or restore %s by hand and accept the loss", sc.env.BackupFile(t.Run))
+	}
+	return p.routeBack(ctx, t, sc)
+}
+
+func (p *Promotions) stopOld(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	var a ServicesArgs
+	if err := t.Args(&a); err != nil {
+		return nil, err
+	}
+	return nil, sc.env.Stop(ctx, sc.old, a.Services)
+}
+
+func (p *Promotions) startOld(ctx context.Context, t *run.Task, sc *scene) error {
+	var a ServicesArgs
+	if err := t.Args(&a); err != nil {
+		return err
+	}
+	return sc.env.Start(ctx, sc.old, a.Services, say(t))
+}
+
+// migrate changes the schema and believes no exit code alone: what counts as well is that the schema is the one that
+// the rehearsal ended with.
+func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	if t.Attempt > 1 {
+		// The migrator of the attempt before may still be at work in the server.
+		if _, err := sc.env.Settle(ctx, sc.new, t.Run); err != nil {
+			return nil, err
+		}
+	}
+	if at, err := after(t.Plan, t.Step.Name); err != nil {
+		return nil, err
+	} else if sc.new.Contents.Migrations.AtStart != "" {
+		at.started = true // the replica that migrates needs its addresses
+		if err := sc.env.Route(ctx, at.traffic(sc, p.World.Now())); err != nil {
+			return nil, err
+		}
+	}
+	m, err := sc.env.Migrate(ctx, sc.new, t.Run)
+	if err != nil {
+		return nil, err
+	}
+	state := gate.SchemaProven
+	if sc.new.Contents.Database == nil {
+		state = gate.SchemaNone
+	}
+	if m.Failed != "" {
+		return nil, p.migrationFailed(ctx, t, sc, m)
+	}
+	if err := p.asRehearsed(ctx, sc, t, m); err != nil {
+		return nil, err
+	}
+	return m, p.recordSchema(ctx, t, sc, m.After, state)
+}
+
+// migrationFailed tells whether the failed migration left the schema as it was.
+func (p *Promotions) migrationFailed(ctx context.Context, t *run.Task, sc *scene, m environment.Migration) error {
+	if m.After == m.Before {
+		return problem.New(problem.Fail, "the migration failed and left the schema as it was: %s\n%s", m.Failed, m.Output)
+	}
+	if err := p.recordSchemaNow(ctx, t, sc, m.After, gate.SchemaHalfMigrated); err != nil {
+		return err
+	}
+	return problem.New(problem.Fail, "the migration failed and left the schema half-migrated: %s\n%s", m.Failed, m.Output)
+}
+
+// asRehearsed compares the schema with the one that the rehearsal's migration ended with, where it began with the same.
+func (p *Promotions) asRehearsed(ctx context.Context, sc *scene, t *run.Task, m environment.Migration) error {
+	var back wayBack
+	if _, err := t.Result("way-back", &back); err != nil {
+		return err
+	}
+	rehearsed, err := p.rehearsedSchema(ctx, sc)
+	if err != nil || rehearsed == nil || rehearsed.Before != back.Schema || rehearsed.After == m.After {
+		return err
+	}
+	return problem.New(problem.Fail, "the migration says that it worked, but the schema (%s) is not the one that it made in the rehearsal (%s)",
+		short(m.After), short(rehearsed.After))
+}
+
+// rehearsedSchema is what the newest rehearsal of the release saw its migration do; nil without one.
+func (p *Promotions) rehearsedSchema(ctx context.Context, sc *scene) (*evidence.SchemaChange, error) {
+	statements, err := p.World.Store.Statements(ctx, sc.env.App, sc.new.Digest())
+	if err != nil {
+		return nil, err
+	}
+	var found *evidence.SchemaChange
+	for _, s := range statements {
+		if s.Result.Schema != nil && s.Result.Verdict == evidence.Pass {
+			found = s.Result.Schema
+		}
+	}
+	return found, nil
+}
+
+// recordSchema records the schema together with the step.
+func (p *Promotions) recordSchema(ctx context.Context, t *run.Task, sc *scene, schema string, state gate.SchemaState) error {
+	t.OnRecord(store.Audit{Action: "schema recorded", Subject: schema}, func(ctx context.Context, tx *store.Tx) error {
+		return putSchema(ctx, tx, sc, schema, state)
+	})
+	return nil
+}
+
+// recordSchemaNow records it at once, for a step that is about to fail.
+func (p *Promotions) recordSchemaNow(ctx context.Context, t *run.Task, sc *scene, schema string, state gate.SchemaState) error {
+	by := store.Audit{Actor: t.Actor, Action: "schema recorded as " + string(state), App: sc.env.App, Environment: sc.env.Name, Subject: schema, Run: t.Run}
+	return p.World.Store.Change(ctx, by, func(tx *store.Tx) error { return putSchema(ctx, tx, sc, schema, state) })
+}
+
+func putSchema(ctx context.Context, tx *store.Tx, sc *scene, schema string, state gate.SchemaState) error {
+	record, err := tx.Environment(ctx, sc.env.App, sc.env.Name)
+	if err != nil {
+		return err
+	}
+	record.Schema, record.SchemaState = schema, state
+	return changed(tx.PutEnvironment(ctx, record))
+}
+
+// unmigrate takes a migration back where that loses nothing. A schema that was changed whole stays as it is: the
+// rehearsal proved that the old release lives on it, and its journeys prove it again when the run ends. A half-migrated
+// one stops everything: neither release is known to run on it.
+func (p *Promotions) unmigrate(ctx context.Context, t *run.Task, sc *scene) error {
+	now, err := sc.env.Settle(ctx, sc.new, t.Run)
+	if err != nil {
+		return err
+	}
+	var back wayBack
+	if _, err := t.Result("way-back", &back); err != nil {
+		return err
+	}
+	if now != back.Schema {
+		at, err := before(t.Plan, t.Step.Name)
+		if err != nil {
+			return err
+		}
+		switch {
+		case at.pause != nil && at.pause.Maintenance && t.WasDone("backup"):
+			// Nobody wrote since the backup was taken: the page was shown all the time.
+			t.Progress("restoring the backup")
+			if err := sc.env.Restore(ctx, sc.database(), sc.env.BackupFile(t.Run)); err != nil {
+				return err
+			}
+			now = back.Schema
+		case !t.WasDone(t.Step.Name):
+			return problem.New(problem.Unavailable, "the schema is half-migrated: it is neither what it was nor what the migration makes").
+				WithHint("look at it; the backup of before is %s; then greenroom promote again, or restore", sc.env.BackupFile(t.Run))
+		default:
+			t.Progress("the schema stays migrated; the old release was rehearsed on it")
+		}
+	}
+	state := gate.SchemaProven
+	if sc.database().Contents.Database == nil {
+		state = gate.SchemaNone
+	}
+	return p.recordSchema(ctx, t, sc, now, state)
+}
+
+func (p *Promotions) start(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	if _, err := p.route(ctx, t, sc); err != nil {
+		return nil, err
+	}
+	var a ServicesArgs
+	if err := t.Args(&a); err != nil {
+		return nil, err
+	}
+	return nil, sc.env.Start(ctx, sc.new, a.Services, say(t))
+}
+
+// stopNew lets the new release finish what it has and stops it.
+func (p *Promotions) stopNew(ctx context.Context, t *run.Task, sc *scene) error {
+	var a ServicesArgs
+	if err := t.Args(&a); err != nil {
+		return err
+	}
+	if _, err := p.World.Edge.Drain(ctx, sc.env.RouteName(), string(sc.new.Digest()), sc.env.Settings.Rollout.Drain); err != nil && problem.From(err).Code != problem.NotFound {
+		return err
+	}
+	if err := sc.env.Stop(ctx, sc.new, a.Services); err != nil {
+		return err
+	}
+	return p.routeBack(ctx, t, sc)
+}
+
+func (p *Promotions) candidate(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	_, err := p.journeys(ctx, t, sc, sc.new, sc.env.CandidateURL)
+	return nil, err
+}
+
+// share gives the new release its part of the traffic and, unless it is the whole, watches it.
+func (p *Promotions) share(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	if _, err := p.route(ctx, t, sc); err != nil {
+		return nil, err
+	}
+	var a ShareArgs
+	if err := t.Args(&a); err != nil || a.Watch == 0 {
+		return nil, err
+	}
+	return p.observe(ctx, t, sc, a.Watch)
+}
+
+// unshare sends everything to the old release at once, whatever share came before: nobody is left with one that is
+// known to be bad.
+func (p *Promotions) unshare(ctx context.Context, t *run.Task, sc *scene) error {
+	at, err := before(t.Plan, t.Step.Name)
+	if err != nil {
+		return err
+	}
+	at.percent = 0
+	return sc.env.Route(ctx, at.traffic(sc, p.World.Now()))
+}
+
+// live records what is live, in the transaction that records the step.
+func (p *Promotions) live(_ context.Context, t *run.Task, sc *scene) (any, error) {
+	t.OnRecord(store.Audit{Action: "live", Subject: string(sc.new.Digest()), Because: t.Plan.Because}, func(ctx context.Context, tx *store.Tx) error {
+		record, err := tx.Environment(ctx, sc.env.App, sc.env.Name)
+		if err != nil || record.Live == sc.new.Digest() {
+			return err
+		}
+		if record.Live != t.Plan.From {
+			return changed(fmt.Errorf("%s is live, not %s: %w", record.Live.Short(), t.Plan.From.Short(), store.ErrChanged))
+		}
+		record.Previous = previous(record, t.Plan)
+		record.Live, record.Since, record.Want = sc.new.Digest(), tx.Now(), store.Up
+		if record.SchemaState == "" || record.SchemaState == gate.SchemaNone && sc.new.Contents.Database != nil {
+			record.SchemaState = gate.SchemaProven
+		}
+		if t.Plan.Kind == plan.Rollback {
+			if err := tx.MarkBad(ctx, sc.env.App, t.Plan.From, "rolled back: "+orUnsaid(t.Plan.Because)); err != nil {
+				return err
+			}
+		}
+		return changed(tx.PutEnvironment(ctx, record))
+	})
+	return nil, nil
+}
+
+func orUnsaid(because string) string {
+	if because == "" {
+		return "no reason was given"
+	}
+	return because
+}
+
+// unlive records the old release as live again, since the time from which it was.
+func (p *Promotions) unlive(_ context.Context, t *run.Task, sc *scene) error {
+	var back wayBack
+	if _, err := t.Result("way-back", &back); err != nil {
+		return err
+	}
+	t.OnRecord(store.Audit{Actor: "greenroom", Action: "live again", Subject: string(t.Plan.From)}, func(ctx context.Context, tx *store.Tx) error {
+		record, err := tx.Environment(ctx, sc.env.App, sc.env.Name)
+		if err != nil || record.Live != sc.new.Digest() {
+			return err
+		}
+		record.Live, record.Since, record.Previous = t.Plan.From, back.Since, back.Previous
+		return changed(tx.PutEnvironment(ctx, record))
+	})
+	return nil
+}
+
+func (p *Promotions) verify(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	_, err := p.journeys(ctx, t, sc, sc.new, sc.env.URL)
+	return nil, err
+}
+
+func (p *Promotions) drain(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	d, err := p.World.Edge.Drain(ctx, sc.env.RouteName(), string(sc.old.Digest()), sc.env.Settings.Rollout.Drain)
+	if err != nil && problem.From(err).Code == problem.NotFound {
+		return edge.Drained{}, nil // it never had a request
+	}
+	if err == nil && d.Left > 0 {
+		t.Progress("%d requests did not end within %s", d.Left, sc.env.Settings.Rollout.Drain)
+	}
+	return d, err
+}
+
+// retire stops the old release and gives its addresses back.
+func (p *Promotions) retire(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	if err := sc.env.Stop(ctx, sc.old, selected(sc.old.Contents, anyOrder)); err != nil {
+		return nil, err
+	}
+	if _, err := p.route(ctx, t, sc); err != nil {
+		return nil, err
+	}
+	return nil, sc.env.Forget(ctx, sc.old)
+}
+
+// unretire starts the old release again, beside the new one, which still answers everything.
+func (p *Promotions) unretire(ctx context.Context, t *run.Task, sc *scene) error {
+	if err := p.routeBack(ctx, t, sc); err != nil {
+		return err
+	}
+	return sc.env.Start(ctx, sc.old, selected(sc.old.Contents, anyOrder), say(t))
+}
+
+// Measured is what a promotion did to the people who used the environment meanwhile.
+type Measured struct {
+	Seen     bool             `json:"seen"` // the edge measured all of it
+	Edge     edge.Measurement `json:"edge"`
+	Journeys bool             `json:"journeys"` // the release that answers now was proven by a journey
+}
+
+// measure reads the measurement that began with the way back. An edge that was restarted meanwhile has lost it, and
+// then nothing is claimed.
+func (p *Promotions) measure(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	m, err := p.World.Edge.Measure(ctx, sc.env.RouteName(), markName)
+	if err != nil && problem.From(err).Code == problem.NotFound {
+		return Measured{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	answers := sc.new
+	if reason, _ := t.Turned(); reason != "" && sc.hasOld {
+		answers = sc.old
+	}
+	return Measured{Seen: t.WasDone("way-back"), Edge: m, Journeys: len(ProductionChecks(answers.Contents)) > 0}, nil
+}
+
+func say(t *run.Task) func(string) { return func(s string) { t.Progress("%s", s) } }

@@ -1,0 +1,211 @@
+package rehearsal
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"greenroom/internal/evidence"
+	"greenroom/internal/release"
+	"greenroom/internal/run"
+	"greenroom/internal/store"
+)
+
+// journeys runs all journeys of the old release at the stage's address as one result.
+func (r *Rehearsals) journeys(ctx context.Context, t *run.Task, s *set, check string) (evidence.Result, error) {
+	all := Journeys(s.old.Contents)
+	result := evidence.Result{Check: check, Started: r.World.Now()}
+	if len(all) == 0 {
+		result.Verdict, result.Summary = evidence.Inconclusive, "no check of the old release is a journey: mark one with journey: true"
+		return result, nil
+	}
+	address, err := s.stage.URL(ctx)
+	if err != nil {
+		return result, err
+	}
+	var verdicts []evidence.Verdict
+	var names, bad []string
+	for _, c := range all {
+		one, err := s.stage.Check(ctx, s.old, c, address, t.Run)
+		if err != nil {
+			return result, err
+		}
+		t.Progress("%s: %s", c.Name, one.Summary)
+		verdicts = append(verdicts, one.Verdict)
+		names = append(names, c.Name)
+		result.Passed, result.Failed, result.Skipped = result.Passed+one.Passed, result.Failed+one.Failed, result.Skipped+one.Skipped
+		if one.Verdict != evidence.Pass {
+			bad = append(bad, fmt.Sprintf("%s: %s", c.Name, one.Summary))
+			result.Failures = append(result.Failures, one.Failures...)
+			result.Output = one.Output
+		}
+	}
+	result.Verdict = evidence.Worst(verdicts...)
+	result.Duration = r.World.Now().Sub(result.Started)
+	result.Summary = fmt.Sprintf("%s of %s passed", strings.Join(names, ", "), s.old.Digest().Short())
+	if len(bad) > 0 {
+		result.Summary = strings.Join(bad, "; ")
+	}
+	return result, nil
+}
+
+// notRun is the result of a check that could not be tried: never a pass.
+func (r *Rehearsals) notRun(check, why string) evidence.Result {
+	return evidence.Result{Check: check, Verdict: evidence.Inconclusive, Summary: "not run: " + why, Started: r.World.Now()}
+}
+
+// report gathers what was found into one page, and keeps it with a statement for each check.
+func (r *Rehearsals) report(ctx context.Context, t *run.Task, s *set) (any, error) {
+	rep := evidence.Report{
+		Run: t.Run, App: t.Plan.App, Release: t.Plan.Release, Old: t.Plan.From, Stage: Stage, Policy: t.Plan.Policy,
+	}
+	if _, err := t.Result("baseline", &rep.Baseline); err != nil {
+		return nil, err
+	}
+	reason, cancelled := t.Turned()
+	if err := r.gather(&rep, t, s, reason); err != nil {
+		return nil, err
+	}
+	rep.Notes = notes(s, reason, cancelled)
+	record, err := r.World.Store.Run(ctx, t.Run)
+	if err != nil {
+		return nil, err
+	}
+	rep.Started = record.Started
+	rep.Duration = r.World.Now().Sub(rep.Started)
+	t.OnRecord(store.Audit{Action: "rehearsal reported", Subject: string(t.Plan.Release), Because: string(rep.Verdict)},
+		func(ctx context.Context, tx *store.Tx) error {
+			if err := tx.PutReport(ctx, rep); err != nil {
+				return err
+			}
+			for _, st := range statements(rep, s) {
+				st.At = tx.Now()
+				if err := tx.PutStatement(ctx, st); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	return rep.Verdict, nil
+}
+
+// gather collects the results of the steps in the order of the plan, and says of what was not reached that it was not.
+func (r *Rehearsals) gather(rep *evidence.Report, t *run.Task, s *set, reason string) error {
+	if reason == "" {
+		reason = "the rehearsal did not get there"
+	}
+	var verdicts []evidence.Verdict
+	add := func(result evidence.Result) {
+		rep.Results = append(rep.Results, result)
+		verdicts = append(verdicts, result.Verdict)
+	}
+	for _, step := range t.Plan.Steps {
+		check, ok := checkOf(step.Name, step.Action)
+		if !ok {
+			continue
+		}
+		var result evidence.Result
+		done, err := t.Result(step.Name, &result)
+		if err != nil {
+			return err
+		}
+		if !done {
+			result = r.notRun(check, reason)
+		}
+		add(result)
+	}
+	why, err := r.notStarted(t)
+	if err != nil {
+		return err
+	}
+	for _, name := range Builtin() {
+		switch {
+		case has(rep.Results, name):
+		case why != "":
+			add(r.notRun(name, why))
+		default:
+			add(r.nothingToCompare(name))
+		}
+	}
+	rep.Verdict = evidence.Worst(verdicts...)
+	return nil
+}
+
+// nothingToCompare is the result of a built-in check that the plan has no step for.
+func (r *Rehearsals) nothingToCompare(check string) evidence.Result {
+	result := evidence.Result{Check: check, Verdict: evidence.Pass, Started: r.World.Now(), Summary: "nothing to compare with: production is empty"}
+	if check == CheckMigration {
+		result.Summary = "the app has no migrations"
+	}
+	return result
+}
+
+func has(results []evidence.Result, check string) bool {
+	for _, r := range results {
+		if r.Check == check {
+			return true
+		}
+	}
+	return false
+}
+
+// checkOf is the name of the check whose result a step returns.
+func checkOf(step, action string) (string, bool) {
+	switch action {
+	case ActionMigrate, ActionOldOnNew, ActionBack:
+		return step, true
+	case ActionNew:
+		return "start", true
+	case ActionCheck:
+		return strings.TrimPrefix(step, "check-"), true
+	default:
+		return "", false
+	}
+}
+
+// notes are what a reader should know beside the verdicts.
+func notes(s *set, reason string, cancelled bool) []string {
+	var out []string
+	if cancelled || reason != "" {
+		out = append(out, "it did not come to its end: "+reason)
+	}
+	if !s.hasOld {
+		out = append(out, "production is empty: this is a first release, and there was nothing to compare it with")
+	}
+	if s.new.Contents.Database != nil && (s.new.Contents.Migrations == nil || s.new.Contents.Migrations.Seed == "") {
+		out = append(out, "the stage's database held no data but what the migrations put there")
+	}
+	if s.hasOld && len(Journeys(s.old.Contents)) == 0 {
+		out = append(out, "no check of production's release is a journey: a green health check proves nothing")
+	}
+	return append(out, "not isolated: the stage's processes can reach the network")
+}
+
+// statements are the evidence of a report. "start" is no check that a gate could demand, so it is in the report alone.
+func statements(rep evidence.Report, s *set) []evidence.Statement {
+	var out []evidence.Statement
+	for _, result := range rep.Results {
+		if result.Check == "start" {
+			continue
+		}
+		out = append(out, evidence.Statement{
+			ID: rep.Run + "/" + result.Check, App: rep.App, Release: rep.Release, Environment: rep.Stage, Run: rep.Run,
+			Policy: rep.Policy, Baseline: rep.Baseline, DependsOn: dependsOn(s, result.Check), Result: result,
+		})
+	}
+	return out
+}
+
+func dependsOn(s *set, check string) []release.Part {
+	for _, c := range s.new.Contents.Checks {
+		if c.Name != check || len(c.DependsOn) == 0 {
+			continue
+		}
+		parts := make([]release.Part, len(c.DependsOn))
+		for i, p := range c.DependsOn {
+			parts[i] = release.Part(p)
+		}
+		return parts
+	}
+	return release.Parts
+}

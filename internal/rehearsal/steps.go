@@ -1,0 +1,379 @@
+package rehearsal
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"greenroom/internal/app"
+	"greenroom/internal/environment"
+	"greenroom/internal/evidence"
+	"greenroom/internal/problem"
+	"greenroom/internal/release"
+	"greenroom/internal/run"
+)
+
+// Rehearsals carries out the steps of rehearsals.
+type Rehearsals struct {
+	World *environment.World
+	Log   *slog.Logger
+}
+
+// set is what every step needs: the stage, and the two releases.
+type set struct {
+	stage  *environment.Environment
+	policy app.Policy
+	new    release.Release
+	old    release.Release
+	hasOld bool
+}
+
+func (r *Rehearsals) set(ctx context.Context, t *run.Task) (*set, error) {
+	a, err := r.World.Store.App(ctx, t.Plan.App)
+	if err != nil {
+		return nil, err
+	}
+	s := &set{stage: r.World.Stage(a.Policy, Stage), policy: a.Policy}
+	if s.new, err = r.World.Release(ctx, t.Plan.Release); err != nil {
+		return nil, err
+	}
+	if t.Plan.From != "" {
+		s.hasOld = true
+		s.old, err = r.World.Release(ctx, t.Plan.From)
+	}
+	return s, err
+}
+
+// step is an action that gets the set. Nothing of a rehearsal is taken back: the stage is taken down.
+type step func(ctx context.Context, t *run.Task, s *set) (any, error)
+
+type action struct {
+	r  *Rehearsals
+	do step
+}
+
+// Do is run.Action's.
+func (a action) Do(ctx context.Context, t *run.Task) (any, error) {
+	s, err := a.r.set(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return a.do(ctx, t, s)
+}
+
+// Undo is run.Action's.
+func (a action) Undo(context.Context, *run.Task) error { return nil }
+
+// Actions are the actions of all steps that Make plans.
+func (r *Rehearsals) Actions() map[string]run.Action {
+	actions := map[string]run.Action{}
+	for name, do := range map[string]step{
+		ActionBaseline: r.baseline,
+		ActionStage:    r.raise,
+		ActionOld:      r.startOld,
+		ActionBefore:   r.before,
+		ActionMigrate:  r.migrate,
+		ActionOldOnNew: r.oldOnNew,
+		ActionNew:      r.startNew,
+		ActionCheck:    r.check,
+		ActionBack:     r.back,
+		ActionReport:   r.report,
+		ActionDown:     r.down,
+	} {
+		actions[name] = action{r, do}
+	}
+	return actions
+}
+
+// baseline reads what production is, and that it still is what the plan was made for.
+func (r *Rehearsals) baseline(ctx context.Context, t *run.Task, s *set) (any, error) {
+	production, ok := s.policy.Production()
+	if !ok {
+		return nil, problem.New(problem.Invalid, "%s has no environment to rehearse for", t.Plan.App)
+	}
+	env, _ := r.World.Open(s.policy, production.Name)
+	b, err := env.Baseline(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if release.Digest(b[release.PartRelease]) != t.Plan.From {
+		return nil, problem.New(problem.Blocked, "production's release changed while the rehearsal waited").
+			WithHint("greenroom rehearse %s", t.Plan.Release.Short())
+	}
+	return b, nil
+}
+
+// raise makes the stage. What an interrupted rehearsal left is taken down first.
+func (r *Rehearsals) raise(ctx context.Context, t *run.Task, s *set) (any, error) {
+	if err := s.stage.Remove(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.stage.NeedSecrets(ctx, s.new); err != nil {
+		return nil, err
+	}
+	if _, err := s.stage.Database(ctx, s.new); err != nil {
+		return nil, err
+	}
+	address, err := s.stage.URL(ctx)
+	if err == nil {
+		t.Progress("the stage answers at %s", address)
+	}
+	return nil, err
+}
+
+// startOld puts production's release on the stage: its schema by its own migrations, its seed, its services.
+func (r *Rehearsals) startOld(ctx context.Context, t *run.Task, s *set) (any, error) {
+	if err := s.stage.Route(ctx, environment.All(s.old)); err != nil {
+		return nil, err
+	}
+	t.Progress("its database")
+	m, err := s.stage.Migrate(ctx, s.old, t.Run)
+	if err != nil {
+		return nil, err
+	}
+	if m.Failed != "" {
+		return nil, problem.New(problem.Inconclusive, "production's release can't build its own database: %s\n%s", m.Failed, m.Output)
+	}
+	if err := s.stage.Seed(ctx, s.old, t.Run); err != nil {
+		return nil, err
+	}
+	return nil, s.stage.Start(ctx, s.old, processes(s.old), say(t))
+}
+
+// before runs the old release's journeys while nothing has changed: when they fail now, they say nothing later.
+func (r *Rehearsals) before(ctx context.Context, t *run.Task, s *set) (any, error) {
+	result, err := r.journeys(ctx, t, s, "before")
+	if err != nil {
+		return nil, err
+	}
+	if result.Verdict == evidence.Fail {
+		return nil, problem.New(problem.Inconclusive, "production's release fails its own journeys on a fresh stage: %s", result.Summary)
+	}
+	return result, nil
+}
+
+// migrate runs the new release's migration while the old one is up.
+func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, error) {
+	if s.new.Contents.Migrations.AtStart != "" {
+		if err := s.stage.Route(ctx, r.both(s, 0)); err != nil {
+			return nil, err
+		}
+	}
+	started := r.World.Now()
+	m, err := s.stage.Migrate(ctx, s.new, t.Run)
+	if err != nil {
+		return nil, err
+	}
+	result := evidence.Result{Check: CheckMigration, Verdict: evidence.Pass, Started: started, Duration: m.Took, Output: m.Output}
+	if m.Before != "" || m.After != "" {
+		result.Schema = &evidence.SchemaChange{Before: m.Before, After: m.After}
+	}
+	switch {
+	case m.Failed != "":
+		result.Verdict, result.Summary = evidence.Fail, m.Failed
+		if m.After != m.Before {
+			result.Summary += "; it left the schema half-migrated"
+		}
+	case m.Before == m.After:
+		result.Summary = "the schema stays as it is"
+	default:
+		result.Summary = fmt.Sprintf("the schema changes, in %s", m.Took.Round(time.Millisecond))
+	}
+	if why, err := r.unlikeProduction(t, s, m); err != nil {
+		return nil, err
+	} else if why != "" && result.Verdict == evidence.Pass {
+		result.Verdict, result.Summary = evidence.Inconclusive, why
+	}
+	return result, nil
+}
+
+// unlikeProduction says how the schema that the migration began with differs from production's.
+func (r *Rehearsals) unlikeProduction(t *run.Task, s *set, m environment.Migration) (string, error) {
+	var b release.Baseline
+	if _, err := t.Result("baseline", &b); err != nil {
+		return "", err
+	}
+	if !s.hasOld || b[release.PartSchema] == "" || b[release.PartSchema] == m.Before {
+		return "", nil
+	}
+	return fmt.Sprintf("the stage's schema (%s) is not production's (%s): was production's changed by hand?",
+		release.Digest(m.Before).Short(), release.Digest(b[release.PartSchema]).Short()), nil
+}
+
+// oldOnNew runs the old release's journeys on the new schema.
+func (r *Rehearsals) oldOnNew(ctx context.Context, t *run.Task, s *set) (any, error) {
+	changed, why, err := r.schemaChanged(t)
+	if err != nil {
+		return nil, err
+	}
+	if why != "" {
+		return r.notRun(CheckOldOnNew, why), nil
+	}
+	result, err := r.journeys(ctx, t, s, CheckOldOnNew)
+	if err != nil {
+		return nil, err
+	}
+	if !changed && len(Journeys(s.old.Contents)) == 0 {
+		// Where the schema stays as it is, the old release on the new schema is the old release on its own.
+		result.Verdict, result.Summary = evidence.Pass, "the schema stays as it is"
+	}
+	return result, nil
+}
+
+// schemaChanged tells whether the migration changed the schema, or why nothing may be built on what it left.
+func (r *Rehearsals) schemaChanged(t *run.Task) (changed bool, broken string, err error) {
+	var m evidence.Result
+	done, err := t.Result(CheckMigration, &m)
+	if err != nil || !done {
+		return false, "", err
+	}
+	if m.Verdict == evidence.Fail {
+		return false, "the migration failed", nil
+	}
+	return m.Schema != nil && m.Schema.Before != m.Schema.After, "", nil
+}
+
+// startNew starts the new release beside the old and sends the stage's traffic to it. That it does not start is a
+// finding about the release.
+func (r *Rehearsals) startNew(ctx context.Context, t *run.Task, s *set) (any, error) {
+	result := evidence.Result{Check: "start", Verdict: evidence.Pass, Started: r.World.Now()}
+	if _, why, err := r.schemaChanged(t); err != nil {
+		return nil, err
+	} else if why != "" {
+		return r.notRun("start", why), nil
+	}
+	if err := s.stage.Route(ctx, r.both(s, 0)); err != nil {
+		return nil, err
+	}
+	if !s.hasOld {
+		if err := s.stage.Seed(ctx, s.new, t.Run); err != nil {
+			return nil, err
+		}
+	}
+	err := r.swapWorkers(ctx, t, s)
+	if err == nil {
+		err = s.stage.Start(ctx, s.new, processes(s.new), say(t))
+	}
+	result.Duration = r.World.Now().Sub(result.Started)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		result.Verdict, result.Summary = evidence.Fail, problem.From(err).Message
+		return result, nil
+	}
+	result.Summary = fmt.Sprintf("healthy in %s", result.Duration.Round(time.Millisecond))
+	return result, s.stage.Route(ctx, r.both(s, 100))
+}
+
+// swapWorkers stops what must not run twice before the new release starts its own.
+func (r *Rehearsals) swapWorkers(ctx context.Context, _ *run.Task, s *set) error {
+	if !s.hasOld {
+		return nil
+	}
+	return s.stage.Stop(ctx, s.old, stopFirst(s.old))
+}
+
+func (r *Rehearsals) check(ctx context.Context, t *run.Task, s *set) (any, error) {
+	var a CheckArgs
+	if err := t.Args(&a); err != nil {
+		return nil, err
+	}
+	for _, c := range s.new.Contents.Checks {
+		if c.Name != a.Check {
+			continue
+		}
+		if why, err := r.notStarted(t); err != nil || why != "" {
+			return r.notRun(c.Name, why), err
+		}
+		address, err := s.stage.URL(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return s.stage.Check(ctx, s.new, c, address, t.Run)
+	}
+	return nil, problem.New(problem.Internal, "release %s has no check %s", s.new.Digest().Short(), a.Check)
+}
+
+// notStarted says why there is no new release to check.
+func (r *Rehearsals) notStarted(t *run.Task) (string, error) {
+	var start evidence.Result
+	if _, err := t.Result("new", &start); err != nil {
+		return "", err
+	}
+	if start.Verdict != evidence.Pass {
+		return "the release did not start: " + start.Summary, nil
+	}
+	return "", nil
+}
+
+// back gives the stage back to the old release and runs its journeys once more, now that the new one was used.
+func (r *Rehearsals) back(ctx context.Context, t *run.Task, s *set) (any, error) {
+	if why, err := r.notStarted(t); err != nil || why != "" {
+		return r.notRun(CheckRollback, why), err
+	}
+	if err := s.stage.Stop(ctx, s.new, stopFirst(s.new)); err != nil {
+		return nil, err
+	}
+	if err := s.stage.Start(ctx, s.old, stopFirst(s.old), say(t)); err != nil {
+		return nil, err
+	}
+	if err := s.stage.Route(ctx, r.both(s, 0)); err != nil {
+		return nil, err
+	}
+	result, err := r.journeys(ctx, t, s, CheckRollback)
+	if err != nil {
+		return nil, err
+	}
+	possible := result.Verdict == evidence.Pass
+	switch {
+	case len(Journeys(s.old.Contents)) == 0:
+		result.Verdict, result.Summary = evidence.Pass, "not known: no check of the old release is a journey"
+		return result, nil
+	case possible:
+		result.Summary = "one can go back: the old release's journeys pass after the new one was used"
+	default:
+		result.Summary = "one can't go back: " + result.Summary
+	}
+	result.Verdict, result.GoBack = evidence.Pass, &possible
+	return result, nil
+}
+
+// down takes the stage down.
+func (r *Rehearsals) down(ctx context.Context, _ *run.Task, s *set) (any, error) {
+	return nil, s.stage.Remove(ctx)
+}
+
+// both is the stage's traffic with this share for the new release.
+func (r *Rehearsals) both(s *set, percent int) environment.Traffic {
+	if !s.hasOld {
+		return environment.All(s.new)
+	}
+	t := environment.Traffic{Running: []release.Release{s.old, s.new}}
+	if percent < 100 {
+		t.Shares = append(t.Shares, environment.Share{Release: s.old.Digest(), Percent: 100 - percent})
+	}
+	if percent > 0 {
+		t.Shares = append(t.Shares, environment.Share{Release: s.new.Digest(), Percent: percent})
+	}
+	return t
+}
+
+// processes are the services that a release brings, and stopFirst those of them that must not run twice.
+func processes(r release.Release) []string { return named(r, func(app.Service) bool { return true }) }
+func stopFirst(r release.Release) []string {
+	return named(r, func(s app.Service) bool { return s.Order == app.StopFirst })
+}
+
+func named(r release.Release, which func(app.Service) bool) []string {
+	var names []string
+	for _, s := range r.Contents.Services {
+		if s.Kind == app.KindProcess && which(s) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+func say(t *run.Task) func(string) { return func(s string) { t.Progress("%s", s) } }

@@ -1,0 +1,359 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"greenroom/internal/app"
+	"greenroom/internal/evidence"
+	"greenroom/internal/gate"
+	"greenroom/internal/problem"
+	"greenroom/internal/release"
+)
+
+func TestMain(m *testing.M) {
+	child()
+	goleak.VerifyTestMain(m)
+}
+
+var noon = time.Date(2026, 5, 4, 12, 0, 0, 123456789, time.UTC)
+
+// clock ticks a second each time that it is read.
+func clock() func() time.Time {
+	var mu sync.Mutex
+	now := noon
+	return func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		now = now.Add(time.Second)
+		return now
+	}
+}
+
+func open(t testing.TB) *Store {
+	t.Helper()
+	return openFile(t, filepath.Join(t.TempDir(), "state.db"))
+}
+
+func openFile(t testing.TB, file string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), file, clock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// change makes a change that has to work.
+func change(t testing.TB, s *Store, do func(tx *Tx) error) {
+	t.Helper()
+	if err := s.Change(t.Context(), Audit{Actor: "ann", Action: "test"}, do); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantProblem(t testing.TB, err error, code problem.Code, message, hint string) {
+	t.Helper()
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		t.Fatalf("%v is no problem", err)
+	}
+	if p.Code != code || !strings.Contains(p.Message, message) || !strings.Contains(p.Hint, hint) {
+		t.Errorf("got  %s: %s (%s)\nwant %s: %s (%s)", p.Code, p.Message, p.Hint, code, message, hint)
+	}
+}
+
+func TestEveryChangeIsAuditedInItsTransaction(t *testing.T) {
+	s := open(t)
+	by := Audit{Actor: "ann", Action: "secret set", App: "shop", Environment: "qa", Subject: "KEY", Because: "rotation", Detail: []byte(`{"a":1}`)}
+	put := func(tx *Tx) error {
+		return tx.PutSecret(t.Context(), Secret{App: "shop", Environment: "qa", Name: "KEY", Sealed: []byte{1}})
+	}
+	if err := s.Change(t.Context(), by, put); err != nil {
+		t.Fatal(err)
+	}
+	failed := errors.New("no luck")
+	if err := s.Change(t.Context(), by, func(tx *Tx) error { return errors.Join(tx.RemoveSecret(t.Context(), "shop", "qa", "KEY"), failed) }); !errors.Is(err, failed) {
+		t.Fatalf("got %v", err)
+	}
+	if err := s.Change(t.Context(), Audit{Action: "nobody"}, put); err == nil {
+		t.Fatal("a change by nobody")
+	}
+	if _, err := s.Secret(t.Context(), "shop", "qa", "KEY"); err != nil {
+		t.Errorf("the failed change had an effect: %v", err)
+	}
+	log, err := s.History(t.Context(), HistoryQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	by.Seq, by.At = 1, noon.Add(time.Second)
+	if diff := cmp.Diff([]Audit{by}, log); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhatOnlyGrowsCantBeEdited(t *testing.T) {
+	s := open(t)
+	change(t, s, func(tx *Tx) error {
+		return tx.PutStatement(t.Context(), evidence.Statement{ID: "1", App: "shop"})
+	})
+	r := mustCreate(t, s, promotion("production"))
+	mustAppend(t, s, r.ID, started)
+	for _, table := range []string{"audit", "journal", "statements"} {
+		for _, query := range []string{"DELETE FROM " + table, "UPDATE " + table + " SET seq = seq + 1"} {
+			if _, err := s.write.ExecContext(t.Context(), query); err == nil || !strings.Contains(err.Error(), "only grow") {
+				t.Errorf("%s: %v", query, err)
+			}
+		}
+	}
+}
+
+func TestHistory(t *testing.T) {
+	s := open(t)
+	for i := range 7 {
+		a := Audit{Actor: "ann", Action: fmt.Sprint(i), App: "shop", Environment: []string{"qa", "production"}[i%2]}
+		if err := s.Change(t.Context(), a, func(*Tx) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		q    HistoryQuery
+		want string
+	}{
+		{HistoryQuery{}, "6 5 4 3 2 1 0"},
+		{HistoryQuery{Limit: 2}, "6 5"},
+		{HistoryQuery{Limit: 2, Before: 6}, "4 3"},
+		{HistoryQuery{App: "shop", Environment: "qa"}, "6 4 2 0"},
+		{HistoryQuery{App: "blog"}, ""},
+	} {
+		log, err := s.History(t.Context(), c.q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, a := range log {
+			got = append(got, a.Action)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%+v: %s, want %s", c.q, got, c.want)
+		}
+	}
+}
+
+func TestApps(t *testing.T) {
+	s := open(t)
+	_, err := s.App(t.Context(), "shop")
+	wantProblem(t, err, problem.NotFound, `no app "shop"`, "greenroom up")
+	for _, policy := range []app.Policy{{App: "shop"}, {App: "shop", Environments: []app.Environment{{Name: "qa"}}}} {
+		change(t, s, func(tx *Tx) error {
+			return tx.PutApp(t.Context(), App{Name: "shop", Repository: "/src/shop", Policy: policy})
+		})
+		a, err := s.App(t.Context(), "shop")
+		if err != nil || a.Digest != policy.Digest() || a.Policy.Digest() != policy.Digest() || a.Registered.IsZero() {
+			t.Errorf("%+v, %v", a, err)
+		}
+	}
+	change(t, s, func(tx *Tx) error { return tx.PutApp(t.Context(), App{Name: "blog"}) })
+	all, err := s.Apps(t.Context())
+	if err != nil || len(all) != 2 || all[0].Name != "blog" {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+func TestAnEnvironmentChangesOnlyFromWhatWasRead(t *testing.T) {
+	s := open(t)
+	e, err := s.Environment(t.Context(), "shop", "qa")
+	if want := (Environment{App: "shop", Name: "qa", SchemaState: gate.SchemaNone, Want: Down}); err != nil || !cmp.Equal(e, want) {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	e.Live, e.Previous, e.Since = "sha256:b", []release.Digest{"sha256:a"}, noon
+	e.Schema, e.SchemaState, e.Want = "f", gate.SchemaProven, Up
+	put := func(e Environment) error {
+		return s.Change(t.Context(), Audit{Actor: "ann", Action: "test"}, func(tx *Tx) error { return tx.PutEnvironment(t.Context(), e) })
+	}
+	if err := put(e); err != nil {
+		t.Fatal(err)
+	}
+	if err := put(e); !errors.Is(err, ErrChanged) {
+		t.Errorf("made twice: %v", err)
+	}
+	e.Version = 1
+	got, err := s.Environment(t.Context(), "shop", "qa")
+	if diff := cmp.Diff(e, got); err != nil || diff != "" {
+		t.Fatal(err, diff)
+	}
+	got.Want = Down
+	if err := put(got); err != nil {
+		t.Fatal(err)
+	}
+	if err := put(got); !errors.Is(err, ErrChanged) {
+		t.Errorf("changed twice from one reading: %v", err)
+	}
+	all, err := s.Environments(t.Context(), "")
+	if err != nil || len(all) != 1 || all[0].Version != 2 || all[0].Want != Down {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+func TestOfManyWhoChangeOneEnvironmentOneWins(t *testing.T) {
+	s := open(t)
+	const n = 16
+	won := make(chan bool, n)
+	var work sync.WaitGroup
+	for range n {
+		work.Go(func() {
+			err := s.Change(context.Background(), Audit{Actor: "ann", Action: "test"}, func(tx *Tx) error {
+				return tx.PutEnvironment(context.Background(), Environment{App: "shop", Name: "qa"})
+			})
+			if err != nil && !errors.Is(err, ErrChanged) {
+				t.Error(err)
+			}
+			won <- err == nil
+		})
+	}
+	work.Wait()
+	close(won)
+	wins := 0
+	for w := range won {
+		if w {
+			wins++
+		}
+	}
+	if wins != 1 {
+		t.Errorf("%d won", wins)
+	}
+}
+
+func TestStatementsAndReports(t *testing.T) {
+	s := open(t)
+	d := release.Of([]byte("x"))
+	put := func(st evidence.Statement) error {
+		return s.Change(t.Context(), Audit{Actor: "ann", Action: "test"}, func(tx *Tx) error { return tx.PutStatement(t.Context(), st) })
+	}
+	var want []evidence.Statement
+	for i := range 3 {
+		// The times run backwards: the order is that of keeping.
+		st := evidence.Statement{ID: fmt.Sprint(3 - i), App: "shop", Release: d, At: noon.Add(-time.Duration(i) * time.Hour)}
+		if err := put(st); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, st)
+	}
+	if err := put(want[0]); err != nil {
+		t.Errorf("kept twice: %v", err)
+	}
+	forged := want[0]
+	forged.Result.Verdict = evidence.Pass
+	wantProblem(t, put(forged), problem.Invalid, "another statement has the id 3", "")
+	got, err := s.Statements(t.Context(), "shop", d)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+
+	_, err = s.LatestReport(t.Context(), "shop", d)
+	wantProblem(t, err, problem.NotFound, "was not rehearsed", "greenroom rehearse "+d.Short())
+	_, err = s.Report(t.Context(), "r1")
+	wantProblem(t, err, problem.NotFound, "no report of the run r1", "greenroom status")
+	for _, run := range []string{"r1", "r2"} {
+		change(t, s, func(tx *Tx) error {
+			return tx.PutReport(t.Context(), evidence.Report{Run: run, App: "shop", Release: d, Verdict: evidence.Pass})
+		})
+	}
+	if r, err := s.LatestReport(t.Context(), "shop", d); err != nil || r.Run != "r2" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := s.Report(t.Context(), "r1"); err != nil || r.Run != "r1" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestKnownBad(t *testing.T) {
+	s := open(t)
+	d := release.Of([]byte("x"))
+	if bad, err := s.KnownBad(t.Context(), "shop", d); err != nil || bad != nil {
+		t.Fatalf("%v, %v", bad, err)
+	}
+	change(t, s, func(tx *Tx) error { return tx.MarkBad(t.Context(), "shop", d, "5 % errors") })
+	change(t, s, func(tx *Tx) error { return tx.MarkBad(t.Context(), "shop", d, "9 % errors") })
+	if bad, err := s.KnownBad(t.Context(), "shop", d); err != nil || bad == nil || bad.Reason != "9 % errors" || bad.At.IsZero() {
+		t.Errorf("%v, %v", bad, err)
+	}
+	change(t, s, func(tx *Tx) error { return tx.ClearBad(t.Context(), "shop", d) })
+	if bad, err := s.KnownBad(t.Context(), "shop", d); err != nil || bad != nil {
+		t.Errorf("%v, %v", bad, err)
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	s := open(t)
+	for _, v := range []string{"old", "new"} {
+		for _, environment := range []string{"production", "qa"} {
+			change(t, s, func(tx *Tx) error {
+				return tx.PutSecret(t.Context(), Secret{App: "shop", Environment: environment, Name: "KEY", Sealed: []byte(v), Fingerprint: v})
+			})
+		}
+	}
+	got, err := s.Secret(t.Context(), "shop", "qa", "KEY")
+	if err != nil || string(got.Sealed) != "new" || got.Fingerprint != "new" || got.At.IsZero() {
+		t.Errorf("%+v, %v", got, err)
+	}
+	all, err := s.Secrets(t.Context(), "shop", "")
+	if err != nil || len(all) != 2 || all[0].Environment != "production" || all[0].Sealed != nil {
+		t.Errorf("%+v, %v", all, err)
+	}
+	change(t, s, func(tx *Tx) error { return tx.RemoveSecret(t.Context(), "shop", "qa", "KEY") })
+	_, err = s.Secret(t.Context(), "shop", "qa", "KEY")
+	wantProblem(t, err, problem.NotFound, "qa has no secret KEY", "greenroom secret set")
+	err = s.Change(t.Context(), Audit{Actor: "ann", Action: "test"}, func(tx *Tx) error { return tx.RemoveSecret(t.Context(), "shop", "qa", "KEY") })
+	wantProblem(t, err, problem.NotFound, "qa has no secret KEY", "greenroom secret set")
+}
+
+func TestNumbersStayWithTheirKeys(t *testing.T) {
+	s := open(t)
+	next := func(taken map[int]bool) (int, error) {
+		for n := 20000; ; n++ {
+			if !taken[n] {
+				return n, nil
+			}
+		}
+	}
+	reserve := func(key string) (n int) {
+		change(t, s, func(tx *Tx) (err error) {
+			n, err = tx.ReserveNumber(t.Context(), key, next)
+			return err
+		})
+		return n
+	}
+	a, b := reserve("shop/qa"), reserve("shop/production")
+	if a == b || reserve("shop/qa") != a {
+		t.Errorf("%d, %d, %d", a, b, reserve("shop/qa"))
+	}
+	if n, known, err := s.Number(t.Context(), "shop/qa"); n != a || !known || err != nil {
+		t.Errorf("%d, %v, %v", n, known, err)
+	}
+	change(t, s, func(tx *Tx) error { return tx.ReleaseNumber(t.Context(), "shop/qa") })
+	if _, known, err := s.Number(t.Context(), "shop/qa"); known || err != nil {
+		t.Errorf("%v, %v", known, err)
+	}
+	err := s.Change(t.Context(), Audit{Actor: "ann", Action: "test"}, func(tx *Tx) error {
+		_, err := tx.ReserveNumber(t.Context(), "blog/qa", func(map[int]bool) (int, error) { return b, nil })
+		return err
+	})
+	if err == nil {
+		t.Error("one number for two keys")
+	}
+}

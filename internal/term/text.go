@@ -1,0 +1,133 @@
+package term
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"charm.land/lipgloss/v2"
+)
+
+// Clean makes text from outside (names, outputs, branches) safe to print on one line: every control character becomes
+// a visible one, so that nothing moves the cursor, sets the title or answers in the person's name. Characters that
+// reverse or hide text (bidirectional controls, Unicode TR 36) are shown as well.
+func Clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n', r == '\t', r == '\r':
+			return ' '
+		case hidden(r):
+			return '�'
+		default:
+			return r
+		}
+	}, strings.ToValidUTF8(s, "�"))
+}
+
+// CleanBlock is Clean for text of several lines: ends of lines and tabs stay.
+func CleanBlock(s string) string {
+	s = strings.ReplaceAll(s, "\r\n", "\n")
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n', r == '\t':
+			return r
+		case r == '\r':
+			return '\n'
+		case hidden(r):
+			return '�'
+		default:
+			return r
+		}
+	}, strings.ToValidUTF8(s, "�"))
+}
+
+func hidden(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+}
+
+// Duration tells a time as a person would: 0.4s, 12s, 1m20s, 3h5m, 2d4h.
+func Duration(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "0s"
+	case d < time.Millisecond:
+		return fmt.Sprintf("%dµs", d.Microseconds())
+	case d < time.Second:
+		return fmt.Sprintf("%dms", d.Milliseconds())
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs", d.Truncate(100*time.Millisecond).Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return twoUnits(int(d.Minutes()), "m", int(d.Seconds())%60, "s")
+	case d < 24*time.Hour:
+		return twoUnits(int(d.Hours()), "h", int(d.Minutes())%60, "m")
+	default:
+		return twoUnits(int(d.Hours())/24, "d", int(d.Hours())%24, "h")
+	}
+}
+
+func twoUnits(large int, unit string, small int, smallUnit string) string {
+	if small == 0 {
+		return fmt.Sprintf("%d%s", large, unit)
+	}
+	return fmt.Sprintf("%d%s%d%s", large, unit, small, smallUnit)
+}
+
+// elapsed is Duration for a clock that runs: in tenths of a second at first.
+func elapsed(d time.Duration) string {
+	if d < 10*time.Second {
+		return fmt.Sprintf("%.1fs", max(d, 0).Truncate(100*time.Millisecond).Seconds())
+	}
+	return Duration(d)
+}
+
+// Fit cuts s, which may be painted, to width cells.
+func Fit(s string, width int) string {
+	if Width(s) <= width {
+		return s
+	}
+	if width < 2 {
+		return ""
+	}
+	return lipgloss.NewStyle().MaxWidth(width-1).Render(s) + "…"
+}
+
+// Width is how many cells s takes, which may be painted.
+func Width(s string) int { return lipgloss.Width(s) }
+
+// Pad fills s up to width cells.
+func Pad(s string, width int) string { return s + strings.Repeat(" ", max(0, width-Width(s))) }
+
+// Columns aligns rows: each column is as wide as its widest cell, two spaces apart, nothing behind the last cell.
+// Cells may be painted.
+func Columns(indent string, rows [][]string) string {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], Width(cell))
+		}
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		line := indent
+		for i, cell := range row {
+			line += Pad(cell, widths[i]+2)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return b.String()
+}
+
+// Indent puts prefix before every line of s, and an end of line behind the last.
+func Indent(prefix, s string) string {
+	var b strings.Builder
+	for line := range strings.Lines(strings.TrimRight(s, "\n")) {
+		b.WriteString(strings.TrimRight(prefix+strings.TrimRight(line, "\n"), " ") + "\n")
+	}
+	return b.String()
+}
