@@ -45,10 +45,13 @@ func (p program) migrates(t *testing.T, database string) {
 	}
 }
 
-// succeeds wants all journeys of the program to succeed in the shop at that address.
-func (p program) succeeds(t *testing.T, shop string) {
+// succeeds wants journeys of the program, by default all, to succeed in the shop at that address.
+func (p program) succeeds(t *testing.T, shop string, journeys ...string) {
 	t.Helper()
-	for _, journey := range []string{"browse", "buy"} {
+	if len(journeys) == 0 {
+		journeys = []string{"browse", "buy"}
+	}
+	for _, journey := range journeys {
 		if out, err := p.does(t, []string{"APP_URL=" + shop}, "journey", journey); err != nil {
 			t.Errorf("the journey %s: %v\n%s", journey, err, out)
 		}

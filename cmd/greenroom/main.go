@@ -10,6 +10,7 @@ import (
 
 	"greenroom/internal/cli"
 	"greenroom/internal/daemon"
+	"greenroom/internal/demo"
 	"greenroom/internal/term"
 )
 
@@ -30,5 +31,7 @@ func run() int {
 		In: os.Stdin, Out: term.Detect(os.Stdout, os.Getenv), Err: term.Detect(os.Stderr, os.Getenv), Getenv: os.Getenv,
 	}
 	program := daemon.Program{Version: version, Path: path}
-	return cli.Main(ctx, os.Args[1:], streams, program.Deps())
+	deps := program.Deps()
+	deps.Demo = func(ctx context.Context, o cli.DemoOptions) error { return demo.Tell(ctx, program, o) }
+	return cli.Main(ctx, os.Args[1:], streams, deps)
 }

@@ -65,6 +65,7 @@ func (c *Crowd) Run(ctx context.Context, out io.Writer) error {
 	reported := make(chan error, 1)
 	go func() { reported <- c.report(ctx, out) }()
 	c.arrive(ctx)
+	c.tally.Close(time.Now())
 	c.visits.Wait()
 	if err := <-reported; err != nil {
 		return err
@@ -78,8 +79,8 @@ func (c *Crowd) arrive(ctx context.Context) {
 	start := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for n := time.Duration(0); ; n++ {
-		due := start.Add(n * c.every)
+	for n := 0; ; n++ {
+		due := start.Add(time.Duration(n) * c.every)
 		timer.Reset(time.Until(due))
 		select {
 		case <-ctx.Done():
@@ -90,7 +91,7 @@ func (c *Crowd) arrive(ctx context.Context) {
 		case c.inside <- struct{}{}:
 			c.visits.Go(func() {
 				defer func() { <-c.inside }()
-				c.visit(context.WithoutCancel(ctx), due)
+				c.visit(context.WithoutCancel(ctx), moods[n%len(moods)], due)
 			})
 		default:
 			c.tally.TurnedAway()
@@ -115,17 +116,27 @@ func (c *Crowd) report(ctx context.Context, out io.Writer) error {
 	}
 }
 
-// visit is one customer's: half look around, a fifth fills a cart and leaves, three tenths buy. It ends at the first
-// request that fails, as a person's does.
-func (c *Crowd) visit(ctx context.Context, due time.Time) {
+// mood is what a customer has come for.
+type mood int
+
+const (
+	looks mood = iota
+	fills      // a cart, and leaves
+	buys
+)
+
+// moods are those of ten customers in a row. They take turns, so that every second has as many orders.
+var moods = [...]mood{looks, buys, looks, fills, looks, buys, looks, fills, looks, buys}
+
+// visit is one customer's. It ends at the first request that fails, as a person's does.
+func (c *Crowd) visit(ctx context.Context, m mood, due time.Time) {
 	v := &Visit{shopper: NewShopper(c.base, c.transport), tally: c.tally, next: due}
 	ids, ok := v.lookAround(ctx)
-	mood := rand.IntN(10)
-	if !ok || mood < 5 {
+	if !ok || m == looks {
 		return
 	}
 	cart, ok := v.fillCart(ctx, ids)
-	if !ok || mood < 7 {
+	if !ok || m == fills {
 		return
 	}
 	v.buy(ctx, cart)

@@ -105,10 +105,10 @@ func (s *Shopper) ask(ctx context.Context, request, path string, form url.Values
 		return p, p.noAnswer(err)
 	}
 	p.body, p.location = string(body), res.Header.Get("Location")
-	switch {
-	case res.StatusCode == want:
+	switch res.StatusCode {
+	case want:
 		return p, nil
-	case res.StatusCode == http.StatusConflict:
+	case http.StatusConflict:
 		return p, errSoldOut
 	}
 	return p, &VisitError{Request: request, What: res.Status, Text: p.find(problemText)}

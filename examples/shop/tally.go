@@ -31,6 +31,7 @@ const maxFailures = 20
 type Tally struct {
 	mu     sync.Mutex
 	good   time.Time // the last good answer
+	closed bool
 	second period
 	all    period
 }
@@ -81,17 +82,34 @@ func (t *Tally) Answer(now time.Time, took time.Duration, err error) {
 		switch {
 		case failed:
 			p.fail(kind(err))
-			continue
 		case soldOut:
 			p.report.SoldOut++
 		case newPrice:
 			p.report.NewPrice++
 		}
-		p.gap(now.Sub(t.good))
 	}
 	if !failed {
+		t.gap(now)
 		t.good = now
 	}
+}
+
+// Close says that nobody comes any more: gaps between the answers to the last customers say nothing of the shop.
+func (t *Tally) Close(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gap(now)
+	t.closed = true
+}
+
+// gap counts the time since the last good answer.
+func (t *Tally) gap(now time.Time) {
+	if t.closed {
+		return
+	}
+	gap := milliseconds(now.Sub(t.good))
+	t.second.report.LongestGap = max(t.second.report.LongestGap, gap)
+	t.all.report.LongestGap = max(t.all.report.LongestGap, gap)
 }
 
 // TurnedAway counts a customer for whom this program had no room: a failure, because the shop was too slow.
@@ -112,7 +130,8 @@ func (t *Tally) BookedTwice() { t.each(func(p *period) { p.report.Twice++ }) }
 func (t *Tally) Second(now time.Time) Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := t.second.end(now, t.good)
+	t.gap(now) // one that still lasts counts as far as it has come
+	r := t.second.end(now)
 	t.second = newPeriod(now)
 	return r
 }
@@ -121,7 +140,8 @@ func (t *Tally) Second(now time.Time) Report {
 func (t *Tally) Summary(now time.Time) Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := t.all.end(now, t.good)
+	t.gap(now)
+	r := t.all.end(now)
 	r.Summary = true
 	return r
 }
@@ -133,13 +153,8 @@ func (p *period) fail(what string) {
 	}
 }
 
-func (p *period) gap(d time.Duration) {
-	p.report.LongestGap = max(p.report.LongestGap, milliseconds(d))
-}
-
-// end finishes the report. A gap that still lasts counts as far as it has come.
-func (p *period) end(now, good time.Time) Report {
-	p.gap(now.Sub(good))
+// end finishes the report.
+func (p *period) end(now time.Time) Report {
 	r := p.report
 	r.Time, r.Seconds = now, math.Round(now.Sub(p.since).Seconds()*10)/10
 	r.P50, r.P99 = milliseconds(p.latencies.quantile(0.5)), milliseconds(p.latencies.quantile(0.99))

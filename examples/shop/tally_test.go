@@ -34,7 +34,9 @@ func TestTally(t *testing.T) {
 	if r := tally.Second(at(2000)); r.Requests != 1 || r.LongestGap != 1600 {
 		t.Errorf("the next second is %+v", r)
 	}
-	if r := tally.Summary(at(2000)); !r.Summary || r.Requests != 5 || r.Failed != 3 || r.Seconds != 2 {
+	tally.Close(at(2000))
+	tally.Answer(at(9000), time.Millisecond, nil)
+	if r := tally.Summary(at(10_000)); !r.Summary || r.Requests != 6 || r.Failed != 3 || r.Seconds != 10 || r.LongestGap != 1600 {
 		t.Errorf("the summary is %+v", r)
 	}
 }

@@ -52,6 +52,9 @@ func fakeStream[T any](ctx context.Context, f *fake, err error) (Stream[T], erro
 		return nil, err
 	}
 	return func(yield func(T, error) bool) {
+		if f.ended != nil {
+			defer close(f.ended)
+		}
 		for range 3 {
 			if !yield(filled[T](), nil) {
 				return
@@ -59,7 +62,6 @@ func fakeStream[T any](ctx context.Context, f *fake, err error) (Stream[T], erro
 		}
 		if f.hold {
 			<-ctx.Done()
-			close(f.ended)
 			return
 		}
 		if f.late != nil {

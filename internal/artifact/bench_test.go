@@ -32,7 +32,7 @@ func BenchmarkPack(b *testing.B) {
 	dir, size := project(b)
 	root, err := os.OpenRoot(dir)
 	must(b, err)
-	defer root.Close()
+	defer func() { must(b, root.Close()) }()
 	names, err := selection{}.list(root)
 	must(b, err)
 	b.SetBytes(size)

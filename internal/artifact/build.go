@@ -209,12 +209,12 @@ func (b *builder) explain(err error, who, what string) error {
 		return problem.New(problem.Unavailable, "%s: what is built can't be written: %w", who, err).
 			WithHint("make room in %s, then: greenroom build", filepath.Dir(b.dir))
 	case errors.As(err, &missing):
-		return p.WithHint("files are relative to the folder of the definition or of the build; correct files: of %s in greenroom.yaml, "+
-			"or let its build command make them, then: greenroom build", who)
+		return p.WithHint("correct files: of %s in greenroom.yaml, or let the build make what it names, then: greenroom build", who)
 	case errors.As(err, &path):
 		return p.WithHint("see that you may read this path, then: greenroom build")
 	}
-	return p.WithHint("name what travels with files: in greenroom.yaml, or hide what does not in .greenroomignore, then: greenroom build")
+	return p.WithHint("name what travels in files: of greenroom.yaml, or hide what does not in .greenroomignore, " +
+		"then: greenroom build")
 }
 
 func orElse(s, other string) string {

@@ -161,7 +161,7 @@ func contents(t testing.TB, b Built, name string) string {
 	t.Helper()
 	f, err := os.Open(filepath.Join(b.dir, hexOf(b.Release.Files[name].Digest)))
 	must(t, err)
-	defer f.Close()
+	defer func() { must(t, f.Close()) }()
 	var names []string
 	must(t, scan(f, func(e entry, _ io.Reader) error { names = append(names, e.name); return nil }))
 	return strings.Join(names, " ")
@@ -276,12 +276,12 @@ func (f writerFunc) Write(p []byte) (int, error) { f(p); return len(p), nil }
 func TestPackTellsOfDiskErrors(t *testing.T) {
 	root, err := os.OpenRoot(repository(t, nil))
 	must(t, err)
-	defer root.Close()
+	defer func() { must(t, root.Close()) }()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip("no /dev/full on this machine")
 	}
-	defer full.Close()
+	defer func() { must(t, full.Close()) }()
 	if err := pack(root, []string{"bin/shop"}, full); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("packing onto a full disk: %v", err)
 	}

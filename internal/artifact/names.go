@@ -38,7 +38,7 @@ func (t *tree) add(name string, k kind) error {
 	case len(t.kinds) >= maxEntries:
 		return fmt.Errorf("more than %d files", maxEntries)
 	}
-	// In the order of bytes "a" comes before "a.b" and "a/c": a file was added before what claims to be beneath it, never after.
+	// In the order of bytes "a" comes before "a.b" and "a/c": what claims to be beneath a file comes after it.
 	above := path.Dir(name)
 	for t.kinds[above] == 0 {
 		above = path.Dir(above)

@@ -59,7 +59,11 @@ func TestSymlinksStayInside(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer os.RemoveAll(parent)
+		defer func() {
+			if err := os.RemoveAll(parent); err != nil {
+				t.Fatal(err)
+			}
+		}()
 		dir := filepath.Join(parent, "inside")
 		names := rapid.SliceOfNDistinct(name, 1, 8, rapid.ID).Draw(t, "names")
 		slices.Sort(names)

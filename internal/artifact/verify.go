@@ -38,7 +38,7 @@ func (s *Store) Verify(ctx context.Context, id release.Digest, name, dir string)
 		return nil
 	}
 	return problem.New(problem.Fail, "what lies in %s is not %s of release %s: %s", dir, name, id.Short(), summary(differences)).
-		WithHint("find out who changed it, then: greenroom promote %s ENVIRONMENT, which lays it out anew", id.Short())
+		WithHint("find out who changed it; greenroom promote %s ENVIRONMENT lays it out anew", id.Short())
 }
 
 // summary names the first few differences.
@@ -62,7 +62,8 @@ func (s *Store) compare(ctx context.Context, a release.Artifact, dir string) (di
 		return []string{fmt.Sprintf("it can't be opened as a folder: %v", err)}, nil
 	}
 	defer root.Close() //nolint:errcheck // nothing was written
-	c := comparison{ctx: ctx, root: root, known: map[string]kind{".": folder}, here: make([]byte, 64<<10), there: make([]byte, 64<<10)}
+	c := comparison{ctx: ctx, root: root, known: map[string]kind{".": folder}}
+	c.here, c.there = make([]byte, 64<<10), make([]byte, 64<<10)
 	if err := s.read(ctx, a, c.entry); err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ const defaultTimeout = 10 * time.Minute
 // Request is one run of a check.
 type Request struct {
 	Check app.Check
-	Dir   string   // where the command runs, and what its report's path is relative to
+	Dir   string   // where the command runs and writes its report: a copy that it may write to, where it has a report
 	Env   []string // the whole environment of the command
 	User  string   // system user that it runs as; "" is this process's own
 	// Secrets are values that must stand nowhere in the result: they are removed from the output and from the names and
@@ -58,7 +58,7 @@ func Run(ctx context.Context, q Request) evidence.Result {
 	o.last = lastLine(r.Output)
 	r.Verdict, r.Summary = o.judge()
 	r.Passed, r.Failed, r.Skipped = o.report.passed, o.report.failed, o.report.skipped
-	r.Summary = output.secrets.clean(plain(r.Summary))
+	r.Summary = clip(oneLine(output.secrets.clean(plain(r.Summary))), maxSummary)
 	r.Failures = o.report.failures
 	r.Duration = time.Since(started)
 	return r

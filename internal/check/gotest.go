@@ -178,11 +178,10 @@ func (g *goSource) packageEvent(e goEvent) {
 // endPackage looks for what a package's end leaves open: tests without a result, a failure without a test.
 func (g *goSource) endPackage(e goEvent, p *goPackage) {
 	if !p.failed { // otherwise they did not end because of the one that failed
-		for _, name := range slices.Sorted(maps.Keys(p.tests)) {
-			if t := p.tests[name]; !t.parent {
-				p.failed = true
-				g.found.fail(goName(e.Package, name), orElse(t.output.text()+p.output.text(), "it did not end"))
-			}
+		for _, name := range p.unfinished() {
+			p.failed = true
+			message := p.tests[name].output.text() + p.output.text()
+			g.found.fail(goName(e.Package, name), orElse(message, "it did not end"))
 		}
 	}
 	if e.Action != "fail" || p.failed {
@@ -193,6 +192,25 @@ func (g *goSource) endPackage(e goEvent, p *goPackage) {
 		message = "does not build: " + build.text()
 	}
 	g.found.fail(e.Package, message)
+}
+
+// unfinished lists the tests that have no result: those that said something, a panic for one, or else all of them.
+func (p *goPackage) unfinished() []string {
+	var all, spoke []string
+	for _, name := range slices.Sorted(maps.Keys(p.tests)) {
+		t := p.tests[name]
+		if t.parent {
+			continue
+		}
+		all = append(all, name)
+		if len(t.output.head) > 0 {
+			spoke = append(spoke, name)
+		}
+	}
+	if len(spoke) > 0 {
+		return spoke
+	}
+	return all
 }
 
 // testEvent takes an event of a test.
@@ -259,8 +277,8 @@ func isFrame(line string) bool {
 	if strings.HasPrefix(line, "=== ") {
 		return true
 	}
-	line = strings.TrimLeft(line, " ")
-	return strings.HasPrefix(line, "--- FAIL: ") || strings.HasPrefix(line, "--- PASS: ") || strings.HasPrefix(line, "--- SKIP: ")
+	result, ok := strings.CutPrefix(strings.TrimLeft(line, " "), "--- ")
+	return ok && (strings.HasPrefix(result, "FAIL: ") || strings.HasPrefix(result, "PASS: ") || strings.HasPrefix(result, "SKIP: "))
 }
 
 // goName is how a test is called: its package's last name and its own.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 const (
@@ -14,19 +15,19 @@ const (
 	maxDepth  = 100      // elements inside one another
 )
 
-// readJUnit adds to r what a JUnit XML report says. There is no standard; this reads what Ant, Maven Surefire, Gradle,
-// pytest, PHPUnit, jest-junit, mocha, GoogleTest, CTest, gotestsum and cargo-nextest write: suites inside suites, a
-// test case with failure, error or skipped in it, failures of a whole suite, suites that count failures and list none.
-// Entities beside the five of XML are errors, so none can grow.
-func readJUnit(in io.Reader, r *report) error {
-	limited := &io.LimitedReader{R: in, N: maxReport + 1}
+// readJUnit adds to r what a JUnit XML report of at most limit bytes says. There is no standard; this reads what Ant,
+// Maven Surefire, Gradle, pytest, PHPUnit, jest-junit, mocha, GoogleTest, CTest, gotestsum and cargo-nextest write:
+// suites inside suites, a test case with failure, error or skipped in it, failures of a whole suite, suites that count
+// failures and list none. Entities beside the five of XML are errors, so none can grow.
+func readJUnit(in io.Reader, limit int64, r *report) error {
+	limited := &io.LimitedReader{R: in, N: limit + 1}
 	d := xml.NewDecoder(limited)
 	d.CharsetReader = charset
 	j := junit{report: r}
 	for {
 		token, err := d.Token()
 		if limited.N <= 0 {
-			return fmt.Errorf("is larger than %d bytes", maxReport)
+			return fmt.Errorf("is larger than %d bytes", limit)
 		}
 		if errors.Is(err, io.EOF) {
 			return j.end()
@@ -115,7 +116,9 @@ func (j *junit) start(e xml.StartElement) error {
 // newTestcase reads the attributes of a test. GoogleTest, CTest and some others say there what became of it.
 func newTestcase(e xml.StartElement, s secrets) *testcase {
 	t := &testcase{name: attr(e, "name"), message: excerpt{secrets: s}}
-	if class := attr(e, "classname"); class != "" && !strings.HasPrefix(t.name, class) {
+	// Some repeat the class at the beginning of the name.
+	class := attr(e, "classname")
+	if rest, repeated := strings.CutPrefix(t.name, class); class != "" && (!repeated || rest != "" && isWord(rest[0])) {
 		t.name = class + "." + t.name
 	}
 	for _, key := range []string{"status", "result"} {
@@ -127,6 +130,11 @@ func newTestcase(e xml.StartElement, s secrets) *testcase {
 		}
 	}
 	return t
+}
+
+// isWord says whether a name that goes on with c goes on with the same word.
+func isWord(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf
 }
 
 // failure begins a failure or error, of a test or, outside of one, of a suite.

@@ -107,5 +107,5 @@ func (j *junitSource) readFile(root *os.Root, name string) (read bool, err error
 	if old != nil && os.SameFile(old, info) && old.ModTime().Equal(info.ModTime()) && old.Size() == info.Size() {
 		return false, nil
 	}
-	return true, readJUnit(f, &j.report)
+	return true, readJUnit(f, maxReport, &j.report)
 }

@@ -12,7 +12,8 @@ const (
 	maxFailures = 100     // failing tests that are named; all are counted
 	maxMessage  = 2 << 10 // bytes of one failing test's message
 	maxName     = 256     // bytes of one test's name
-	maxSummary  = 200     // bytes of a detail in a summary
+	maxDetail   = 200     // bytes of a detail in a summary
+	maxSummary  = 1 << 10 // bytes of a summary
 )
 
 // report is what a report says, whatever its dialect. A test with subtests is no test of its own.
@@ -27,7 +28,7 @@ type report struct {
 func (r *report) fail(name, message string) {
 	r.failed++
 	if len(r.failures) < maxFailures {
-		name = clip(r.secrets.clean(plain(name)), maxName)
+		name = clip(oneLine(r.secrets.clean(plain(name))), maxName)
 		r.failures = append(r.failures, evidence.Failure{Name: name, Message: clip(strings.Trim(message, "\n"), maxMessage)})
 	}
 }
@@ -35,7 +36,7 @@ func (r *report) fail(name, message string) {
 // failureSummary names the first failing test: "TestPay failed: got 500".
 func (r *report) failureSummary() string {
 	first := r.failures[0]
-	line := clip(firstLine(first.Message), maxSummary)
+	line := clip(firstLine(first.Message), maxDetail)
 	if r.failed == 1 {
 		return join(first.Name+" failed", line)
 	}
@@ -84,6 +85,9 @@ func clip(s string, n int) string {
 	return s[:n] + mark
 }
 
+// oneLine puts s on one line.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
 // firstLine is the first line with something in it.
 func firstLine(s string) string {
 	for line := range strings.Lines(s) {
@@ -97,5 +101,5 @@ func firstLine(s string) string {
 // lastLine is the last line with something in it, short enough for a summary.
 func lastLine(s string) string {
 	s = strings.TrimRight(s, " \t\n")
-	return clip(strings.TrimSpace(s[strings.LastIndexByte(s, '\n')+1:]), maxSummary)
+	return clip(strings.TrimSpace(s[strings.LastIndexByte(s, '\n')+1:]), maxDetail)
 }

@@ -52,7 +52,11 @@ func newSecrets(values []string) secrets {
 
 // spellings are v as it is, in an address, in JSON and in XML; as plain leaves them.
 func spellings(v string) []string {
-	all := []string{v, url.QueryEscape(v), url.PathEscape(v), url.UserPassword("", v).String()[1:], html.EscapeString(v)}
+	query := url.QueryEscape(v)
+	all := []string{
+		v, query, strings.ReplaceAll(query, "+", "%20"), url.PathEscape(v), url.UserPassword("", v).String()[1:],
+		html.EscapeString(v),
+	}
 	if b, err := json.Marshal(v); err == nil {
 		all = append(all, string(b[1:len(b)-1]))
 	}

@@ -265,6 +265,7 @@ func (d *Daemon) secretsOf(ctx context.Context, name, environment string) ([]api
 
 // Shutdown is api.Backend's.
 func (d *Daemon) Shutdown(context.Context) error {
+	d.told.Store(true)
 	d.shutdown()
 	return nil
 }

@@ -353,12 +353,20 @@ func measurement(r store.Run) *api.Measurement {
 
 // Events is api.Backend's.
 func (d *Daemon) Events(ctx context.Context, id string, after int64) (api.Stream[api.Event], error) {
-	if _, err := d.world.Store.Run(ctx, id); err != nil {
+	r, err := d.world.Store.Run(ctx, id)
+	if err != nil {
 		return nil, err
+	}
+	says := map[string]string{}
+	for _, s := range r.Plan.Steps {
+		says[s.Name] = s.Says
 	}
 	return func(yield func(api.Event, error) bool) {
 		stopped := problem.New(problem.Interrupted, "the listener has gone")
 		err := d.runs.Watch(ctx, id, after, func(e store.Event) error {
+			if e.State == plan.Started {
+				e.Text = says[e.Step]
+			}
 			if !yield(api.Event{Seq: e.Seq, Step: e.Step, State: e.State, Text: e.Text, At: e.At}, nil) {
 				return stopped
 			}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"greenroom/internal/api"
@@ -45,6 +46,7 @@ type Daemon struct {
 	locks    watch.Locks
 	started  time.Time
 	shutdown context.CancelFunc
+	told     atomic.Bool // a client asked for the end
 	traffic  traffic
 }
 
@@ -70,7 +72,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := d.ensureEdge(ctx); err != nil {
 		return err
 	}
-	return d.serve(ctx)
+	if err := d.serve(ctx); err != nil || !d.told.Load() {
+		return err
+	}
+	return d.endEdge(context.WithoutCancel(ctx))
 }
 
 // open opens everything that is kept in the state folder.

@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -13,6 +15,8 @@ import (
 
 	"greenroom/internal/atomicfile"
 	"greenroom/internal/problem"
+	"greenroom/internal/proc"
+	"greenroom/internal/store"
 )
 
 // edgeStart is how long an edge may take until it answers.
@@ -39,6 +43,50 @@ func (d *Daemon) ensureEdge(ctx context.Context) error {
 	return atomicfile.Write(d.edgeVersionFile(), []byte(d.opts.Version+"\n"), 0o600)
 }
 
+// endEdge ends the edge when nothing is left for it to carry: no environment is wanted up. It is part of a person's
+// shutdown; whatever else ends the control plane leaves the edge alone.
+func (d *Daemon) endEdge(ctx context.Context) error {
+	environments, err := d.world.Store.Environments(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, e := range environments {
+		if e.Want == store.Up {
+			return nil
+		}
+	}
+	b, err := os.ReadFile(d.edgeProcessFile())
+	if err != nil {
+		return err
+	}
+	var edge proc.Identity
+	if err := json.Unmarshal(b, &edge); err != nil {
+		return fmt.Errorf("%s: %w", d.edgeProcessFile(), err)
+	}
+	if err := edge.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, proc.ErrGone) {
+		return err
+	}
+	return d.awaitEdgeEnd(ctx, edge)
+}
+
+// awaitEdgeEnd returns when the process has ended.
+func (d *Daemon) awaitEdgeEnd(ctx context.Context, edge proc.Identity) error {
+	ctx, cancel := context.WithTimeout(ctx, edgeStart)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for edge.Alive() {
+		select {
+		case <-ctx.Done():
+			return problem.New(problem.Unavailable, "the edge (process %d) does not end", edge.PID)
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+func (d *Daemon) edgeProcessFile() string { return filepath.Join(d.opts.Home.Edge(), "process.json") }
+
 func (d *Daemon) edgeVersionFile() string { return filepath.Join(d.opts.Home.Edge(), "version") }
 
 // edgeVersion is that of the edge which was started last, "" when that is not known.
@@ -64,7 +112,15 @@ func (d *Daemon) startEdge() error {
 		return problem.New(problem.Unavailable, "the edge can't be started: %w", err)
 	}
 	go cmd.Wait() //nolint:errcheck // its end is noticed on its socket; this only keeps it from being a zombie
-	return nil
+	id, err := proc.Identify(cmd.Process.Pid)
+	if err != nil {
+		return problem.New(problem.Unavailable, "the edge ended at once").WithHint("see %s", log.Name())
+	}
+	b, err := json.Marshal(id)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(d.edgeProcessFile(), b, 0o600)
 }
 
 // awaitEdge returns once an edge answers that is not the one before.

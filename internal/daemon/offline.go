@@ -292,6 +292,15 @@ func (p Program) EnsureDaemon(ctx context.Context, h home.Home) error {
 	return awaitDaemon(ctx, h, p.Version, ended, func() string { return since(log, before) })
 }
 
+// Gone says whether no daemon holds the state folder any more.
+func (p Program) Gone(h home.Home) bool {
+	release, err := takeFolder(h)
+	if err != nil {
+		return false
+	}
+	return release() == nil
+}
+
 // awaitDaemon returns once the daemon answers, or with what it said when it ended instead.
 func awaitDaemon(ctx context.Context, h home.Home, version string, ended <-chan error, said func() string) error {
 	tick := time.NewTicker(20 * time.Millisecond)

@@ -95,7 +95,7 @@ func (m *mapper) withVariables(value, variable string, s service) string {
 		return value
 	}
 	name := regexp.QuoteMeta(s.Name)
-	inURL := regexp.MustCompile(`((?:^|[\s,;"'=])[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/@\s]*@)?(?:[^/@\s,]+,)*)` + name + `(?::(\d+))?($|[/?#,\s"'])`)
+	inURL := regexp.MustCompile(`((?:^|[\s,;"'=])[a-zA-Z][a-zA-Z0-9+.:-]*://(?:[^/@\s]*@)?(?:[^/@\s,]+,)*)` + name + `(?::(\d+))?($|[/?#,\s"'])`)
 	alone := regexp.MustCompile(`(^|[\s,;"'=])` + name + `:(\d+)($|[/,\s"'])`)
 	put := func(form *regexp.Regexp) func(string) string {
 		return func(hit string) string {

@@ -19,9 +19,10 @@ const (
 	defaultMigrationTimeout = 15 * time.Minute
 )
 
-// checks reads the team's own checks.
-func (d *document) checks() []app.Check {
+// checks reads the team's own checks. services is nil when Compose could not be read.
+func (d *document) checks(services []app.Service) []app.Check {
 	var out []app.Check
+	d.built = builtFiles(services)
 	for _, name := range d.names("checks") {
 		at := []string{"checks", name}
 		what, instead := badName(name)
@@ -87,7 +88,7 @@ func (d *document) checkFiles(k checkKeys, at []string) []string {
 	var files []string
 	for i, f := range k.Files {
 		what, instead := escapes(f), "name a file or folder of the repository"
-		if what == "" && !d.exists(f) {
+		if what == "" && !d.exists(f) && !d.isBuilt(f) {
 			what = quote(clip(f)) + " is not in the repository"
 		}
 		if what != "" {
@@ -108,13 +109,36 @@ func (d *document) namedFiles(run string) []string {
 	split := func(r rune) bool { return strings.ContainsRune(" \t\n\"'`;&|<>()=$,:", r) }
 	for _, word := range strings.FieldsFunc(run, split) {
 		f := path.Clean(strings.TrimSuffix(word, "/..."))
-		if f == "." || !strings.ContainsAny(word, "/.") || strings.HasPrefix(f, "-") || escapes(f) != "" || !d.exists(f) {
+		if f == "." || !strings.ContainsAny(word, "/.") || strings.HasPrefix(f, "-") || escapes(f) != "" || !d.exists(f) && !d.isBuilt(f) {
 			continue
 		}
 		files = append(files, f)
 	}
 	slices.Sort(files)
 	return slices.Compact(files)
+}
+
+// builtFiles are what the services' builds make, relative to the repository. A check may name them before they are
+// there; otherwise the first build of a release would differ from the second.
+func builtFiles(services []app.Service) []string {
+	var out []string
+	for _, s := range services {
+		if s.Build == nil || s.Build.Run == "" {
+			continue
+		}
+		for _, f := range s.Build.Files {
+			out = append(out, path.Join(s.Build.Context, f))
+		}
+	}
+	return out
+}
+
+// isBuilt says whether a path is one of the built files, or holds or lies in one.
+func (d *document) isBuilt(f string) bool {
+	f = path.Clean(filepath.ToSlash(f))
+	return slices.ContainsFunc(d.built, func(b string) bool {
+		return b == f || strings.HasPrefix(b, f+"/") || strings.HasPrefix(f, b+"/")
+	})
 }
 
 func (d *document) exists(f string) bool {

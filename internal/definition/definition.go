@@ -84,13 +84,13 @@ func load(ctx context.Context, dir string, o Options, r *report) app.App {
 	a := app.App{Name: d.keys.App, Policy: d.policy()}
 	p := readProject(ctx, dir, d.composeFiles(), o, r)
 	if p == nil {
-		d.checks()
+		d.checks(nil)
 		return a
 	}
 	m := mapper{project: p}
 	a.Contents = m.contents()
 	a.Contents.Migrations = d.migrations(a.Contents)
-	a.Contents.Checks = d.checks()
+	a.Contents.Checks = d.checks(a.Contents.Services)
 	d.checkPolicy(a.Policy, a.Contents.Services)
 	return a
 }

@@ -14,6 +14,7 @@ type document struct {
 	report *report
 	dir    string // the repository
 	keys   fileKeys
+	built  []string // files that builds make, relative to the repository
 }
 
 // planned are the keys that DESIGN.md shows and this version does not have, by the path of the mapping that holds them.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
@@ -158,21 +159,17 @@ func (m *mapper) plainSecrets() {
 // secretName says whether a variable's name speaks of a secret. Names of files and public keys don't.
 func secretName(name string) bool {
 	words := strings.Split(strings.ToUpper(name), "_")
-	for i, w := range words {
-		switch w {
-		case "FILE", "PATH", "PUBLIC", "URL", "HOST", "TTL", "EXPIRY":
+	for _, w := range []string{"FILE", "PATH", "PUBLIC", "URL", "HOST", "TTL", "EXPIRY"} {
+		if slices.Contains(words, w) {
 			return false
-		case "PASSWORD", "PASSWD", "SECRET", "TOKEN", "APIKEY", "CREDENTIALS":
-			if i >= 0 {
-				return !strings.Contains(strings.ToUpper(name), "PUBLIC") && words[len(words)-1] != "FILE"
-			}
-		case "KEY":
-			if i == len(words)-1 {
-				return true
-			}
 		}
 	}
-	return false
+	for _, w := range []string{"PASSWORD", "PASSWD", "SECRET", "TOKEN", "APIKEY", "CREDENTIALS"} {
+		if slices.Contains(words, w) {
+			return true
+		}
+	}
+	return words[len(words)-1] == "KEY"
 }
 
 func isLiteral(v string) bool {

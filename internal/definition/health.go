@@ -131,7 +131,7 @@ func (m *mapper) tested(s *service, test []string) app.Health {
 var (
 	localURL  = regexp.MustCompile(`^https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?::(\d+|\$\{PORT\}))?(/\S*)?$`)
 	otherPort = regexp.MustCompile(`(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)`)
-	askFlag   = regexp.MustCompile(`^(?:-(?:f|s|S|k|q|L|i|I|O|nv|o|m|T|t)+|-[fsSkLi]+|--(?:fail|silent|show-error|insecure|quiet|spider|no-verbose|location|head|output|max-time|connect-timeout|retry|timeout|tries)(?:=\S+)?)$`)
+	askFlag   = regexp.MustCompile(`^(?:-(?:f|s|S|k|q|L|i|I|O|nv|o|m|T|t)+-?|--(?:fail|silent|show-error|insecure|quiet|spider|no-verbose|location|head|output|max-time|connect-timeout|retry|timeout|tries)(?:=\S+)?)$`)
 	askValue  = regexp.MustCompile(`^(?:-|\d+s?|/dev/null)$`)
 )
 

@@ -52,6 +52,7 @@ func (p *project) refused(err error) {
 		p.schemaFaults(s)
 		p.portFaults(s)
 	}
+	p.extendsCircle()
 	if len(p.report.faults) > before {
 		return
 	}
@@ -147,7 +148,6 @@ func composeKeys(parent []string) []string {
 var (
 	interpolating = regexp.MustCompile(`error while interpolating \S+: `)
 	bracketed     = regexp.MustCompile(`(services|volumes|networks|secrets)\[([^\]]+)\]`)
-	inCircle      = regexp.MustCompile(`(?:cycle detected:|Circular reference:) ([A-Za-z0-9._-]+) (->|in )`)
 	openedFile    = regexp.MustCompile(`open (\S+): no such file`)
 	dottedPath    = regexp.MustCompile(`\b(services|volumes|networks|secrets|configs|include|jobs)\.[^\s:,;"'` + "`" + `]+`)
 	namedService  = regexp.MustCompile(`(?:service|services) "?([A-Za-z0-9._-]+)"?`)
@@ -165,10 +165,6 @@ func (p *project) suspect(msg string) place {
 	msg = bracketed.ReplaceAllString(msg, "$1.$2")
 	if m := dottedPath.FindString(msg); m != "" {
 		return p.at(strings.FieldsFunc(m, func(r rune) bool { return strings.ContainsRune(".[]'", r) })...)
-	}
-	if m := inCircle.FindStringSubmatch(msg); m != nil {
-		key := map[string]string{"->": "depends_on", "in ": "extends"}[m[2]]
-		return p.atKey("services", m[1], key)
 	}
 	if strings.Contains(msg, "include cycle") {
 		return p.atKey("include")
@@ -203,6 +199,7 @@ func (p *project) inconsistent(dict map[string]any, err error) {
 			p.report.fault(p.at("services", name, "healthcheck", "test"), "the test begins with "+quote(clip(fmt.Sprint(test[0]))), "begin the list with CMD, CMD-SHELL or NONE, or write one text")
 		}
 	}
+	p.dependsCircle(services)
 	if len(p.report.faults) == before {
 		p.inComposeWords(err)
 	}

@@ -57,16 +57,16 @@ func neverSent(err error) bool {
 
 func newBackend(key backendKey) *backend {
 	b := &backend{key: key, probe: func() {}, made: time.Now()}
-	b.kept = b.transport()
-	b.once = b.transport()
-	b.once.DisableKeepAlives = true
+	b.kept = b.transport(false)
+	b.once = b.transport(true)
 	return b
 }
 
-func (b *backend) transport() *http.Transport {
+func (b *backend) transport(once bool) *http.Transport {
 	return &http.Transport{
 		Proxy:                  nil, // the environment's proxy is not for this
-		DialContext:            b.dialHTTP,
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return b.dialHTTP(ctx, once) },
+		DisableKeepAlives:      once,
 		MaxIdleConns:           maxIdle,
 		MaxIdleConnsPerHost:    maxIdle,
 		IdleConnTimeout:        keepIdle,
@@ -94,12 +94,12 @@ func (b *backend) dial(ctx context.Context) (net.Conn, error) {
 	return nil, errDial{err}
 }
 
-func (b *backend) dialHTTP(ctx context.Context, _, _ string) (net.Conn, error) {
+func (b *backend) dialHTTP(ctx context.Context, once bool) (net.Conn, error) {
 	c, err := b.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &pacedConn{Conn: c, made: time.Now(), read: b.key.timeouts.Idle, write: sendTimeout}, nil
+	return &pacedConn{Conn: c, made: time.Now(), read: b.key.timeouts.Idle, write: sendTimeout, answers: once}, nil
 }
 
 // roundTrip sends a request whose URL names any host.

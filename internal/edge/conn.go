@@ -1,8 +1,10 @@
 package edge
 
 import (
+	"errors"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -14,8 +16,11 @@ type pacedConn struct {
 	made            time.Time
 	read, write     time.Duration // 0 is without bound
 	readBy, writeBy atomic.Int64  // deadlines in force, ns since made
-	closed          func()        // told once, at the first Close
-	isClosed        atomic.Bool
+	// answers is set towards back ends that may answer before they have read everything, and close: net/http would then
+	// report its failing write and drop the answer that has come. Reading decides instead, and fails where none has.
+	answers  bool
+	closed   func() // told once, at the first Close
+	isClosed atomic.Bool
 }
 
 func (c *pacedConn) Read(p []byte) (int, error) {
@@ -33,7 +38,11 @@ func (c *pacedConn) Write(p []byte) (int, error) {
 			_ = c.SetWriteDeadline(by)
 		}
 	}
-	return c.Conn.Write(p)
+	n, err := c.Conn.Write(p)
+	if err != nil && c.answers && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+		return len(p), nil
+	}
+	return n, err
 }
 
 // SetWriteDeadline leaves the pace alone: net/http's server takes deadlines away after each request.

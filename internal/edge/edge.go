@@ -86,12 +86,10 @@ func Run(ctx context.Context, o Options) error {
 		return problem.New(problem.Unavailable, "the edge cannot make its folder: %w", err)
 	}
 	e := newEdge(o)
-	confirm, err := e.begin(ctx)
-	if err != nil {
+	if err := e.begin(ctx); err != nil {
 		return err
 	}
 	e.log.Info("edge serves", "dir", o.Dir, "instance", e.instance, "table", e.live.Load().table.Version)
-	confirm()
 	e.await(ctx)
 	return nil
 }
@@ -105,24 +103,24 @@ func newEdge(o Options) *edge {
 	}
 }
 
-// begin makes the edge serve: from a predecessor's descriptors, or from disk. confirm tells the predecessor.
-func (e *edge) begin(ctx context.Context) (confirm func(), err error) {
+// begin makes the edge serve: from a predecessor's descriptors, or from disk.
+func (e *edge) begin(ctx context.Context) error {
 	lk, err := lock(e.opts.Dir)
 	if errors.Is(err, errLocked) {
 		if e.opts.TakeOver {
 			return e.takeOver(ctx)
 		}
-		return nil, problem.New(problem.Blocked, "an edge runs in %s already", e.opts.Dir).
+		return problem.New(problem.Blocked, "an edge runs in %s already", e.opts.Dir).
 			WithHint("greenroom edge --dir %s --take-over replaces it without losing a request", e.opts.Dir)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	e.lock = lk
 	if err := e.fromDisk(); err != nil {
-		return nil, errors.Join(err, lk.Close())
+		return errors.Join(err, lk.Close())
 	}
-	return func() {}, nil
+	return nil
 }
 
 // fromDisk serves the last good table. An address that somebody else took meanwhile must not keep the others from their
@@ -137,18 +135,16 @@ func (e *edge) fromDisk() error {
 		return err
 	}
 	e.live.Store(e.keep.ready(t))
-	e.mu.Lock()
 	for a := range wanted(t) {
 		e.unbound = append(e.unbound, a)
 	}
-	e.mu.Unlock()
-	e.rebind()
+	e.rebind(slog.LevelError)
 	e.serveAdmin(ln)
 	return nil
 }
 
-// rebind tries the addresses that could not be had.
-func (e *edge) rebind() {
+// rebind tries the addresses that could not be had, and tells at this level of those that still cannot.
+func (e *edge) rebind(tell slog.Level) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.left {
@@ -159,7 +155,7 @@ func (e *edge) rebind() {
 	for _, a := range e.unbound {
 		s, err := e.bind(a, want[a])
 		if err != nil {
-			e.log.Error("an address of the table cannot be had", "address", a, "error", err)
+			e.log.Log(context.Background(), tell, "an address of the table cannot be had", "address", a, "error", err)
 			still = append(still, a)
 		} else if s != nil {
 			e.adopt(s)

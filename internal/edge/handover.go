@@ -27,8 +27,9 @@ import (
 //	predecessor  a frame with an inheritance, then one byte with a descriptor for each thing in it: the folder's lock,
 //	             the admin socket, the listeners in the order of the inheritance
 //	successor    one byte: it serves
+//	predecessor  one byte: it leaves
 //
-// Until that last byte the predecessor goes on as if nothing had happened, when the successor dies. Afterwards the
+// Until then the predecessor goes on as if nothing had happened, when the successor dies. Afterwards the
 // connection stays open until the predecessor has answered its last request; the successor sends it every new table as
 // a frame, answered with one byte, so that connections which are still the predecessor's go where all others go.
 
@@ -54,7 +55,7 @@ func (e *edge) handOver(w http.ResponseWriter, _ *http.Request) {
 	if !e.left {
 		err = e.giveTo(conn.(*net.UnixConn))
 	} else {
-		err = errors.New("another successor was faster")
+		err = errors.New("this edge is leaving already")
 	}
 	if err != nil {
 		e.log.Error("hand-over failed, this edge goes on", "error", err)
@@ -101,30 +102,33 @@ func (e *edge) giveTo(c *net.UnixConn) error {
 	if _, err := io.ReadFull(c, one[:]); err != nil {
 		return fmt.Errorf("the successor did not come to serve: %w", err)
 	}
+	if _, err := c.Write(one[:]); err != nil {
+		return err
+	}
 	return c.SetDeadline(time.Time{})
 }
 
 // takeOver makes this edge the successor of the one that runs in its folder.
-func (e *edge) takeOver(ctx context.Context) (confirm func(), err error) {
+func (e *edge) takeOver(ctx context.Context) error {
 	c, err := dialAdmin(ctx, e.opts.Dir)
 	if err != nil {
-		return nil, problem.New(problem.Unavailable, "an edge runs in %s and does not answer: %w", e.opts.Dir, err).
+		return problem.New(problem.Unavailable, "an edge runs in %s and does not answer: %w", e.opts.Dir, err).
 			WithHint("try again; it may be starting or leaving")
 	}
 	uc := c.(*net.UnixConn)
 	will, files, err := inherit(uc)
 	if err == nil {
-		err = e.settleIn(will, files)
+		err = e.settleIn(uc, will, files)
 	}
-	for _, f := range files[min(1, len(files)):] {
-		_ = f.Close() // listeners have descriptors of their own
+	for i, f := range files {
+		if i > 0 || err != nil { // the lock is kept as it is, listeners have descriptors of their own
+			_ = f.Close()
+		}
 	}
 	if err != nil {
-		return nil, problem.New(problem.Unavailable, "the edge in %s could not be taken over, it goes on: %w", e.opts.Dir, errors.Join(err, c.Close()))
+		return problem.New(problem.Unavailable, "the edge in %s could not be taken over, it goes on: %w", e.opts.Dir, errors.Join(err, c.Close()))
 	}
-	e.predecessor = newPeer(c)
-	go e.predecessor.waitGone()
-	return func() { _, _ = uc.Write([]byte{1}) }, nil // when it fails the predecessor goes on too, with the same table
+	return nil
 }
 
 // inherit receives the descriptors: the lock, the admin socket, the listeners.
@@ -160,7 +164,7 @@ func inherit(c *net.UnixConn) (will inheritance, files []*os.File, err error) {
 		}
 		files = append(files, f)
 	}
-	return will, files, c.SetDeadline(time.Time{})
+	return will, files, nil
 }
 
 func receiveFile(c *net.UnixConn) (*os.File, error) {
@@ -185,42 +189,73 @@ func receiveFile(c *net.UnixConn) (*os.File, error) {
 	return os.NewFile(uintptr(fds[0]), "inherited"), nil
 }
 
-// settleIn serves what was inherited.
-func (e *edge) settleIn(will inheritance, files []*os.File) error {
+// settleIn serves what was inherited. The admin socket comes last: calls wait in its queue until it is certain who
+// answers them.
+func (e *edge) settleIn(c *net.UnixConn, will inheritance, files []*os.File) error {
 	if err := will.Table.Validate(); err != nil {
 		return err
 	}
-	e.lock = files[0]
-	al, err := net.FileListener(files[1])
+	adminLn, err := inheritedListener[*net.UnixListener](files[1])
 	if err != nil {
 		return err
 	}
-	ul, ok := al.(*net.UnixListener)
-	if !ok {
-		return errors.New("the admin socket is none")
+	e.live.Store(e.keep.ready(will.Table))
+	e.lock, e.unbound = files[0], will.Unbound
+	if err = e.serveInherited(will, files[2:]); err == nil {
+		err = agree(c)
 	}
+	if err != nil {
+		for _, s := range e.sockets {
+			s.deafen()
+			s.finish(context.Background())
+		}
+		e.keep.close()
+		return errors.Join(err, adminLn.Close())
+	}
+	e.predecessor = newPeer(c)
+	go e.predecessor.waitGone()
+	e.serveAdmin(adminLn)
+	return nil
+}
+
+func (e *edge) serveInherited(will inheritance, files []*os.File) error {
 	want := wanted(will.Table)
-	var sockets []*socket
 	for i, a := range will.Sockets {
-		l, err := net.FileListener(files[2+i])
+		ln, err := inheritedListener[*net.TCPListener](files[i])
 		if err != nil {
 			return err
 		}
-		tl, ok := l.(*net.TCPListener)
-		if !ok || want[a] == "" {
-			return fmt.Errorf("the listener of %s is none", a)
-		}
-		sockets = append(sockets, e.socket(a, want[a], tl))
+		e.adopt(e.socket(a, want[a], ln))
 	}
-	e.live.Store(e.keep.ready(will.Table))
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.unbound = will.Unbound
-	for _, s := range sockets {
-		e.adopt(s)
-	}
-	e.serveAdmin(ul)
 	return nil
+}
+
+func inheritedListener[L net.Listener](f *os.File) (L, error) {
+	var none L
+	ln, err := net.FileListener(f)
+	if err != nil {
+		return none, err
+	}
+	l, ok := ln.(L)
+	if !ok {
+		return none, errors.Join(fmt.Errorf("a listener of another kind was inherited: %s", ln.Addr()), ln.Close())
+	}
+	return l, nil
+}
+
+// agree tells the predecessor that this edge serves, and hears that it leaves.
+func agree(c *net.UnixConn) error {
+	if err := c.SetDeadline(time.Now().Add(handOverTimeout)); err != nil {
+		return err
+	}
+	if _, err := c.Write([]byte{1}); err != nil {
+		return err
+	}
+	var one [1]byte
+	if _, err := io.ReadFull(c, one[:]); err != nil {
+		return fmt.Errorf("the predecessor does not leave: %w", err)
+	}
+	return c.SetDeadline(time.Time{})
 }
 
 func writeFrame(w io.Writer, b []byte) error {

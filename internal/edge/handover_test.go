@@ -1,9 +1,9 @@
 package edge
 
 import (
+	"bufio"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -105,14 +105,17 @@ func TestPredecessorFollows(t *testing.T) {
 func TestSuccessorDies(t *testing.T) {
 	e := start(t, Options{})
 	e.swap(e.route(all("a", backendOf(t, says("a")))))
-	for _, read := range []int64{0, 40, 150} {
+	for _, read := range []int64{-1, 0, 100} { // -1: not even the byte that asks for the descriptors is sent
 		c, err := dialAdmin(t.Context(), e.dir)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, _ = io.WriteString(c, "POST /handover HTTP/1.1\r\nHost: edge\r\n\r\n")
-		if read > 0 {
-			_, _ = c.(*net.UnixConn).Write([]byte{1})
+		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+			t.Fatal(err)
+		}
+		if read >= 0 {
+			_, _ = c.Write([]byte{1})
 			_, _ = io.CopyN(io.Discard, c, read)
 		}
 		_ = c.Close()

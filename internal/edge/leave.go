@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -26,7 +27,7 @@ func (e *edge) await(ctx context.Context) {
 			e.leave(next)
 			return
 		case <-tick.C:
-			e.rebind()
+			e.rebind(slog.LevelDebug)
 		}
 	}
 }
@@ -37,6 +38,9 @@ func (e *edge) await(ctx context.Context) {
 func (e *edge) leave(next *peer) {
 	e.leaving.Store(true)
 	e.mu.Lock()
+	if e.left && next == nil { // a successor took over while ctx ended
+		next = <-e.successor
+	}
 	e.left = true
 	sockets := e.sockets
 	e.mu.Unlock()

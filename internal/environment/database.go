@@ -130,7 +130,7 @@ func (e *Environment) server(ctx context.Context, r release.Release) (postgres.S
 	if s, ok := r.Contents.Service(r.Contents.Database.Service); ok {
 		tag = s.Image
 	}
-	programs, err := postgres.Find(tag)
+	programs, err := postgres.FindFor(tag, filepath.Join(e.Folder(), "postgres"))
 	if err != nil {
 		// The machine has none: the archive of the embedded-postgres module is fetched and kept.
 		fetched, fetchErr := postgres.Fetch(ctx, tag, filepath.Join(string(e.world.Home), "postgres"))

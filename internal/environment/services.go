@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"greenroom/internal/app"
 	"greenroom/internal/driver"
@@ -17,6 +18,9 @@ import (
 
 // replicasAtOnce bounds how many replicas are started or stopped at a time.
 const replicasAtOnce = 16
+
+// quietStart is how long a start takes until each replica is told.
+const quietStart = time.Second
 
 // Start starts services of a release in the order in which they need one another and returns once all are healthy. The
 // routes have to be in force before, because services find each other through them. say is told the progress.
@@ -53,6 +57,7 @@ func (e *Environment) startService(ctx context.Context, r release.Release, s app
 	say(fmt.Sprintf("%s: starting %d", s.Name, n))
 	var healthy int
 	var mu sync.Mutex
+	began := e.world.Now()
 	return each(n, func(i int) error {
 		if err := e.startReplica(ctx, r, s, v, dir, i); err != nil {
 			return err
@@ -60,7 +65,9 @@ func (e *Environment) startService(ctx context.Context, r release.Release, s app
 		mu.Lock()
 		defer mu.Unlock()
 		healthy++
-		say(fmt.Sprintf("%s: %d of %d healthy", s.Name, healthy, n))
+		if healthy == n || e.world.Now().Sub(began) > quietStart { // many that start at once are one line
+			say(fmt.Sprintf("%s: %d of %d healthy", s.Name, healthy, n))
+		}
 		return nil
 	})
 }

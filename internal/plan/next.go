@@ -51,6 +51,15 @@ func Next(p Plan, journal []Entry) Move {
 	return r.forward()
 }
 
+// Turned says why the run is being taken back, and whether because a person cancelled it; "" while it goes forward.
+func Turned(p Plan, journal []Entry) (reason string, cancelled bool) {
+	r, err := read(p, journal)
+	if err != nil {
+		return err.Error(), false
+	}
+	return r.reason, r.asked
+}
+
 // progress is what a journal says about one step.
 type progress struct {
 	state  State
@@ -71,6 +80,7 @@ type record struct {
 	plan   Plan
 	steps  []progress // as in plan
 	turned bool
+	asked  bool   // a person's cancel turned it
 	reason string // why it turned
 	hint   string
 }
@@ -118,6 +128,7 @@ func (r *record) apply(i int, e Entry) {
 func (r *record) cancel(e Entry) {
 	for i, s := range r.steps {
 		if !r.plan.Steps[i].Always && s.state != Done {
+			r.asked = r.asked || !r.turned
 			r.turn(e.Error, e.Hint)
 			return
 		}
@@ -205,7 +216,9 @@ func (s Step) title() string {
 	return s.Name
 }
 
-func (s Step) interrupted() string { return fmt.Sprintf("%s was interrupted %d times", s.title(), Attempts) }
+func (s Step) interrupted() string {
+	return fmt.Sprintf("%s was interrupted %d times", s.title(), Attempts)
+}
 
 // hint is the next command where no step knows a better one.
 func (p Plan) hint() string {

@@ -96,6 +96,26 @@ func TestStuckGivesTheStepsOwnHint(t *testing.T) {
 	}
 }
 
+func TestTurned(t *testing.T) {
+	for _, c := range []struct {
+		journal   string
+		reason    string
+		cancelled bool
+	}{
+		{"", "", false},
+		{"look started, look done", "", false},
+		{"look started, look failed, cancelled", "look around: no luck", false},
+		{"look started, cancelled, look failed", "cancelled by ann", true},
+		{"look started, look done, migrate started, migrate done, shift started, shift done, cancelled", "", false},
+		{"migrate started" + strings.Repeat(", migrate started", Attempts-1) + ", migrate undoing", "migrate was interrupted 5 times", false},
+		{"sing started", `the journal names the step "sing", which is not in the plan`, false},
+	} {
+		if reason, cancelled := Turned(three(), entries(c.journal)); reason != c.reason || cancelled != c.cancelled {
+			t.Errorf("%s: %q, %v", c.journal, reason, cancelled)
+		}
+	}
+}
+
 // world is what the steps of a model run do, whatever is killed when.
 type world struct {
 	plan     Plan

@@ -25,10 +25,8 @@ type active struct {
 	over    bool
 }
 
-// launch begins to carry a run out, unless the executor is closing.
+// launch begins to carry a run out, unless the executor is closing. e.mu is held.
 func (e *Executor) launch(r store.Run) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	if e.closed || e.active[r.ID] != nil {
 		return
 	}
@@ -48,7 +46,7 @@ func (a *active) drive() {
 	if !finished {
 		return
 	}
-	if err := a.persist(func(ctx context.Context) error { return a.begin(ctx) }); err != nil {
+	if err := a.persist(a.begin); err != nil {
 		a.Log.Error("the next run could not begin", "error", err)
 	}
 }
@@ -157,6 +155,9 @@ func (a *active) undo(move plan.Move) error {
 		return a.ctx.Err()
 	}
 	defer a.Hook(UndoRecorded, t.Step.Name)
+	if err != nil && ctx.Err() != nil {
+		err = problem.New(problem.Fail, "it took longer than %s: %w", a.UndoTime, err)
+	}
 	if err == nil {
 		if err = a.lockedRecord(plan.Entry{Step: t.Step.Name, State: plan.Undone}, t.commits...); err == nil || a.ctx.Err() != nil {
 			return err
@@ -253,7 +254,7 @@ func (a *active) record(e plan.Entry, commits ...store.Commit) error {
 func (a *active) persist(write func(ctx context.Context) error) error {
 	for d := 250 * time.Millisecond; ; d = min(2*d, 10*time.Second) {
 		err := write(context.WithoutCancel(a.ctx))
-		if err == nil || problem.From(err).Code != problem.Unavailable {
+		if !store.Passing(err) {
 			return err
 		}
 		a.Log.Error("run waits for the store", "run", a.run.ID, "error", err)

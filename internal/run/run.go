@@ -4,6 +4,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -49,9 +50,6 @@ const (
 	UndoRecorded Point = "undo recorded"
 )
 
-// Points are all of them.
-var Points = []Point{BeforeDo, AfterDo, DoRecorded, BeforeUndo, AfterUndo, UndoRecorded}
-
 // Executor carries out the runs of one store. Only one may exist per store: whoever makes it holds the lock of the
 // state folder.
 type Executor struct {
@@ -60,7 +58,7 @@ type Executor struct {
 	stop context.CancelFunc
 	work sync.WaitGroup
 
-	mu     sync.Mutex
+	mu     sync.Mutex // held from making a run one that is under way until it is launched
 	active map[string]*active
 	closed bool
 }
@@ -95,6 +93,8 @@ func (e *Executor) Start(ctx context.Context, p plan.Plan, actor string) (store.
 	if err := e.carriesOut(p); err != nil {
 		return store.Run{}, err
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	r, err := e.Store.CreateRun(ctx, p, actor)
 	if err != nil {
 		return store.Run{}, err
@@ -111,24 +111,32 @@ func (e *Executor) Resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.mu.Lock()
 	for _, r := range unfinished {
-		if r.Phase == store.Queued {
-			continue
+		if r.Phase == store.Running {
+			e.Log.Info("run goes on", "run", r.ID, "kind", r.Plan.Kind, "environment", r.Plan.Environment)
+			err = errors.Join(err, e.load(ctx, r.ID))
 		}
-		full, err := e.Store.Run(ctx, r.ID)
-		if err != nil {
-			return err
-		}
-		e.Log.Info("run goes on", "run", r.ID, "kind", r.Plan.Kind, "environment", r.Plan.Environment)
-		e.launch(full)
 	}
-	return e.begin(ctx)
+	e.mu.Unlock()
+	return errors.Join(err, e.begin(ctx))
 }
 
 // begin lets those that waited begin.
 func (e *Executor) begin(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	begun, err := e.Store.Begin(ctx)
 	for _, r := range begun {
+		err = errors.Join(err, e.load(ctx, r.ID))
+	}
+	return err
+}
+
+// load launches a run from where its journal stands. e.mu is held.
+func (e *Executor) load(ctx context.Context, id string) error {
+	r, err := e.Store.Run(ctx, id)
+	if err == nil {
 		e.launch(r)
 	}
 	return err
@@ -138,10 +146,16 @@ func (e *Executor) begin(ctx context.Context) error {
 func (e *Executor) Cancel(ctx context.Context, id, by string) error {
 	e.mu.Lock()
 	a := e.active[id]
-	e.mu.Unlock()
-	if a != nil {
-		return a.cancel(ctx, by)
+	if a == nil {
+		defer e.mu.Unlock() // held to the end, so that nobody launches it meanwhile
+		return e.cancelInactive(ctx, id, by)
 	}
+	e.mu.Unlock()
+	return a.cancel(ctx, by)
+}
+
+// cancelInactive cancels a run that waits, or that the executor before this one left.
+func (e *Executor) cancelInactive(ctx context.Context, id, by string) error {
 	r, err := e.Store.Run(ctx, id)
 	if err != nil {
 		return err
@@ -149,13 +163,11 @@ func (e *Executor) Cancel(ctx context.Context, id, by string) error {
 	if r.Phase == store.Ended {
 		return ended(r)
 	}
-	if _, err := e.Store.Append(ctx, id, cancelled(by), cancelAudit(r, by)); err != nil {
-		return err
+	entry, err := e.Store.Append(ctx, id, cancelled(by), cancelAudit(r, by))
+	if err != nil || r.Phase == store.Running {
+		return err // where it is under way, the next executor reads the journal
 	}
-	if r.Phase == store.Running {
-		return nil // it is between two executors; the next one reads the journal
-	}
-	return e.Store.FinishRun(ctx, id, plan.Next(r.Plan, []plan.Entry{cancelled(by)}))
+	return e.Store.FinishRun(ctx, id, plan.Next(r.Plan, append(r.Journal, entry)))
 }
 
 // Wait returns when the run has ended.

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -457,8 +458,14 @@ func TestTask(t *testing.T) {
 		return nil, nil
 	}
 	x.undo = func(_ context.Context, t *Task) error {
+		if reason, cancelled := t.Turned(); reason != "shift: no luck" || cancelled {
+			return fmt.Errorf("turned because of %q", reason)
+		}
 		if t.Step.Name != "migrate" {
 			return nil
+		}
+		if !t.WasDone("migrate") || t.WasDone("shift") {
+			return errors.New("what was done is forgotten")
 		}
 		t.OnRecord(store.Audit{Actor: "greenroom", Action: "bad"}, func(ctx context.Context, tx *store.Tx) error {
 			return tx.MarkBad(ctx, "shop", t.Plan.Release, "no luck")
@@ -507,23 +514,85 @@ func TestARecordThatIsRefusedIsAFailure(t *testing.T) {
 	}
 }
 
-func TestARunWaitsForRoomOnTheDisk(t *testing.T) {
-	tries := 0
-	x := &scripted{do: func(_ context.Context, t *Task) (any, error) {
-		if t.Step.Name == "migrate" {
-			t.OnRecord(store.Audit{Action: "live"}, func(context.Context, *store.Tx) error {
-				if tries++; tries < 4 {
-					return problem.New(problem.Unavailable, "the disk is full")
-				}
-				return nil
-			})
+// A store that can't be written for a while, here because another process holds it: the run waits, and goes on.
+func TestARunWaitsForTheStore(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state.db")
+	e := over(t, openStore(t, file), &scripted{})
+	other, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	var once sync.Once
+	waited := make(chan struct{})
+	e.Pause = func(context.Context, time.Duration) error {
+		once.Do(func() { close(waited) })
+		return nil
+	}
+	x := &scripted{do: func(ctx context.Context, t *Task) (any, error) {
+		if t.Step.Name != "migrate" {
+			return nil, nil
 		}
+		held, err := other.Conn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := held.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+			return nil, err
+		}
+		e.work.Go(func() {
+			<-waited
+			_, err := held.ExecContext(context.Background(), "ROLLBACK")
+			if err := errors.Join(err, held.Close()); err != nil {
+				e.Log.Error(err.Error())
+			}
+		})
 		return nil, nil
 	}}
+	e.Actions["x"] = x
+	if r := end(t, e, start(t, e, fourSteps())); r.Outcome != plan.Succeeded || x.history() != "do backup, do migrate, do shift, do down" {
+		t.Errorf("%s: %s: %s", r.Outcome, r.Reason, x.history())
+	}
+	select {
+	case <-waited:
+	default:
+		t.Error("it did not wait")
+	}
+}
+
+func TestTakingBackHasADeadlineOfItsOwn(t *testing.T) {
+	x := &scripted{do: failing("shift"), undo: func(ctx context.Context, _ *Task) error { <-ctx.Done(); return ctx.Err() }}
 	e := executor(t, x)
+	e.UndoTime = time.Millisecond
 	r := end(t, e, start(t, e, fourSteps()))
-	if r.Outcome != plan.Succeeded || tries != 4 || x.history() != "do backup, do migrate, do shift, do down" {
-		t.Errorf("%s after %d tries: %s", r.Outcome, tries, x.history())
+	if r.Outcome != plan.NeedsOperator || !strings.Contains(r.Reason, "it took longer than 1ms") {
+		t.Errorf("%s: %s", r.Outcome, r.Reason)
+	}
+}
+
+func TestManyCancelsAndStartsAtOnce(t *testing.T) {
+	e := executor(t, &scripted{do: func(ctx context.Context, t *Task) (any, error) { return nil, ctx.Err() }})
+	var work sync.WaitGroup
+	for range 4 {
+		work.Go(func() {
+			for range 5 {
+				r, err := e.Start(t.Context(), rehearsal(), "ann")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := e.Cancel(t.Context(), r.ID, "bob"); err != nil && problem.From(err).Code != problem.Invalid {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	work.Wait()
+	for i := range 20 {
+		r := end(t, e, fmt.Sprint("r", i+1))
+		if next := plan.Next(r.Plan, r.Journal); next.Kind != plan.Finish || next.Outcome != r.Outcome {
+			t.Errorf("%s ended as %s, its journal says %s %s", r.ID, r.Outcome, next.Kind, next.Outcome)
+		}
 	}
 }
 

@@ -2,19 +2,9 @@ package run
 
 import "greenroom/internal/plan"
 
-// Turned says why the run is being taken back: the first step that failed, or that a person cancelled it. Only Undo,
-// and an Always step, have use for it; while the run goes forward the reason is "".
-func (t *Task) Turned() (reason string, cancelled bool) {
-	for _, e := range t.journal {
-		switch e.State {
-		case plan.Cancelled:
-			return e.Error, true
-		case plan.Failed:
-			return e.Step + ": " + e.Error, false
-		}
-	}
-	return "", false
-}
+// Turned says why the run is being taken back, and whether because a person cancelled it. Only Undo, and an Always step,
+// have use for it; while the run goes forward the reason is "".
+func (t *Task) Turned() (reason string, cancelled bool) { return plan.Turned(t.Plan, t.journal) }
 
 // WasDone says whether the step of that name was done in this run, whatever happened to it later.
 func (t *Task) WasDone(step string) bool {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -28,20 +27,10 @@ const (
 // explain makes a problem of what a person can do something about, and leaves everything else as it is.
 func (r Reader) explain(err error) error {
 	var p *problem.Error
-	if err == nil || errors.As(err, &p) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.As(err, &p) {
 		return err
 	}
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-		return unusable(r.file, err)
-	}
-	if errors.Is(err, syscall.ENOSPC) {
-		return full(r.file, err)
-	}
-	var s *sqlite.Error
-	if !errors.As(err, &s) {
-		return err
-	}
-	switch s.Code() & 0xff {
+	switch primary(err) {
 	case codeFull:
 		return full(r.file, err)
 	case codeCorrupt, codeNotSQLite:
@@ -54,6 +43,42 @@ func (r Reader) explain(err error) error {
 	default:
 		return err
 	}
+}
+
+// explainFile is explain for what goes wrong with the file itself.
+func explainFile(file string, err error) error {
+	var path *fs.PathError
+	var problem *problem.Error
+	switch {
+	case errors.As(err, &problem):
+		return err
+	case errors.Is(err, syscall.ENOSPC):
+		return full(file, err)
+	case errors.As(err, &path):
+		return unusable(file, err)
+	default:
+		return Reader{file: file}.explain(err)
+	}
+}
+
+// Passing says whether err came from the store for a reason that may pass: a full disk, an I/O error, another process
+// that holds the file. The same change may be tried again.
+func Passing(err error) bool {
+	switch primary(err) {
+	case codeFull, codeIO, codeReadOnly, codeCannotOpen, codeBusy:
+		return true
+	default:
+		return false
+	}
+}
+
+// primary is SQLite's primary result code in err's chain, 0 for none.
+func primary(err error) int {
+	var s *sqlite.Error
+	if !errors.As(err, &s) {
+		return 0
+	}
+	return s.Code() & 0xff
 }
 
 func full(file string, err error) error {

@@ -41,7 +41,7 @@ func Open(ctx context.Context, file string, now func() time.Time) (*Store, error
 		return nil, err
 	}
 	if err := prepare(ctx, file); err != nil {
-		return nil, Reader{file: file}.explain(err)
+		return nil, explainFile(file, err)
 	}
 	s := &Store{now: now}
 	if s.write, err = connect(file, 1, ""); err != nil {

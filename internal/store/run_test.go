@@ -311,3 +311,20 @@ func TestRuns(t *testing.T) {
 		t.Errorf("%+v, %v", runs, err)
 	}
 }
+
+func BenchmarkUnfinishedAmongTenThousandRuns(b *testing.B) {
+	s := open(b)
+	p := promotion("production")
+	p.Because = strings.Repeat("x", 4000)
+	mustCreate(b, s, p)
+	if _, err := s.write.ExecContext(b.Context(), `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+		INSERT INTO runs (app, environment, release, phase, plan, actor, created)
+		SELECT app, environment, release, 'ended', plan, actor, created FROM runs, n`); err != nil {
+		b.Fatal(err)
+	}
+	for range b.N {
+		if runs, err := s.Unfinished(b.Context()); err != nil || len(runs) != 1 {
+			b.Fatal(len(runs), err)
+		}
+	}
+}

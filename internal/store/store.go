@@ -44,8 +44,7 @@ type Tx struct {
 // Now is the time of the change.
 func (t *Tx) Now() time.Time { return t.now }
 
-// Change makes a change and writes its audit entry in the same transaction. When do fails, nothing happened. do may be
-// called again after a failure that was nobody's fault, so it touches nothing but t.
+// Change makes a change and writes its audit entry in the same transaction. When do fails, nothing happened.
 func (s *Store) Change(ctx context.Context, by Audit, do func(t *Tx) error) error {
 	return s.transact(ctx, func(t *Tx) error {
 		if err := do(t); err != nil {

@@ -349,6 +349,22 @@ func TestNumbersStayWithTheirKeys(t *testing.T) {
 	if _, known, err := s.Number(t.Context(), "shop/qa"); known || err != nil {
 		t.Errorf("%v, %v", known, err)
 	}
+	first := func(taken func(int) bool) (int, error) {
+		return next(map[int]bool{20000: taken(20000), 20001: taken(20001)})
+	}
+	for range 2 {
+		if n, err := s.Reserve(t.Context(), "blog/dev", first); err != nil || n != a {
+			t.Errorf("%d was free, got %d, %v", a, n, err)
+		}
+	}
+	if err := s.ReleasePrefixes(t.Context(), "bl_g", "blog/"); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]bool{"blog/dev": false, "shop/production": true} {
+		if _, known, err := s.Number(t.Context(), key); known != want || err != nil {
+			t.Errorf("%s: %v, %v", key, known, err)
+		}
+	}
 	err := s.Change(t.Context(), Audit{Actor: "ann", Action: "test"}, func(tx *Tx) error {
 		_, err := tx.ReserveNumber(t.Context(), "blog/qa", func(map[int]bool) (int, error) { return b, nil })
 		return err

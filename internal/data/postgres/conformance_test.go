@@ -80,7 +80,7 @@ func TestConformance(t *testing.T) {
 		Neutral: []datatest.Change{
 			change("order of columns", `ALTER TABLE customers DROP note`, `ALTER TABLE customers RENAME name TO old`, `ALTER TABLE customers ADD note varchar(10) DEFAULT 'x y'`,
 				`ALTER TABLE customers ADD name text NOT NULL`, `ALTER TABLE customers DROP old`),
-			change("rows", `INSERT INTO customers VALUES (1, 'Ada')`, `SELECT nextval('numbers')`, `REFRESH MATERIALIZED VIEW totals`, `ANALYZE`),
+			change("rows", `INSERT INTO customers (id, name) VALUES (1, 'Ada')`, `SELECT nextval('numbers')`, `REFRESH MATERIALIZED VIEW totals`, `ANALYZE`),
 			change("owner and grants", `CREATE ROLE other_owner`, `ALTER TABLE customers OWNER TO other_owner`, `GRANT SELECT ON orders TO other_owner`,
 				`REASSIGN OWNED BY other_owner TO CURRENT_USER`, `DROP OWNED BY other_owner`, `DROP ROLE other_owner`),
 			change("comment", `COMMENT ON TABLE customers IS 'people'`),

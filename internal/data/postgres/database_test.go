@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -177,6 +176,48 @@ func TestRestoreKeepsWhatIsNotContent(t *testing.T) {
 	}
 }
 
+// TestRestoreAfterAKill finds what a killed one leaves: a half-filled database that its pg_restore is still connected to,
+// and the replaced one that was not dropped any more; of a killed backup a part of a file.
+func TestRestoreAfterAKill(t *testing.T) {
+	_, _, d := account(t)
+	execute(t, open(t, d.URL()), "CREATE TABLE kept (n integer)")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "backup")
+	if err := os.WriteFile(filepath.Join(dir, ".backup.partial.tmp-killed"), []byte("PGDMP"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Backup(bounded(t), file); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	execute(t, open(t, d.URL()), "DROP TABLE kept")
+	err := d.with(bounded(t), d.maintenance(), func(conn *pgx.Conn) error {
+		for _, name := range []string{d.beside("restore"), d.beside("replaced")} {
+			if err := d.createLike(bounded(t), conn, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = d.with(bounded(t), d.beside("restore"), func(conn *pgx.Conn) error {
+		if _, err := conn.Exec(bounded(t), "CREATE TABLE half (n integer)"); err != nil {
+			return err
+		}
+		return d.Restore(bounded(t), file)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := query[int](t, open(t, d.URL()), "SELECT count(*) FROM pg_class WHERE relname IN ('kept', 'half')"); n != 1 {
+		t.Error("the restored database is not what the backup holds")
+	}
+}
+
 // useAll uses a database as a busy app does: sessions that come back at once when they are ended.
 func useAll(t *testing.T, d *Database) (stop func()) {
 	db := open(t, d.URL())
@@ -295,7 +336,7 @@ func TestNothingToBackUpWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = d.Backup(bounded(t), filepath.Join(t.TempDir(), "backup"))
-	if p := problem.From(errors.Join(err)); p == nil || p.Code != problem.Unavailable || !strings.Contains(p.Hint, "install") {
+	if p := problem.From(err); p == nil || p.Code != problem.Unavailable || !strings.Contains(p.Hint, "install") {
 		t.Errorf("got %v", err)
 	}
 }

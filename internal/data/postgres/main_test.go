@@ -178,7 +178,7 @@ func (r *running) end(sig syscall.Signal) {
 func account(t testing.TB) (*running, Account, *Database) {
 	t.Helper()
 	r := shared.get(t)
-	a := Account{Role: unique(t), Password: "p w'\\%@/:ü", Database: unique(t), Superuser: true}
+	a := Account{Role: unique(), Password: "p w'\\%@/:ü", Database: unique(), Superuser: true}
 	if err := r.EnsureDatabase(bounded(t), a); err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ var uniqueNumber struct {
 }
 
 // unique is a name that has to be quoted.
-func unique(testing.TB) string {
+func unique() string {
 	uniqueNumber.Lock()
 	defer uniqueNumber.Unlock()
 	uniqueNumber.n++
@@ -220,7 +220,7 @@ func bounded(t testing.TB) context.Context {
 	return ctx
 }
 
-// connect is a connection as an application has one.
+// open is a pool as an application has one.
 func open(t testing.TB, url string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("pgx", url)

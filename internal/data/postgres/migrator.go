@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,7 +39,7 @@ func (d *Database) EndMigrator(ctx context.Context, name string) (int, error) {
 	return len(ended), nil
 }
 
-// terminate ends the sessions for which the condition on pg_stat_activity holds, and returns their pids. Session of
+// terminate ends the sessions for which the condition on pg_stat_activity holds, and returns their pids: sessions of
 // clients only: what works in parallel for them goes with them.
 func terminate(ctx context.Context, conn *pgx.Conn, condition string, args ...any) ([]int32, error) {
 	rows, err := conn.Query(ctx, `SELECT pid FROM (SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
@@ -58,7 +59,7 @@ func untilGone(ctx context.Context, ask func() (left int, err error)) error {
 		}
 		select {
 		case <-ctx.Done():
-			if ctx.Err() == context.Canceled { //nolint:errorlint // Err returns it as it is
+			if errors.Is(ctx.Err(), context.Canceled) {
 				return ctx.Err()
 			}
 			return problem.New(problem.Inconclusive, "%d sessions are still there after %s", left, endTimeout).

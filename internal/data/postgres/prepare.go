@@ -9,7 +9,6 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"greenroom/internal/atomicfile"
@@ -116,13 +115,9 @@ func (s Server) give(dir string) error {
 	return os.Lchown(dir, uid, gid)
 }
 
-// sameVersion compares the data with the programs: PostgreSQL reads only its own major version's.
+// sameVersion compares the data with the programs: PostgreSQL reads only its own major version's. FindFor looks for the right ones.
 func (s Server) sameVersion(context.Context) error {
-	b, err := os.ReadFile(filepath.Join(s.data(), "PG_VERSION"))
-	if err != nil {
-		return err
-	}
-	if v := strings.TrimSpace(string(b)); v != strconv.Itoa(s.Programs.Major) {
+	if v := dataVersion(s.Dir); v != strconv.Itoa(s.Programs.Major) {
 		return problem.New(problem.Blocked, "the data in %s are of PostgreSQL %s, the programs in %s are of %s",
 			s.data(), v, s.Programs.Bin, s.Programs.Version).
 			WithHint("install PostgreSQL %s again; with it, pg_dump takes the data to another version", v)

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"greenroom/internal/problem"
@@ -43,6 +44,30 @@ func Find(tag string) (Programs, error) {
 		return Programs{}, missing(Major(tag))
 	}
 	return p, nil
+}
+
+// FindFor is Find for a Server's folder: where it has data already, only programs of their major version can serve them,
+// whatever the image's tag says by now. The notice tells of the difference.
+func FindFor(tag, dir string) (Programs, error) {
+	data := dataVersion(dir)
+	if data == "" {
+		return Find(tag)
+	}
+	p, err := Find(data)
+	if want := Major(tag); err == nil && want != 0 && want != p.Major {
+		p.Notice = "the image asks for PostgreSQL " + strconv.Itoa(want) + ", the data in " + dir + " are of PostgreSQL " + data +
+			": PostgreSQL " + p.Version + " from " + p.Bin + " serves"
+	}
+	return p, err
+}
+
+// dataVersion is the major version of the data in a Server's folder, "" where there are none.
+func dataVersion(dir string) string {
+	b, err := os.ReadFile(filepath.Join(dir, "data", "PG_VERSION"))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
 }
 
 // Major reads the major version from an image's tag; 0 when it names none, as latest or alpine do.

@@ -58,6 +58,27 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestFindForData has data of this machine's version, and a tag that asks for a later one.
+func TestFindForData(t *testing.T) {
+	p := programs(t)
+	dir := t.TempDir()
+	later := fmt.Sprint(p.Major + 50)
+	if got, err := FindFor(later, dir); err != nil || !strings.Contains(got.Notice, "not on this machine") {
+		t.Errorf("without data: %+v, %v", got, err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "data", "PG_VERSION"), []byte(fmt.Sprintln(p.Major)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := FindFor(later, dir)
+	if err != nil || got.Major != p.Major {
+		t.Errorf("%+v, %v", got, err)
+	}
+	mustContain(t, got.Notice, "asks for PostgreSQL "+later, dir, "PostgreSQL "+p.Version)
+}
+
 // TestFindFollowsLinks has a server in PATH that is a link, as some packages make them, without pg_dump beside it.
 func TestFindFollowsLinks(t *testing.T) {
 	p := programs(t)

@@ -140,6 +140,9 @@ func (s Server) Ready(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err()
+			}
 			return problem.New(problem.Unavailable, "the database server in %s is not ready: %w", s.Dir, err)
 		case <-tick.C:
 		}

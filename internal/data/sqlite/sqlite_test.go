@@ -3,8 +3,10 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -38,8 +40,8 @@ func engine(journal string) datatest.Engine {
 		Shuffled: []string{orders, customers, trigger, view, index},
 		Changes: []datatest.Change{
 			{Name: "add a column", SQL: `ALTER TABLE orders ADD COLUMN total integer`},
-			{Name: "drop a column", SQL: `ALTER TABLE customers DROP COLUMN note`},
 			{Name: "rename a column", SQL: `ALTER TABLE customers RENAME COLUMN note TO remark`},
+			{Name: "drop a column", SQL: `ALTER TABLE customers DROP COLUMN remark`},
 			{Name: "change a default", SQL: `DROP TABLE orders; CREATE TABLE orders (id integer PRIMARY KEY, customer_id integer REFERENCES customers (id), paid integer DEFAULT 0 CHECK (paid IN (0, 1))); ` + index},
 			{Name: "change a check", SQL: `DROP TABLE orders; CREATE TABLE orders (id integer PRIMARY KEY, customer_id integer REFERENCES customers (id), paid integer CHECK (paid IN (0, 1, 2))); ` + index},
 			{Name: "add an index", SQL: `CREATE INDEX orders_paid ON orders (paid)`},
@@ -97,5 +99,120 @@ func TestMissingFileIsAnEmptyDatabaseThatNobodyMakes(t *testing.T) {
 	}
 	if err := Open(filepath.Join(dir, "missing", "app.db")).Ping(context.Background()); err == nil {
 		t.Error("a folder that does not exist answered")
+	}
+}
+
+// TestRestoreOverAKilledWriter restores where a write-ahead log was left that is not in the database yet. SQLite would
+// play it into whatever stands under the database's name.
+func TestRestoreOverAKilledWriter(t *testing.T) {
+	dir := t.TempDir()
+	live := filepath.Join(dir, "live.db")
+	db := open(t, live, "wal")
+	execute(t, db, "CREATE TABLE kept (n integer)", "INSERT INTO kept VALUES (1)")
+	d := Open(filepath.Join(dir, "app.db"))
+	file := filepath.Join(t.TempDir(), "backup")
+	if _, err := Open(live).Backup(context.Background(), file); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, "INSERT INTO kept VALUES (2)", "CREATE TABLE extra (n integer)")
+	for _, suffix := range []string{"", "-wal", "-shm"} { // as they stand in the instant of a kill
+		if err := copyFile(live+suffix, d.file+suffix, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Restore(context.Background(), file); err != nil {
+		t.Fatal(err)
+	}
+	restored := open(t, d.file, "wal")
+	var sum, tables int
+	if err := restored.QueryRow("SELECT sum(n), (SELECT count(*) FROM sqlite_master) FROM kept").Scan(&sum, &tables); err != nil || sum != 1 || tables != 1 {
+		t.Errorf("sum %d in %d tables, %v; the backup holds 1 in 1", sum, tables, err)
+	}
+}
+
+// TestTheFilesStayTheirOwners does everything as root on a database of another user's, who must be able to go on.
+func TestTheFilesStayTheirOwners(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: only root can give files away")
+	}
+	const nobody = 65534
+	dir := t.TempDir()
+	d := Open(filepath.Join(dir, "app.db"))
+	db := open(t, d.file, "wal")
+	execute(t, db, "CREATE TABLE kept (n integer)")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{dir, d.file} {
+		if err := os.Chown(name, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(d.file, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "backup")
+	check := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if st := info.Sys().(*syscall.Stat_t); st.Uid != nobody || info.Mode().Perm() != 0o640 {
+				t.Errorf("after %s %s belongs to %d with %v", what, e.Name(), st.Uid, info.Mode())
+			}
+		}
+	}
+	_, err := d.Fingerprint(context.Background())
+	check("Fingerprint", err)
+	err = d.with(context.Background(), func(conn *sql.Conn) error {
+		_, err := conn.ExecContext(context.Background(), "INSERT INTO kept VALUES (1)")
+		check("a write", err) // its log is there now
+		return nil
+	})
+	check("with", err)
+	_, err = d.Backup(context.Background(), file)
+	check("Backup", err)
+	check("Restore", d.Restore(context.Background(), file))
+	if err := os.Remove(d.file); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Restore(context.Background(), file); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(d.file); err != nil || info.Sys().(*syscall.Stat_t).Uid != nobody {
+		t.Errorf("a database restored where there was none belongs to %+v, %v", info, err)
+	}
+}
+
+func execute(t *testing.T, db *sql.DB, statements ...string) {
+	t.Helper()
+	for _, s := range statements {
+		if _, err := db.Exec(s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+func BenchmarkFingerprint100Tables(b *testing.B) {
+	d := Open(filepath.Join(b.TempDir(), "app.db"))
+	db := open(b, d.file, "wal")
+	for i := range 100 {
+		if _, err := db.Exec(fmt.Sprintf("CREATE TABLE t%[1]d (id integer PRIMARY KEY, name text NOT NULL DEFAULT '', parent integer REFERENCES t%[1]d (id), a, b, c, CHECK (a > b)); CREATE INDEX t%[1]d_parent ON t%[1]d (parent)", i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		if _, err := d.Fingerprint(context.Background()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -129,15 +129,17 @@ func (s *supervisor) descendants() []proc.Process {
 }
 
 // reap waits for adopted children that have ended, so that they don't fill the kernel's table. The child itself and a
-// health command have somebody else who waits for them.
-func (s *supervisor) reap(c *child) {
+// health command have somebody else who waits for them: while such a command may be running, nobody is reaped, and the
+// answer is false.
+func (s *supervisor) reap(c *child) bool {
 	if !s.probing.TryLock() {
-		return
+		return false
 	}
 	defer s.probing.Unlock()
 	for _, p := range s.descendants() {
-		if p.Ended && p.Parent == os.Getpid() && (c == nil || p.PID != c.cmd.Process.Pid) {
+		if p.Ended && p.Parent == os.Getpid() && p.PID != c.cmd.Process.Pid {
 			_, _ = syscall.Wait4(p.PID, nil, syscall.WNOHANG, nil)
 		}
 	}
+	return true
 }

@@ -17,6 +17,8 @@ const (
 	stopLine   = "stop"
 	// answerTime is how long a supervisor may take to tell its state: it has it in memory.
 	answerTime = 5 * time.Second
+	// endTime is how long it may take to end when the replica's grace is over.
+	endTime = 20 * time.Second
 )
 
 // errSilent says that a supervisor took the connection and did not answer: it is stopped, or hangs.
@@ -154,9 +156,9 @@ func (c *client) next() (state, error) {
 	return st, c.states.Decode(&st)
 }
 
-// first is next that waits no longer than a supervisor may take; errSilent then.
-func (c *client) first(ctx context.Context) (state, error) {
-	t := time.AfterFunc(answerTime, func() { _ = c.conn.SetReadDeadline(time.Unix(1, 0)) })
+// within is next that waits no longer than that; errSilent then.
+func (c *client) within(ctx context.Context, d time.Duration) (state, error) {
+	t := time.AfterFunc(d, func() { _ = c.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer t.Stop()
 	st, err := c.next()
 	if ctx.Err() != nil {
@@ -180,7 +182,7 @@ func (d *Driver) ask(ctx context.Context, id string) (state, error) {
 		return state{}, err
 	}
 	defer c.close()
-	return c.first(ctx)
+	return c.within(ctx, answerTime)
 }
 
 // awaitLeave returns when the supervisor has left, or there is none.
@@ -202,18 +204,22 @@ func (d *Driver) askToStop(ctx context.Context, id string) error {
 		return err
 	}
 	defer c.close()
-	st, err := c.first(ctx)
+	st, err := c.within(ctx, answerTime)
+	supervisor := st.Supervisor
 	if err == nil {
 		_, err = c.conn.Write([]byte(stopLine + "\n"))
 	}
-	for err == nil {
-		_, err = c.next()
+	for patience := answerTime; err == nil; {
+		if st.Stopping {
+			patience = st.Grace + endTime
+		}
+		st, err = c.within(ctx, patience)
 	}
 	if errors.Is(err, errSilent) || ctx.Err() != nil {
 		return err
 	}
 	// It has only to leave its main function. A driver that returned before that would show it as still running.
-	for st.Supervisor.Alive() {
+	for supervisor.Alive() {
 		if err := sleep(ctx, retry); err != nil {
 			return err
 		}

@@ -171,7 +171,7 @@ func (d *Driver) Wait(ctx context.Context, id string) (driver.Status, error) {
 		return d.waitGone(id)
 	}
 	defer c.close()
-	for st, err := c.first(ctx); ; st, err = c.next() {
+	for st, err := c.within(ctx, answerTime); ; st, err = c.next() {
 		switch {
 		case ctx.Err() != nil:
 			return driver.Status{}, ctx.Err()

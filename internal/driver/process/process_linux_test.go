@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/driver"
 	"greenroom/internal/driver/drivertest"
+	"greenroom/internal/problem"
 	"greenroom/internal/proc"
 )
 
@@ -65,6 +67,29 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	if kb, err := strconv.Atoi(string(m[1])); err != nil || kb > 256<<10 { // the race detector multiplies it
 		t.Errorf("the supervisor took %d MiB, %v", kb>>10, err)
+	}
+}
+
+// A supervisor that hangs can't keep its replica from being stopped.
+func TestSupervisorHangs(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.start(f.shell("web", "exec sleep 600"))
+	r := f.record("web")
+	if err := r.Supervisor.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually("its standstill", func() bool {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.Supervisor.PID))
+		return err == nil && strings.Contains(string(b), "State:\tT")
+	})
+	_, err := f.Start(f.ctx, f.shell("web", "exec sleep 600"))
+	if p := problem.From(err); p == nil || p.Code != problem.Unavailable {
+		t.Errorf("start: %v", err)
+	}
+	f.stop("web")
+	if r.Supervisor.Alive() || r.Child.Alive() {
+		t.Error("it still runs")
 	}
 }
 

@@ -21,7 +21,6 @@ import (
 	"greenroom/internal/driver"
 	"greenroom/internal/driver/drivertest"
 	"greenroom/internal/driver/process"
-	"greenroom/internal/problem"
 	"greenroom/internal/proc"
 )
 
@@ -489,24 +488,6 @@ func TestLogsOfStopped(t *testing.T) {
 	}
 	if got := f.logs("r22"); got != "r22\n" {
 		t.Errorf("logs %q", got)
-	}
-}
-
-// A supervisor that hangs can't keep its replica from being stopped.
-func TestSupervisorHangs(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	f.start(f.shell("web", "exec sleep 600"))
-	r := f.record("web")
-	if err := r.Supervisor.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Start(f.ctx, f.shell("web", "exec sleep 600")); problem.From(err).Code != problem.Unavailable {
-		t.Errorf("start: %v", err)
-	}
-	f.stop("web")
-	if r.Supervisor.Alive() || r.Child.Alive() {
-		t.Error("it still runs")
 	}
 }
 

@@ -61,6 +61,7 @@ type supervisor struct {
 	board   *board
 	control *control
 	lock    *os.File
+	orphans chan os.Signal // tells that somebody has ended who may have been adopted
 }
 
 // takeOver locks the folder, cleans up what a dead predecessor left, and starts the first child. Where that fails,
@@ -80,7 +81,9 @@ func takeOver(dir string, stdin io.Reader) (*supervisor, *child, error) {
 	spec = withDefaults(spec)
 	s := &supervisor{
 		spec: spec, folder: dir, env: environ(spec, dir), lock: lock, life: newLife(spec), last: new(lastLines),
+		orphans: make(chan os.Signal, 1),
 	}
+	signal.Notify(s.orphans, syscall.SIGCHLD) // before anything is started, or the first ends would be missed
 	s.probe = probeOf(spec, s.env)
 	c, err := s.prepare()
 	if errors.Is(err, syscall.ENOSPC) {
@@ -150,6 +153,7 @@ func (s *supervisor) leave(asked bool) error {
 		err = errors.Join(err, st.write(s.folder))
 		s.board.set(st)
 	}
+	signal.Stop(s.orphans)
 	s.control.close()
 	return errors.Join(err, s.lock.Close())
 }
@@ -167,6 +171,7 @@ func crashTo(name string) error {
 func (s *supervisor) state() state {
 	return state{
 		Status: s.life.status, Supervisor: s.self, Child: s.child, Failures: s.life.failures, Last: s.last.text(),
+		Grace: s.spec.Stop.Grace,
 	}
 }
 

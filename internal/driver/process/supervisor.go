@@ -2,8 +2,6 @@ package process
 
 import (
 	"context"
-	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -18,11 +16,8 @@ const reapEvery = 2 * time.Second
 // somebody asked for it on the socket.
 func (s *supervisor) run(ctx context.Context, c *child) (asked bool) {
 	defer s.record()()
-	orphans := make(chan os.Signal, 1)
-	signal.Notify(orphans, syscall.SIGCHLD)
-	defer signal.Stop(orphans)
 	for {
-		if s.attend(ctx, c, orphans) {
+		if s.attend(ctx, c) {
 			return s.end(c)
 		}
 		exit := s.finish(c)
@@ -45,7 +40,7 @@ func (s *supervisor) run(ctx context.Context, c *child) (asked bool) {
 }
 
 // attend watches over a child until it has ended, or is to end: then it returns true.
-func (s *supervisor) attend(ctx context.Context, c *child, orphans <-chan os.Signal) bool {
+func (s *supervisor) attend(ctx context.Context, c *child) bool {
 	overdue := time.NewTimer(s.life.patience(time.Now()))
 	defer overdue.Stop()
 	var reap <-chan time.Time
@@ -61,14 +56,16 @@ func (s *supervisor) attend(ctx context.Context, c *child, orphans <-chan os.Sig
 			s.life.probed(time.Now(), err)
 		case <-overdue.C:
 			s.life.overdue(time.Now())
-		case <-orphans:
+		case <-s.orphans:
 			if reap == nil {
 				reap = time.After(reapEvery)
 			}
 			continue
 		case <-reap:
 			reap = nil
-			s.reap(c)
+			if !s.reap(c) {
+				reap = time.After(reapEvery)
+			}
 			continue
 		}
 		s.tell()

@@ -89,8 +89,10 @@ CREATE TABLE runs (
 ) STRICT;
 -- Ownership: at most one run is under way in an environment.
 CREATE UNIQUE INDEX runs_owner ON runs (app, environment) WHERE phase = 'running';
+-- Runs that have not ended are few among many; each order in which they are asked for has its index.
 CREATE INDEX runs_open ON runs (id) WHERE phase <> 'ended';
-CREATE INDEX runs_by_environment ON runs (app, environment, id);
+CREATE INDEX runs_open_by_environment ON runs (app, environment, id) WHERE phase <> 'ended';
+CREATE INDEX runs_by_app ON runs (app, id);
 
 CREATE TABLE journal (
     run    INTEGER NOT NULL REFERENCES runs (id),
