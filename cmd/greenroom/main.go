@@ -27,6 +27,7 @@ func run() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	streams := cli.Streams{
 		In: os.Stdin, Out: term.Detect(os.Stdout, os.Getenv), Err: term.Detect(os.Stderr, os.Getenv), Getenv: os.Getenv,
 	}

@@ -145,7 +145,7 @@ func (c *Client) do(ctx context.Context, method, path string) error {
 
 // follow asks and reads a stream.
 func follow[T any](ctx context.Context, c *Client, method, path string, query url.Values, in any) (Stream[T], error) {
-	res, err := c.sendJSON(ctx, method, path, query, in)
+	res, err := c.sendJSON(ctx, method, path, query, in) //nolint:bodyclose // the stream closes it at its end
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ type Measurement struct {
 	Requests      int64         `json:"requests"`       // answered while the run went on
 	Failed        int64         `json:"failed"`         // of them, answered with a server error or not at all
 	LongestGap    time.Duration `json:"longest_gap"`    // between two good answers
-	SlowestSecond time.Duration `json:"slowest_second"` // mean time of an answer in the second in which it was highest
+	SlowestSecond time.Duration `json:"slowest_second"` // longest time to an answer in the worst second: the one with most failures, else the slowest
 	Journeys      bool          `json:"journeys"`       // proven by a journey in the environment after the switch
 }
 

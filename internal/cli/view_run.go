@@ -103,6 +103,9 @@ func former(r api.RunView) string {
 	return r.Plan.From.Short()
 }
 
+// telling is how many requests it takes until the time between two of them says something about the app.
+const telling = 200
+
 // proof is what the people who used the app noticed of it.
 func proof(s term.Screen, m api.Measurement) string {
 	if m.Requests == 0 {
@@ -112,8 +115,11 @@ func proof(s term.Screen, m api.Measurement) string {
 	if m.Failed > 0 {
 		failed = s.Paint(term.Red, thousands(m.Failed)+" failed")
 	}
-	text := fmt.Sprintf("  %s requests during the switch, %s; longest gap between two good answers %s; slowest second %s\n",
-		thousands(m.Requests), failed, term.Duration(m.LongestGap), term.Duration(m.SlowestSecond))
+	text := fmt.Sprintf("  %s requests during the switch, %s", thousands(m.Requests), failed)
+	if m.Requests >= telling { // with fewer, a gap only says that nobody asked
+		text += fmt.Sprintf("; longest gap between two good answers %s; slowest answer %s", term.Duration(m.LongestGap), term.Duration(m.SlowestSecond))
+	}
+	text += "\n"
 	if !m.Journeys {
 		text += "  not proven by a journey: no check is marked `production: true`\n"
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"greenroom/internal/api"
@@ -372,7 +373,7 @@ func (d *Daemon) Events(ctx context.Context, id string, after int64) (api.Stream
 			}
 			return nil
 		})
-		if err != nil && err != error(stopped) {
+		if err != nil && !errors.Is(err, stopped) {
 			yield(api.Event{}, err)
 		}
 	}, nil

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"greenroom/internal/api"
@@ -18,6 +19,7 @@ import (
 	"greenroom/internal/edge"
 	"greenroom/internal/environment"
 	"greenroom/internal/home"
+	"greenroom/internal/problem"
 	"greenroom/internal/promotion"
 	"greenroom/internal/rehearsal"
 	"greenroom/internal/run"
@@ -112,7 +114,7 @@ func (d *Daemon) serve(ctx context.Context) error {
 	if err := d.runs.Resume(ctx); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(d.opts.Home.Socket()), 0o700); err != nil {
+	if err := privateFolder(filepath.Dir(d.opts.Home.Socket())); err != nil {
 		return err
 	}
 	ln, err := api.Listen(d.opts.Home.Socket(), 0o600)
@@ -128,6 +130,22 @@ func (d *Daemon) serve(ctx context.Context) error {
 	loops.Go(func() { d.traffic.run(ctx, d.world.Edge) })
 	d.log.Info("greenroom serves", "home", d.opts.Home, "version", d.opts.Version)
 	return api.Serve(ctx, ln, api.NewServer(d, d.opts.Version, d.log))
+}
+
+// privateFolder makes the socket's folder, which may lie in the temporary folder that everybody can write to: one of that
+// name that is somebody else's is refused.
+func privateFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return problem.New(problem.Unavailable, "the socket's folder can't be made: %w", err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || !ok || int(st.Uid) != os.Getuid() {
+		return problem.New(problem.Unavailable, "%s is not a folder of this user", dir).WithHint("set GREENROOM_HOME to a shorter path")
+	}
+	return nil
 }
 
 // actions are those of every kind of run.

@@ -190,7 +190,7 @@ func (m *mapper) items(s *service, src *source, at, known []string) {
 // mounts tells of volumes that are no named folders of the environment.
 func (m *mapper) mounts(s *service) {
 	postgres := isPostgres(s.Image) && len(s.own.Run.List) == 0
-	for i, v := range s.ServiceConfig.Volumes {
+	for i, v := range s.Volumes {
 		at := m.at("services", s.Name, "volumes", fmt.Sprint(i))
 		switch {
 		case v.Type == types.VolumeTypeVolume && v.Source != "" && v.ReadOnly:
@@ -217,14 +217,14 @@ func (m *mapper) topLevel() {
 	for _, src := range m.sources {
 		for _, key := range src.keys() {
 			at := src.atKey(key)
-			switch {
-			case key == "jobs":
+			switch key {
+			case "jobs":
 				m.report.fault(at, "`jobs` are not run", "make each a service that others depend on with `condition: service_completed_successfully`")
-			case key == "version":
+			case "version":
 				m.report.notice(at, "`version` is obsolete and says nothing", "remove it")
-			case key == "networks":
+			case "networks":
 				m.report.notice(at, "`networks` are not honoured: plain processes share the machine's network", "")
-			case key == "configs" || key == "models":
+			case "configs", "models":
 				m.report.notice(at, quote(key)+" are not honoured: the process driver has nothing like it", "")
 			}
 		}

@@ -44,7 +44,7 @@ func (d *document) decode() bool {
 		return false
 	}
 	// Keys of a wrong type are left empty; checkSchema tells of them.
-	_ = d.docs[0].Decode(&d.keys) //nolint:errcheck // see above
+	_ = d.docs[0].Decode(&d.keys)
 	if what, instead := badName(d.keys.App); what != "" && d.keys.App != "" {
 		d.report.fault(d.at("app"), what, instead)
 	}

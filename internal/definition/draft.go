@@ -2,13 +2,7 @@ package definition
 
 import (
 	"context"
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
-
-	"greenroom/internal/problem"
 )
 
 // Draft is a definition to begin with. Nothing is written: that is for the person's command to do.
@@ -19,13 +13,9 @@ type Draft struct {
 }
 
 // Init drafts a definition for the Compose file in a folder. Once the additions of its findings are made it loads without
-// a fault, except for findings that have no Add. A problem Invalid says that there is a definition already; other errors
+// a fault, except for findings that have no Add. Whether there is a definition already is not asked here; the errors
 // are Inspect's.
 func Init(ctx context.Context, dir string) (Draft, error) {
-	if _, err := os.Stat(filepath.Join(dir, FileName)); !errors.Is(err, fs.ErrNotExist) {
-		return Draft{}, problem.New(problem.Invalid, "there is a %s in %s already", FileName, dir).
-			WithHint("`greenroom up` starts what it defines; remove it to begin anew")
-	}
 	in, err := Inspect(ctx, dir)
 	if err != nil {
 		return Draft{}, err

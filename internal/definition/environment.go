@@ -107,7 +107,7 @@ func (m *mapper) envFile(s *service, i int, f types.EnvFile, into map[string]str
 // secrets are the names that a service gets as variables.
 func (m *mapper) secrets(s *service) []string {
 	var out []string
-	for _, x := range s.ServiceConfig.Secrets {
+	for _, x := range s.Secrets {
 		at := m.mention(s.Name, "secrets", x.Source)
 		switch {
 		case !variableForm.MatchString(x.Source):

@@ -107,16 +107,10 @@ func significant(yaml string) int {
 	return n
 }
 
-func TestInitRefuses(t *testing.T) {
+func TestInitWithoutCompose(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := definition.Init(context.Background(), dir); problem.From(err).Code != problem.NotFound {
 		t.Errorf("without a Compose file: %v", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, definition.FileName), []byte("app: x\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := definition.Init(context.Background(), dir); problem.From(err).Code != problem.Invalid {
-		t.Errorf("with a definition: %v", err)
 	}
 }
 

@@ -9,13 +9,18 @@ import (
 	"greenroom/internal/app"
 )
 
-// What a rollout does unless it is told otherwise: the whole traffic at once, watched for a minute, taken back when one
-// answer in a hundred fails. Steps are for those who ask for them, since they only help where there is traffic.
+// What a rollout does unless it is told otherwise: the whole traffic at once, watched for a minute in production and for
+// some seconds elsewhere, taken back when one answer in a hundred fails. Steps are for those who ask for them, since they
+// only help where there is traffic.
 const (
 	defaultWatch     = time.Minute
+	defaultLook      = 5 * time.Second // watch, in all environments but production: nobody is there to be counted
 	defaultMaxErrors = 0.01
 	defaultDrain     = 30 * time.Second
 )
+
+// stageName is the stage's, see package rehearsal.
+const stageName = "rehearsal"
 
 // builtInChecks are the checks that every rehearsal makes by itself. A gate's except may name them.
 var builtInChecks = []string{"migration", "old-on-new", "rollback"}
@@ -33,6 +38,8 @@ func (d *document) policy() app.Policy {
 		}
 		if what, instead := badName(name); what != "" {
 			d.report.fault(d.atKey("environments", name), what, instead)
+		} else if name == stageName {
+			d.report.fault(d.atKey("environments", name), "`"+name+"` is the name of the stage on which rehearsals happen", "give the environment another name")
 		}
 		p.Environments = append(p.Environments, d.environment(name, keys))
 	}
@@ -45,10 +52,22 @@ func (d *document) policy() app.Policy {
 			{Name: "production", After: "staging", Rollout: defaultRollout()},
 		}
 	}
+	d.looks(p)
 	d.order(p)
 	d.reasons(p)
 	p.Gates = d.gates(p)
 	return p
+}
+
+// looks gives every environment but production the shorter watch, where the file gives none.
+func (d *document) looks(p app.Policy) {
+	production, _ := p.Production()
+	for i := range p.Environments {
+		e := &p.Environments[i]
+		if _, given := d.given("environments", e.Name, "rollout", "watch"); !given && e.Name != production.Name {
+			e.Rollout.Watch = defaultLook
+		}
+	}
 }
 
 func defaultRollout() app.Rollout {

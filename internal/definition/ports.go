@@ -71,7 +71,8 @@ func (m *mapper) fixedPorts(s *service) {
 	for _, name := range sortedKeys(s.out.Env) {
 		v := s.out.Env[name]
 		before, isEnd := strings.CutSuffix(v, ":"+number)
-		if v != number && !(isEnd && (before == "" || before == "0.0.0.0" || before == "localhost" || before == "127.0.0.1")) {
+		local := isEnd && slices.Contains([]string{"", "0.0.0.0", "localhost", "127.0.0.1"}, before)
+		if v != number && !local {
 			continue
 		}
 		m.report.notice(m.at("services", s.Name, "environment", name), fmt.Sprintf("%s fixes the port %s, and a plain process gets another one in PORT", name, number),

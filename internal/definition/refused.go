@@ -63,7 +63,7 @@ func (p *project) refused(err error) {
 
 // split takes apart what was joined.
 func split(err error) []error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost is what was joined
+	if many, ok := err.(interface{ Unwrap() []error }); ok { // the outermost is what was joined
 		var out []error
 		for _, e := range many.Unwrap() {
 			out = append(out, split(e)...)
@@ -317,7 +317,7 @@ func (p *project) decodeService(name string) serviceKeys {
 	}
 	b, err := json.Marshal(v)
 	if err == nil {
-		_ = json.Unmarshal(b, &k) //nolint:errcheck // wrong types were told by the schema
+		_ = json.Unmarshal(b, &k) // wrong types were told by the schema
 	}
 	return k
 }

@@ -256,7 +256,7 @@ func (m *mapper) contextPath(name string) []string {
 // volumes are the names of a service's folders. What is mounted from elsewhere is told by attributes.
 func (m *mapper) volumes(s *service) []string {
 	var out []string
-	for i, v := range s.ServiceConfig.Volumes {
+	for i, v := range s.Volumes {
 		if v.Type != types.VolumeTypeVolume || v.Source == "" {
 			continue
 		}

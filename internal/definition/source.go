@@ -129,7 +129,6 @@ type checker struct {
 	report *report
 	sizes  map[*yaml.Node]int  // of a node with its aliases written out
 	open   map[*yaml.Node]bool // the nodes that the walk is inside of
-	depth  int
 	total  int
 	broken bool
 }

@@ -69,13 +69,14 @@ func (s *story) build(ctx context.Context, name string) (id release.Digest, err 
 			return "", err
 		}
 		id = r.Digest
+		said := "release " + id.Short()
 		for _, st := range built.Info.Statements {
 			if st.Result.Verdict != evidence.Pass {
 				return "", untold("check %s at build: %s: %s", st.Result.Check, st.Result.Verdict, st.Result.Summary)
 			}
-			return fmt.Sprintf("release %s; %s: %s", id.Short(), st.Result.Check, st.Result.Summary), nil
+			said += fmt.Sprintf("; %s: %s", st.Result.Check, st.Result.Summary)
 		}
-		return "release " + id.Short(), nil
+		return said, nil
 	})
 	return id, err
 }

@@ -86,7 +86,7 @@ func (s *story) say(format string, args ...any) {
 		s.progress.Print(text)
 		return
 	}
-	fmt.Fprint(s.screen, text)
+	_, _ = fmt.Fprint(s.screen, text) // nobody is left to tell
 }
 
 // act announces one.
@@ -249,6 +249,9 @@ func (s *story) rolledBack(ctx context.Context) error {
 	}
 	if err := s.throughStaging(ctx, r); err != nil {
 		return err
+	}
+	if failed := s.customers.total().Failed; failed > 0 {
+		return untold("%d requests of customers failed before act three's release was live", failed)
 	}
 	if _, err := s.promote(ctx, r, "production", plan.RolledBack); err != nil {
 		return err

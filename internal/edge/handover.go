@@ -140,7 +140,7 @@ func inherit(c *net.UnixConn) (will inheritance, files []*os.File, err error) {
 		return will, nil, err
 	}
 	// Nothing comes behind the answer before the byte is sent, so reading ahead loses no descriptor.
-	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	res, err := http.ReadResponse(bufio.NewReader(c), nil) //nolint:bodyclose // its body is the connection
 	if err != nil {
 		return will, nil, err
 	}

@@ -42,7 +42,7 @@ func (q Question) check(env app.Environment, c app.Check) Demand {
 		}
 		return Demand{Name: name, Answer: Yes, Reason: reason}
 	}
-	d := q.proof(c)
+	d := q.proof(env, c)
 	d.Name = name
 	if excepted && d.Answer != Yes {
 		d.Reason += fmt.Sprintf(" (the exception ended on %s)", day(except.Until))
@@ -60,13 +60,17 @@ func (q Question) check(env app.Environment, c app.Check) Demand {
 // proof looks for a pass of the check that counts and that nothing later contradicts: the newest statement that is not
 // a pass hides every pass before it, wherever it was made, and never the reverse. So taking a pass away, or giving one
 // again, can't make a no a yes.
-func (q Question) proof(c app.Check) Demand {
+func (q Question) proof(env app.Environment, c app.Check) Demand {
 	d := Demand{Answer: No, Reason: "there is no evidence about it for this release"}
 	if c.AtBuild {
 		d.Reason = "it did not run when the release was built"
 	}
 	for _, s := range q.about(c.Name) {
 		answer, reason := verdict(s)
+		if s.Result.Verdict == evidence.Fail && c.Name == OldOnNew && env.Rollout.Downtime {
+			// The old release does not have to live on the new schema where it is stopped before the schema changes.
+			answer, reason = Yes, fmt.Sprintf("it failed in %s, and %s accepts downtime: %s", s.Run, env.Name, s.Result.Summary)
+		}
 		if answer == Yes {
 			if why := q.void(c, s); why != "" {
 				if d.Answer == Yes {

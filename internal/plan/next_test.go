@@ -169,10 +169,10 @@ func (w world) run(t *rapid.T, journal []Entry) ([]Entry, Move) {
 		m := Next(w.plan, journal)
 		name := m.Step.Name
 		add := func(s State) { journal = append(journal, Entry{Step: name, State: s, Error: "no luck"}) }
-		switch {
-		case m.Kind == Finish:
+		switch m.Kind {
+		case Finish:
 			return journal, m
-		case m.Kind == Do:
+		case Do:
 			add(Started)
 			switch {
 			case m.Attempt <= w.killDo[name]:
@@ -183,7 +183,7 @@ func (w world) run(t *rapid.T, journal []Entry) ([]Entry, Move) {
 			case m.Attempt == Attempts:
 				add(Stuck)
 			}
-		case m.Kind == Undo:
+		case Undo:
 			add(Undoing)
 			switch {
 			case m.Attempt <= w.killUndo[name]:

@@ -19,7 +19,7 @@ func lookPath(name string, env []string) (string, error) {
 	if !ok {
 		return exec.LookPath(name)
 	}
-	var found error = exec.ErrNotFound
+	found := exec.ErrNotFound
 	for _, dir := range filepath.SplitList(path) {
 		if !filepath.IsAbs(dir) { // as in os/exec: what lies in the working folder is run only when it is asked for
 			continue

@@ -435,10 +435,10 @@ func TestTask(t *testing.T) {
 		var earlier found
 		ok, err := t.Result("backup", &earlier)
 		if err != nil || !ok || earlier.Tables != 7 || args.Table != "orders" {
-			return fmt.Errorf("args %+v, result %+v, %v, %v", args, earlier, ok, err)
+			return fmt.Errorf("args %+v, result %+v, %v, %w", args, earlier, ok, err)
 		}
 		if later, err := t.Result("shift", &earlier); later || err != nil {
-			return fmt.Errorf("a result from the future: %v", err)
+			return fmt.Errorf("a result from the future: %w", err)
 		}
 		return nil
 	}

@@ -95,7 +95,7 @@ func openFolder() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return dir, os.Chmod(dir, 0o755) //nolint:gosec // that is the point
+	return dir, os.Chmod(dir, 0o755)
 }
 
 func folder(t testing.TB) string {
@@ -121,7 +121,7 @@ func freePort() int {
 	if err != nil {
 		panic(err)
 	}
-	defer l.Close()
+	defer l.Close() //nolint:errcheck // only its number was wanted
 	return l.Addr().(*net.TCPAddr).Port
 }
 

@@ -145,7 +145,7 @@ func serve(what, unwell string) {
 				http.Error(w, "not today", http.StatusServiceUnavailable)
 				return
 			}
-			fmt.Fprintln(w, os.Getpid())
+			_, _ = fmt.Fprintln(w, os.Getpid()) // the asker may be gone
 		})))
 	}()
 }

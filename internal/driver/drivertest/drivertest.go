@@ -83,17 +83,22 @@ func newBench(t *testing.T, open Open) *bench {
 	t.Cleanup(cancel)
 	b := &bench{T: t, ctx: ctx, open: open, dir: t.TempDir(), tmp: t.TempDir()}
 	b.Driver = open(t, b.dir)
-	t.Cleanup(func() { b.stopAll() })
+	t.Cleanup(b.stopAll)
 	return b
 }
 
+// stopAll leaves nothing running, also when the test's time is over.
 func (b *bench) stopAll() {
-	all, err := b.List(b.ctx, driver.Filter{})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	all, err := b.List(ctx, driver.Filter{})
 	if err != nil {
 		b.Error(err)
 	}
 	for _, st := range all {
-		b.stop(st.ID)
+		if err := b.Stop(ctx, st.ID); err != nil {
+			b.Error(err)
+		}
 	}
 }
 

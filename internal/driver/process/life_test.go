@@ -16,7 +16,7 @@ import (
 var (
 	began  = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	health = app.Health{HTTP: "/up", Interval: time.Second, Retries: 3, Start: 30 * time.Second}
-	bad    = errors.New("503")
+	errBad = errors.New("503")
 )
 
 // event is what happens to a life at a time after it began; it gives what life.ended gives, if that is what happens.
@@ -33,7 +33,7 @@ func (l *life) happen(e event) time.Duration {
 	case "ok":
 		l.probed(now, nil)
 	case "bad":
-		l.probed(now, bad)
+		l.probed(now, errBad)
 	case "overdue":
 		l.overdue(now)
 	case "end":

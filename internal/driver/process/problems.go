@@ -92,6 +92,11 @@ func startProblem(s driver.Spec, err error) error {
 	}
 }
 
+func diskFull(folder string) error {
+	return problem.New(problem.Unavailable, "%s can't be started: the disk with %s is full", filepath.Base(folder), filepath.Dir(folder)).
+		WithHint("make room there, and start it again")
+}
+
 func silent(id string) error {
 	return problem.New(problem.Unavailable, "the supervisor of %s does not answer", id).
 		WithHint("stop the replica: its supervisor is killed then")

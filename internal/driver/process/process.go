@@ -140,7 +140,7 @@ func (d *Driver) List(ctx context.Context, f driver.Filter) ([]driver.Status, er
 	var wg sync.WaitGroup
 	var all []driver.Status
 	for _, e := range entries {
-		if !validID(e.Name()) {
+		if !validID(e.Name()) || !e.IsDir() {
 			continue
 		}
 		wg.Go(func() {

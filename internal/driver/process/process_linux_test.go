@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -91,6 +92,35 @@ func TestSupervisorHangs(t *testing.T) {
 	if r.Supervisor.Alive() || r.Child.Alive() {
 		t.Error("it still runs")
 	}
+}
+
+// On a full disk a start fails and says so; what runs goes on.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("it needs a small disk, and one can't be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	f := fixtureIn(t, dir)
+	s := f.shell("web", `yes`)
+	s.Restart = true
+	running := f.start(s)
+	f.eventually("a full disk", func() bool {
+		return errors.Is(os.WriteFile(filepath.Join(dir, ".ballast"), []byte("x"), 0o600), unix.ENOSPC)
+	})
+	_, err := f.Start(f.ctx, f.shell("more", "exec sleep 600"))
+	if p := problem.From(err); p == nil || p.Code != problem.Unavailable || !strings.Contains(p.Message, "the disk with "+dir+" is full") {
+		t.Errorf("start: %v", err)
+	}
+	if st := f.status("web"); st.Phase != driver.Healthy || st.PID != running.PID {
+		t.Errorf("status %+v", st)
+	}
+	f.stop("web")
 }
 
 func TestUser(t *testing.T) {

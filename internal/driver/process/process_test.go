@@ -39,16 +39,23 @@ func fixtureIn(t testing.TB, dir string) *fixture {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	f := &fixture{TB: t, Driver: openProcess(t, dir), ctx: ctx, dir: dir, tmp: t.TempDir()}
-	t.Cleanup(func() {
-		all, err := f.List(ctx, driver.Filter{})
-		if err != nil {
-			t.Error(err)
-		}
-		for _, st := range all {
-			f.stop(st.ID)
-		}
-	})
+	t.Cleanup(f.stopAll)
 	return f
+}
+
+// stopAll leaves nothing running, also when the test's time is over.
+func (f *fixture) stopAll() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	all, err := f.List(ctx, driver.Filter{})
+	if err != nil {
+		f.Error(err)
+	}
+	for _, st := range all {
+		if err := f.Stop(ctx, st.ID); err != nil {
+			f.Error(err)
+		}
+	}
 }
 
 // shell is a replica that runs a line of shell.
@@ -551,7 +558,8 @@ func TestStartGivenUp(t *testing.T) {
 	}
 }
 
-func TestFullDisk(t *testing.T) {
+// A full disk loses output, and nothing else.
+func TestLogsOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skipf("no full disk to write to: %v", err)

@@ -72,9 +72,9 @@ func TestLastLines(t *testing.T) {
 		t.Errorf("nothing was printed, and it gives %q", l.text())
 	}
 	for i := range 1000 {
-		fmt.Fprintf(l, "line %d\n\n", i)
+		_, _ = fmt.Fprintf(l, "line %d\n\n", i)
 	}
-	fmt.Fprint(l, "no end")
+	_, _ = fmt.Fprint(l, "no end")
 	lines := l.lines()
 	if len(lines) != rememberLines || lines[0] != "line 991" || l.line() != "no end" {
 		t.Errorf("it remembers %q", lines)

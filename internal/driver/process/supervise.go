@@ -17,7 +17,6 @@ import (
 
 	"greenroom/internal/atomicfile"
 	"greenroom/internal/driver"
-	"greenroom/internal/problem"
 	"greenroom/internal/proc"
 )
 
@@ -35,6 +34,9 @@ func Supervise(ctx context.Context, dir string, stdin io.Reader, stdout io.Write
 	defer signal.Stop(pipe)
 
 	s, first, err := takeOver(dir, stdin)
+	if errors.Is(err, syscall.ENOSPC) {
+		err = diskFull(dir)
+	}
 	var st state
 	if err == nil {
 		st, _ = s.board.get()
@@ -86,12 +88,9 @@ func takeOver(dir string, stdin io.Reader) (*supervisor, *child, error) {
 	signal.Notify(s.orphans, syscall.SIGCHLD) // before anything is started, or the first ends would be missed
 	s.probe = probeOf(spec, s.env)
 	c, err := s.prepare()
-	if errors.Is(err, syscall.ENOSPC) {
-		err = problem.New(problem.Unavailable, "%s can't be started: the disk with %s is full", spec.ID, filepath.Dir(dir)).
-			WithHint("make room there, and start it again")
-	}
 	if err != nil {
-		return nil, nil, errors.Join(err, s.abandon())
+		_ = s.abandon() // why it could not be started says more; what is left is cleaned up by the next start
+		return nil, nil, err
 	}
 	return s, c, nil
 }

@@ -1,0 +1,205 @@
+package promotion
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"greenroom/internal/app"
+	"greenroom/internal/environment"
+	"greenroom/internal/plan"
+	"greenroom/internal/release"
+)
+
+func contents(order app.Order, production bool) app.Contents {
+	return app.Contents{
+		Services: []app.Service{
+			{Name: "db", Kind: app.KindPostgres, Replicas: 1},
+			{Name: "web", Kind: app.KindProcess, Replicas: 10, Port: 8080, Public: true, Order: order, Protocol: app.HTTP},
+			{Name: "worker", Kind: app.KindProcess, Replicas: 1, Order: app.StopFirst},
+		},
+		Database:   &app.Database{Engine: app.Postgres, Service: "db"},
+		Migrations: &app.Migrations{Run: "bin/migrate", Service: "web"},
+		Checks:     []app.Check{{Name: "buy", Run: "buy", Journey: true, Production: production}},
+	}
+}
+
+func facts(old bool, order app.Order, production bool) Facts {
+	f := Facts{
+		Kind: plan.Promotion, App: "shop", Policy: "p", New: release.Of([]byte("new")),
+		Environment: app.Environment{Name: "production", Rollout: app.Rollout{Steps: []int{10, 50, 100}, Watch: time.Second, Drain: time.Second}},
+		NewContents: contents(order, production),
+	}
+	if old {
+		f.Old, f.OldContents = release.Of([]byte("old")), contents(order, production)
+	}
+	return f
+}
+
+func TestMake(t *testing.T) {
+	long := 3 * time.Second
+	downtime := facts(true, app.StartFirst, true)
+	downtime.Downtime = &long
+	rollback := facts(true, app.StartFirst, true)
+	rollback.Kind = plan.Rollback
+	for _, c := range []struct {
+		name string
+		f    Facts
+		want string
+	}{
+		{"a first release", facts(false, app.StartFirst, true),
+			"prepare gate way-back migrate start candidate share-100 live verify watch measure"},
+		{"both side by side", facts(true, app.StartFirst, true),
+			"prepare gate backup way-back migrate start candidate share-10 share-50 stop-workers start-workers share-100 live verify drain watch retire measure"},
+		{"without a production journey", facts(true, app.StartFirst, false),
+			"prepare gate backup way-back migrate start share-10 share-50 stop-workers start-workers share-100 live drain watch retire measure"},
+		{"must not run twice", facts(true, app.StopFirst, true),
+			"prepare gate backup way-back hold drain stop-old migrate start candidate share-100 live resume verify watch retire measure"},
+		{"downtime accepted", downtime,
+			"prepare gate way-back maintenance drain stop-old backup migrate start candidate share-100 live open verify watch retire measure"},
+		{"rollback migrates nothing and asks no gate", rollback,
+			"prepare backup way-back start candidate share-10 share-50 stop-workers start-workers share-100 live verify drain watch retire measure"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := Make(c.f)
+			if err := p.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, s := range p.Steps {
+				names = append(names, s.Name)
+				if (&Promotions{}).Actions()[s.Action] == nil {
+					t.Errorf("step %s asks for %s, which nobody carries out", s.Name, s.Action)
+				}
+			}
+			if got := strings.Join(names, " "); got != c.want {
+				t.Errorf("steps\n%s\nwant\n%s", got, c.want)
+			}
+		})
+	}
+}
+
+// The traffic at each step of a rollout, going forward and coming back.
+func TestTraffic(t *testing.T) {
+	oldRelease := release.Release{App: "shop", Contents: contents(app.StartFirst, true)}
+	newRelease := release.Release{App: "shop", Contents: contents(app.StartFirst, true), Format: 1}
+	sc := &scene{env: &environment.Environment{App: "shop"}, old: oldRelease, new: newRelease, hasOld: true}
+	f := facts(true, app.StartFirst, true)
+	f.New, f.Old = newRelease.Digest(), oldRelease.Digest()
+	p := Make(f)
+	for _, c := range []struct {
+		step      string
+		percent   int
+		candidate bool
+		running   int
+	}{
+		{"migrate", 0, false, 1},
+		{"start", 0, true, 2},
+		{"share-10", 10, true, 2},
+		{"share-50", 50, true, 2},
+		{"start-workers", 50, true, 2},
+		{"share-100", 100, false, 2},
+		{"watch", 100, false, 2},
+		{"retire", 100, false, 1},
+	} {
+		at, err := after(p, c.step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := at.traffic(sc, time.Now())
+		got, sum := 0, 0
+		for _, s := range tr.Shares {
+			sum += s.Percent
+			if s.Release == f.New {
+				got = s.Percent
+			}
+		}
+		if got != c.percent || sum != 100 || len(tr.Running) != c.running || (tr.Candidate == f.New) != c.candidate {
+			t.Errorf("after %s: new has %d%% of %d%%, %d run, candidate %q", c.step, got, sum, len(tr.Running), tr.Candidate)
+		}
+	}
+	if at, err := before(p, "start"); err != nil || at.started || at.percent != 0 {
+		t.Errorf("before start: %+v, %v", at, err)
+	}
+	if _, err := after(p, "no such step"); err == nil {
+		t.Error("a step that does not exist has traffic")
+	}
+}
+
+// Requests wait, or see the page, from the pause to the resumption, whatever happens in between.
+func TestTrafficWhilePaused(t *testing.T) {
+	sc := &scene{env: &environment.Environment{App: "shop"}, hasOld: true,
+		old: release.Release{App: "shop"}, new: release.Release{App: "shop", Format: 1}}
+	long := 3 * time.Second
+	downtime := facts(true, app.StartFirst, true)
+	downtime.Downtime = &long
+	for _, c := range []struct {
+		f              Facts
+		from, to, free string
+		page           bool
+	}{
+		{facts(true, app.StopFirst, true), "hold", "live", "resume", false},
+		{downtime, "maintenance", "live", "open", true},
+	} {
+		p := Make(c.f)
+		paused := false
+		for _, s := range p.Steps {
+			at, err := after(p, s.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Name == c.from {
+				paused = true
+			}
+			if s.Name == c.free {
+				paused = false
+			}
+			tr := at.traffic(sc, time.Now())
+			if tr.Paused != (paused && !c.page) || (tr.Maintenance != nil) != (paused && c.page) {
+				t.Errorf("after %s: paused %v, page %v", s.Name, tr.Paused, tr.Maintenance != nil)
+			}
+		}
+	}
+}
+
+func TestBad(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		new, old counts
+		want     bool
+	}{
+		{"nothing came", counts{}, counts{}, false},
+		{"too few to judge by", counts{19, 19}, counts{}, false},
+		{"one alone may be anything", counts{20, 2}, counts{}, false},
+		{"worse than accepted", counts{100, 3}, counts{}, true},
+		{"exactly what is accepted", counts{300, 3}, counts{}, false},
+		{"what fails for both is not the new one's fault", counts{100, 10}, counts{100, 10}, false},
+		{"worse than the old one as well", counts{100, 11}, counts{100, 10}, true},
+		{"the old one has too few to compare with", counts{100, 10}, counts{10, 10}, true},
+	} {
+		if got := c.new.bad(0.01, c.old); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+// Arguments survive the journal: what was planned is what is done after a restart.
+func TestArgumentsSurviveTheJournal(t *testing.T) {
+	p := Make(facts(true, app.StartFirst, true))
+	b, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back plan.Plan
+	if err := json.Unmarshal(b, &back); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range p.Steps {
+		was, err1 := after(p, s.Name)
+		is, err2 := after(back, s.Name)
+		if err1 != nil || err2 != nil || was.percent != is.percent || was.started != is.started {
+			t.Errorf("%s: %+v became %+v", s.Name, was, is)
+		}
+	}
+}
