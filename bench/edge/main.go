@@ -73,7 +73,7 @@ func run(ctx context.Context, o options) error {
 			rounds[t.name] = append(rounds[t.name], s)
 		}
 	}
-	print(targets, rounds)
+	report(targets, rounds)
 	aim(rounds)
 	return switches(ctx, dir)
 }
@@ -88,7 +88,7 @@ func choose(ts []target, only string) []target {
 	})
 }
 
-func print(targets []target, rounds map[string][]sample) {
+func report(targets []target, rounds map[string][]sample) {
 	direct := median(rounds["direct"], func(s sample) float64 { return s.rate })
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\tproxy\trequests/s\tof direct\tp50\tp99\tCPU per request\terrors\t") //nolint:errcheck // to a person

@@ -51,7 +51,13 @@ func (s *shell) build(ctx context.Context) error {
 	} else {
 		s.print("%s\n", release.Digest.Short())
 	}
-	return s.builtChecks(info.Statements)
+	if err := s.builtChecks(info.Statements); err != nil {
+		return err
+	}
+	if !s.json() { // not on standard output, which is the release's id
+		_, _ = fmt.Fprintf(s.Err, "  next: greenroom rehearse %s\n", release.Digest.Short()) // nobody is left to tell
+	}
+	return nil
 }
 
 // buildAndImport shows its progress on standard error: standard output is the release's id.

@@ -58,7 +58,13 @@ type Finding struct {
 	Subject string `json:"subject"` // "service web"
 	Runs    bool   `json:"runs"`    // the process driver can run it as it is
 	Text    string `json:"text"`    // how, or why not
-	Add     string `json:"add,omitempty"`
+
+	// Add are lines for a file, indented as they have to stand there: below a line of it, or in that line's place. Lines
+	// are counted in the file as it is.
+	Add      string `json:"add,omitempty"`
+	File     string `json:"file,omitempty"`
+	Line     int    `json:"line,omitempty"`
+	Replaces bool   `json:"replaces,omitempty"`
 }
 
 // Built is a finished release on its way to the daemon.

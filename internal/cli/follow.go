@@ -85,6 +85,9 @@ func showRun(ctx context.Context, c *api.Client, p *term.Progress, id string, se
 			return err
 		}
 		*seen = max(*seen, e.Seq)
+		if e.Step == "" {
+			continue // the run's own beginning and end, which the command tells itself
+		}
 		if e.State == plan.Started {
 			p.Forget("queue")
 		}

@@ -2,8 +2,11 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -47,19 +50,34 @@ func (s *shell) init(cmd *cobra.Command, force, dry bool) error {
 		s.print("%s", d.Content)
 		return nil
 	}
-	s.print("%s wrote %s\n", s.Out.Mark(term.Pass), term.Clean(d.File))
-	for _, f := range d.Findings {
+	s.print("%s wrote %s\n%s", s.Out.Mark(term.Pass), term.Clean(d.File), findingsPage(s.Out, d.Findings))
+	if slices.ContainsFunc(d.Findings, func(f Finding) bool { return f.Add != "" }) {
+		s.next("make these additions, then greenroom up")
+	} else {
+		s.next("greenroom up")
+	}
+	return nil
+}
+
+// findingsPage tells of each part whether it runs, and what to add, ready to be copied: with the file's own indentation.
+func findingsPage(out term.Screen, findings []Finding) string {
+	var b strings.Builder
+	for _, f := range findings {
 		mark := term.Pass
 		if !f.Runs {
 			mark = term.Fail
 		}
-		s.print("  %s %s: %s\n", s.Out.Mark(mark), term.Clean(f.Subject), term.Clean(f.Text))
-		if f.Add != "" {
-			s.print("%s", term.Indent("      add: ", term.CleanBlock(f.Add)))
+		fmt.Fprintf(&b, "  %s %s: %s\n", out.Mark(mark), term.Clean(f.Subject), term.Clean(f.Text))
+		if f.Add == "" {
+			continue
 		}
+		where := "below"
+		if f.Replaces {
+			where = "in place of"
+		}
+		fmt.Fprintf(&b, "    %s line %d of %s:\n%s", where, f.Line, term.Clean(f.File), term.Indent("  ", term.CleanBlock(f.Add)))
 	}
-	s.next("greenroom up")
-	return nil
+	return b.String()
 }
 
 func writeDraft(d Draft, force bool) error {

@@ -167,7 +167,7 @@ func fakeDeps() Deps {
 		Draft: func(_ context.Context, dir string) (Draft, error) {
 			return Draft{File: filepath.Join(dir, "greenroom.yaml"), Content: []byte("app: shop\n# hello\n"), Findings: []Finding{
 				{Subject: "service web", Runs: true, Text: "runs as a process"},
-				{Subject: "service mail", Text: "its image can't run as a process", Add: "x-greenroom:\n  command: bin/mail"}}}, nil
+				{Subject: "service mail", Text: "its image can't run as a process", Add: "    x-greenroom:\n      run: bin/mail", File: "compose.yaml", Line: 7}}}, nil
 		},
 		Schema: func() ([]byte, error) { return []byte(`{"type":"object"}`), nil },
 		Commit: func(_ context.Context, _, ref string) (string, error) {

@@ -15,7 +15,7 @@ instance with this first line:  # yaml-language-server: $schema=greenroom.schema
 			if err != nil {
 				return err
 			}
-			s.print("%s\n", b)
+			s.print("%s", b)
 			return nil
 		},
 	}

@@ -365,7 +365,7 @@ func (d *Daemon) Events(ctx context.Context, id string, after int64) (api.Stream
 	return func(yield func(api.Event, error) bool) {
 		stopped := problem.New(problem.Interrupted, "the listener has gone")
 		err := d.runs.Watch(ctx, id, after, func(e store.Event) error {
-			if e.State == plan.Started {
+			if e.State == plan.Started || e.State == plan.Undoing {
 				e.Text = says[e.Step]
 			}
 			if !yield(api.Event{Seq: e.Seq, Step: e.Step, State: e.State, Text: e.Text, At: e.At}, nil) {

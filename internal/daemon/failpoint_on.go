@@ -4,22 +4,20 @@ package daemon
 
 import (
 	"os"
+	"strings"
 	"syscall"
 
 	"greenroom/internal/run"
 )
 
-// hook kills the process with SIGKILL at the point that GREENROOM_FAILPOINT names as "point/step", once: the file that
-// GREENROOM_FAILPOINT_DONE names remembers that it did.
+// hook kills the process with SIGKILL at the point that the file named by GREENROOM_FAILPOINT holds as "point/step". The
+// file goes before the process does, so that the next one passes the point.
 func hook(p run.Point, step string) {
-	if os.Getenv("GREENROOM_FAILPOINT") != string(p)+"/"+step {
+	file := os.Getenv("GREENROOM_FAILPOINT")
+	wanted, err := os.ReadFile(file)
+	if err != nil || strings.TrimSpace(string(wanted)) != string(p)+"/"+step || os.Remove(file) != nil {
 		return
 	}
-	f, err := os.OpenFile(os.Getenv("GREENROOM_FAILPOINT_DONE"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return // it was there before
-	}
-	_ = f.Close()
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {} // the signal is on its way
 }

@@ -126,16 +126,12 @@ func draft(ctx context.Context, dir string) (cli.Draft, error) {
 }
 
 func finding(f definition.Finding) cli.Finding {
-	out := cli.Finding{Subject: "service " + f.Service, Runs: f.Status != definition.Cannot, Text: f.Why, Add: f.Add}
+	out := cli.Finding{Subject: "service " + f.Service, Runs: f.Status != definition.Cannot, Text: f.Why}
 	if f.Service == "" {
 		out.Subject = f.File
 	}
 	if f.Add != "" {
-		verb := "below"
-		if f.Replaces {
-			verb = "in place of"
-		}
-		out.Text += fmt.Sprintf(" (%s line %d of %s)", verb, f.Line, f.File)
+		out.Add, out.File, out.Line, out.Replaces = f.Add, f.File, f.Line, f.Replaces
 	}
 	return out
 }

@@ -30,15 +30,16 @@ func (r *route) bucket(req *http.Request) (b int, tell bool) {
 	if !r.shared {
 		return 0, false
 	}
+	fresh := rand.IntN(buckets) //nolint:gosec // G404: a share is no secret
 	if !r.spec.Sticky || req == nil {
-		return rand.IntN(buckets), false
+		return fresh, false
 	}
 	if c, err := req.Cookie(shareCookie); err == nil {
 		if b, err := strconv.Atoi(c.Value); err == nil && b >= 0 && b < buckets {
 			return b, false
 		}
 	}
-	return rand.IntN(buckets), true
+	return fresh, true
 }
 
 // pool that has this bucket; nil when the route has no back end to ask.

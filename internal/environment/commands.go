@@ -77,12 +77,17 @@ func (e *Environment) makeVolumes(c app.Contents) error {
 	return nil
 }
 
-// secrets are all that are set in the environment. A stage has those of the environment that it is built like.
-func (e *Environment) secrets(ctx context.Context) (map[string]string, error) {
-	from := e.Name
+// secretsFrom is the environment whose secrets this one has: a stage has those of the one that it is built like.
+func (e *Environment) secretsFrom() string {
 	if e.Stage {
-		from = e.like
+		return e.like
 	}
+	return e.Name
+}
+
+// secrets are all that are set for the environment.
+func (e *Environment) secrets(ctx context.Context) (map[string]string, error) {
+	from := e.secretsFrom()
 	names, err := e.world.Store.Secrets(ctx, e.App, from)
 	if err != nil {
 		return nil, err
@@ -96,7 +101,7 @@ func (e *Environment) secrets(ctx context.Context) (map[string]string, error) {
 		plain, err := e.world.Secrets.Open(s.Sealed)
 		if err != nil {
 			return nil, problem.New(problem.Unavailable, "the secret %s of %s can't be opened: %w", s.Name, from, err).
-				WithHint("greenroom secret set %s %s", from, s.Name)
+				WithHint("greenroom secret set %s --environment %s", s.Name, from)
 		}
 		out[s.Name] = string(plain)
 	}
@@ -120,8 +125,8 @@ func (e *Environment) NeedSecrets(ctx context.Context, r release.Release) error 
 	if len(missing) == 0 {
 		return nil
 	}
-	return problem.New(problem.Invalid, "%s has no value for the secret %s, which the release names", e.Name, strings.Join(missing, " and ")).
-		WithHint("greenroom secret set %s %s", e.Name, missing[0])
+	return problem.New(problem.Invalid, "%s has no value for the secret %s, which the release names", e.secretsFrom(), strings.Join(missing, " and ")).
+		WithHint("greenroom secret set %s --environment %s", missing[0], e.secretsFrom())
 }
 
 // redact takes secret values out of what a process printed.

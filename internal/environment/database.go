@@ -51,8 +51,8 @@ func (e *Environment) external(ctx context.Context, r release.Release) (data.Dat
 			return nil, err
 		}
 		if url = secrets[db.Variable]; url == "" {
-			return nil, problem.New(problem.Invalid, "%s has no database: the secret %s is not set", e.Name, db.Variable).
-				WithHint("greenroom secret set %s %s", e.Name, db.Variable)
+			return nil, problem.New(problem.Invalid, "%s has no database: the secret %s is not set", e.secretsFrom(), db.Variable).
+				WithHint("greenroom secret set %s --environment %s", db.Variable, e.secretsFrom())
 		}
 	}
 	programs, err := postgres.Find("")
@@ -165,8 +165,8 @@ func (e *Environment) account(ctx context.Context, r release.Release) (postgres.
 		return a, err
 	}
 	if a.Password = secrets[db.PasswordSecret]; a.Password == "" {
-		return a, problem.New(problem.Invalid, "the database of %s has no password: the secret %s is not set", e.Name, db.PasswordSecret).
-			WithHint("greenroom secret set %s %s", e.Name, db.PasswordSecret)
+		return a, problem.New(problem.Invalid, "the database of %s has no password: the secret %s is not set", e.secretsFrom(), db.PasswordSecret).
+			WithHint("greenroom secret set %s --environment %s", db.PasswordSecret, e.secretsFrom())
 	}
 	return a, nil
 }

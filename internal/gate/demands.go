@@ -76,7 +76,7 @@ func (q Question) after(env app.Environment) Demand {
 		d.Reason = fmt.Sprintf("%s is live in %s, not %s", p.Release.Short(), env.After, q.Release.Short())
 	case !p.Healthy:
 		d.Reason = fmt.Sprintf("it is live in %s, but not healthy there", env.After)
-		d.Next = "greenroom logs " + env.After
+		d.Next = "greenroom logs --environment " + env.After
 	default:
 		d.Answer, d.Next = Yes, ""
 		d.Reason = fmt.Sprintf("it is live and healthy in %s since %s", env.After, moment(p.Since))

@@ -116,7 +116,7 @@ func nos() []no {
 		{"known to be bad", func(q *Question) { q.KnownBad = &KnownBad{Reason: "5 % errors", At: noon} }, "not known to be bad", No,
 			"rolled back on 2026-05-04: 5 % errors", "greenroom promote " + short + " production --because REASON"},
 		{"a blank is no reason", func(q *Question) { q.KnownBad, q.Override = &KnownBad{Reason: "5 % errors", At: noon}, " \n" }, "not known to be bad", No, "5 % errors", "--because"},
-		{"not healthy before", func(q *Question) { q.After.Healthy, q.Policy.Gates = false, nil; repolicy(q) }, "live in staging", No, "not healthy", "greenroom logs staging"},
+		{"not healthy before", func(q *Question) { q.After.Healthy, q.Policy.Gates = false, nil; repolicy(q) }, "live in staging", No, "not healthy", "greenroom logs --environment staging"},
 		{"nothing before", func(q *Question) { q.After, q.Policy.Gates = nil, nil; repolicy(q) }, "live in staging", No, "nothing is live in staging", after},
 		{"another before", func(q *Question) { q.After.Release, q.Policy.Gates = other, nil; repolicy(q) }, "live in staging", No, other.Short() + " is live in staging", after},
 		{"not long enough", func(q *Question) { q.After.Since = noon.Add(-29 * time.Minute) }, "live in staging for 30m0s", No,

@@ -37,8 +37,8 @@ type Run struct {
 	Journal []plan.Entry // only from Run
 }
 
-// WatchCommand shows a run while it goes on.
-func WatchCommand(run string) string { return "greenroom logs " + run }
+// WatchCommand shows the runs that go on.
+const WatchCommand = "greenroom status"
 
 const selectRun = `SELECT id, phase, plan, actor, outcome, reason, hint, created, started, ended FROM runs `
 
@@ -95,7 +95,7 @@ func (r Reader) owner(ctx context.Context, app, environment string) (Run, bool, 
 func blocked(by Run) error {
 	return problem.New(problem.Blocked, "a %s of %s to %s is under way (%s, begun by %s)",
 		by.Plan.Kind, by.Plan.Release.Short(), by.Plan.Environment, by.ID, by.Actor).
-		WithHint("%s", WatchCommand(by.ID))
+		WithHint(WatchCommand)
 }
 
 // milestone writes the audit entry and the event of a run's beginning or end.

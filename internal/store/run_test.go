@@ -111,7 +111,7 @@ func TestAnEnvironmentHasOneOwner(t *testing.T) {
 	s := open(t)
 	r := mustCreate(t, s, promotion("production"))
 	_, err := s.CreateRun(t.Context(), promotion("production"), "bob")
-	wantProblem(t, err, problem.Blocked, "a promotion of "+r.Plan.Release.Short()+" to production is under way (r1, begun by ann)", WatchCommand("r1"))
+	wantProblem(t, err, problem.Blocked, "a promotion of "+r.Plan.Release.Short()+" to production is under way (r1, begun by ann)", WatchCommand)
 	mustCreate(t, s, promotion("qa"))
 	other := promotion("production")
 	other.App = "blog"

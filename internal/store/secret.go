@@ -65,5 +65,5 @@ func (r Reader) Secrets(ctx context.Context, app, environment string) ([]Secret,
 
 func noSecret(environment, name string) error {
 	return problem.New(problem.NotFound, "%s has no secret %s", environment, name).
-		WithHint("greenroom secret set %s %s", environment, name)
+		WithHint("greenroom secret set %s --environment %s", name, environment)
 }

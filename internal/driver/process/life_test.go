@@ -171,7 +171,7 @@ func TestUnhealthyTells(t *testing.T) {
 		t.Errorf("%s: %s\n%s", p.Code, p.Message, p.Hint)
 	}
 	st.Last = ""
-	if p := problem.From(unhealthy(st)); !strings.Contains(p.Hint, "greenroom logs qa web") {
+	if p := problem.From(unhealthy(st)); !strings.Contains(p.Hint, "greenroom logs web --environment qa") {
 		t.Errorf("hint %q", p.Hint)
 	}
 }

@@ -47,7 +47,7 @@ func unhealthy(st state) error {
 	if strings.Contains(strings.ToLower(s.Reason+st.Last), "address already in use") || strings.HasSuffix(s.Reason, takenSuffix) {
 		return p.WithHint("find out what listens on %s, and stop it or give the service another port", s.Listen.Address)
 	}
-	return p.WithHint("read all that it printed: greenroom logs %s %s", s.Environment, s.Service)
+	return p.WithHint("read all that it printed: greenroom logs %s --environment %s", s.Service, s.Environment)
 }
 
 // startProblem tells why a command could not be run: the kernel's answer names neither the cause nor the cure.

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"greenroom/internal/data/postgres"
+)
+
+// TestScripts plays a user in a repository of their own: testdata/script holds one story a file, with the commands as
+// they are typed.
+//
+// Each has a state folder of its own, which leaves nothing running behind. Beside testscript's commands there are:
+//
+//	exits CODE COMMAND …   run it; it has to end with exactly this code
+//	make-additions         do to the Compose file what `greenroom init --output json` says, read from standard output
+//	remember               note all that Greenroom keeps
+//	unchanged              all that it keeps is as it was noted
+//	commit MESSAGE         commit everything that is here
+func TestScripts(t *testing.T) {
+	site, err := filepath.Abs(filepath.Join("testdata", "site"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := goEnv(t, "GOCACHE", "GOMODCACHE")
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: false,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Vars = append(env.Vars, cache...)
+			env.Setenv("SITE", site)
+			for _, who := range []string{"AUTHOR", "COMMITTER"} {
+				env.Setenv("GIT_"+who+"_NAME", "someone")
+				env.Setenv("GIT_"+who+"_EMAIL", "someone@example.com")
+			}
+			return giveHome(env)
+		},
+		Condition: condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "make-additions": makeAdditions, "remember": remember, "unchanged": unchanged, "commit": commit,
+		},
+	})
+}
+
+// goEnv is what the go command says of these variables: the scripts build with the caches that are there.
+func goEnv(t *testing.T, names ...string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"env"}, names...)...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vars []string
+	for i, value := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		vars = append(vars, names[i]+"="+value)
+	}
+	return vars
+}
+
+// giveHome gives a script its state folder and takes it away afterwards, with all that still runs for it.
+func giveHome(env *testscript.Env) error {
+	t := env.T().(testing.TB)
+	// Not in the script's own folder: the user that PostgreSQL runs as has to be able to pass through.
+	base, err := os.MkdirTemp("", "greenroom-script-")
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(base, 0o755); err != nil { //nolint:gosec // see above
+		return err
+	}
+	home := filepath.Join(base, "home")
+	env.Setenv("GREENROOM_HOME", home)
+	env.Setenv("GORACE", "log_path="+filepath.Join(base, "race"))
+	vars := env.Vars
+	env.Defer(func() {
+		cmd := exec.Command("greenroom", "down", "--everything")
+		cmd.Env = vars
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("greenroom down --everything: %v\n%s\n%s", err, out, logOf(home))
+		}
+		if left := endLeft(base); len(left) > 0 {
+			t.Errorf("it left processes behind:\n%s\n%s", strings.Join(left, "\n"), logOf(home))
+		}
+		if races, _ := filepath.Glob(filepath.Join(base, "race.*")); len(races) > 0 { // the pattern is right
+			b, err := os.ReadFile(races[0])
+			t.Errorf("data races (%v):\n%s", err, b)
+		}
+		if err := removeAll(base); err != nil {
+			t.Error(err)
+		}
+	})
+	return nil
+}
+
+// removeAll removes a folder in which files are read-only.
+func removeAll(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = os.Chmod(path, 0o700) //nolint:gosec // it goes
+		}
+		return err
+	})
+	return errors.Join(err, os.RemoveAll(dir))
+}
+
+func logOf(home string) string {
+	b, err := os.ReadFile(filepath.Join(home, "daemon.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return "daemon.log:\n" + string(b[max(0, len(b)-4000):])
+}
+
+// condition knows [postgres]. Where CI is set it has to be there.
+func condition(name string) (bool, error) {
+	if name != "postgres" {
+		return false, fmt.Errorf("there is no condition %q", name)
+	}
+	_, err := postgres.Find("")
+	if err != nil && os.Getenv("CI") != "" {
+		return false, fmt.Errorf("CI needs PostgreSQL: %w", err)
+	}
+	return err == nil, nil
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND …")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, not %d", got, want)
+	}
+}
+
+func commit(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec("git", "add", "--all"))
+	ts.Check(ts.Exec("git", "commit", "--quiet", "--allow-empty", "--message", strings.Join(args, " ")))
+}
