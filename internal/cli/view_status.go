@@ -82,7 +82,20 @@ func environmentRow(s term.Screen, e api.EnvironmentStatus, now time.Time) []str
 		traffic += ", " + s.Paint(term.Red, thousands(e.Traffic.Failed)+" failed")
 	}
 	return []string{s.Mark(mark), term.Clean(e.Name), rel, from, ago(e.Since, now), strings.Join(services, ", "), traffic,
-		term.Clean(strings.Join(append([]string{e.Address}, e.Hosts...), " "))}
+		term.Clean(strings.Join(append([]string{e.Address}, hosts(e)...), " "))}
+}
+
+// hosts are the names of an environment with the port at which they are answered.
+func hosts(e api.EnvironmentStatus) []string {
+	_, port, ok := strings.Cut(e.Front, ":")
+	if !ok {
+		return e.Hosts
+	}
+	out := make([]string, len(e.Hosts))
+	for i, h := range e.Hosts {
+		out[i] = h + ":" + port
+	}
+	return out
 }
 
 // remarks are what a table has no room for: what is wrong with an environment.

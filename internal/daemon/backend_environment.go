@@ -257,6 +257,11 @@ func (d *Daemon) environmentStatus(ctx context.Context, e *environment.Environme
 		return s, err
 	}
 	s.Since = record.Since
+	if len(s.Hosts) > 0 {
+		if s.Front, err = d.world.Front(ctx); err != nil {
+			return s, err
+		}
+	}
 	s.Schema = record.SchemaState
 	switch {
 	case record.Want != store.Up:

@@ -127,6 +127,7 @@ func (d *Daemon) serve(ctx context.Context) error {
 	defer cancel()
 	loop := &watch.Loop{World: d.world, Log: d.log, Every: reconcileEvery, Locks: &d.locks}
 	loops.Go(func() { loop.Run(ctx) })
+	loops.Go(func() { d.keepEdge(ctx) })
 	loops.Go(func() { d.traffic.run(ctx, d.world.Edge) })
 	d.log.Info("greenroom serves", "home", d.opts.Home, "version", d.opts.Version)
 	return api.Serve(ctx, ln, api.NewServer(d, d.opts.Version, d.log))

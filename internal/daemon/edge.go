@@ -22,6 +22,9 @@ import (
 // edgeStart is how long an edge may take until it answers.
 const edgeStart = 15 * time.Second
 
+// edgeEvery is how often it is looked whether the edge lives.
+const edgeEvery = 500 * time.Millisecond
+
 // ensureEdge makes sure that an edge of this version runs. An older one hands its listeners over, and nobody notices.
 func (d *Daemon) ensureEdge(ctx context.Context) error {
 	stats, err := d.world.Edge.Stats(ctx)
@@ -32,12 +35,14 @@ func (d *Daemon) ensureEdge(ctx context.Context) error {
 	if running && d.edgeVersion() == d.opts.Version {
 		return nil
 	}
-	if err := d.startEdge(); err != nil {
-		return err
+	// One that found its table damaged has put it aside and ended: the next one begins with an empty one, which the
+	// reconciliation fills.
+	err = d.startEdge(ctx, stats.Instance)
+	if err != nil && ctx.Err() == nil {
+		d.log.Warn("the edge did not start; trying once more", "error", err)
+		err = d.startEdge(ctx, stats.Instance)
 	}
-	ctx, cancel := context.WithTimeout(ctx, edgeStart)
-	defer cancel()
-	if err := d.awaitEdge(ctx, stats.Instance); err != nil {
+	if err != nil {
 		return err
 	}
 	return atomicfile.Write(d.edgeVersionFile(), []byte(d.opts.Version+"\n"), 0o600)
@@ -55,18 +60,27 @@ func (d *Daemon) endEdge(ctx context.Context) error {
 			return nil
 		}
 	}
-	b, err := os.ReadFile(d.edgeProcessFile())
+	edge, err := d.edgeProcess()
 	if err != nil {
 		return err
-	}
-	var edge proc.Identity
-	if err := json.Unmarshal(b, &edge); err != nil {
-		return fmt.Errorf("%s: %w", d.edgeProcessFile(), err)
 	}
 	if err := edge.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, proc.ErrGone) {
 		return err
 	}
 	return d.awaitEdgeEnd(ctx, edge)
+}
+
+// edgeProcess is the edge that was started last.
+func (d *Daemon) edgeProcess() (proc.Identity, error) {
+	b, err := os.ReadFile(d.edgeProcessFile())
+	if err != nil {
+		return proc.Identity{}, err
+	}
+	var id proc.Identity
+	if err := json.Unmarshal(b, &id); err != nil {
+		return id, fmt.Errorf("%s: %w", d.edgeProcessFile(), err)
+	}
+	return id, nil
 }
 
 // awaitEdgeEnd returns when the process has ended.
@@ -98,8 +112,28 @@ func (d *Daemon) edgeVersion() string {
 	return strings.TrimSpace(string(b))
 }
 
-// startEdge starts an edge that outlives this process.
-func (d *Daemon) startEdge() error {
+// keepEdge starts the edge again whenever it has ended. It comes back with the table that it had.
+func (d *Daemon) keepEdge(ctx context.Context) {
+	tick := time.NewTicker(edgeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if id, err := d.edgeProcess(); err != nil || id.Alive() {
+			continue
+		}
+		d.log.Warn("the edge has ended; starting it again")
+		if err := d.ensureEdge(ctx); err != nil && ctx.Err() == nil {
+			d.log.Error("the edge could not be started", "error", err)
+		}
+	}
+}
+
+// startEdge starts an edge that outlives this process, and returns when it answers and is not the one before.
+func (d *Daemon) startEdge(ctx context.Context, before string) error {
 	log, err := os.OpenFile(filepath.Join(d.opts.Home.Edge(), "edge.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -111,7 +145,8 @@ func (d *Daemon) startEdge() error {
 	if err := cmd.Start(); err != nil {
 		return problem.New(problem.Unavailable, "the edge can't be started: %w", err)
 	}
-	go cmd.Wait() //nolint:errcheck // its end is noticed on its socket; this only keeps it from being a zombie
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
 	id, err := proc.Identify(cmd.Process.Pid)
 	if err != nil {
 		return problem.New(problem.Unavailable, "the edge ended at once").WithHint("see %s", log.Name())
@@ -120,11 +155,16 @@ func (d *Daemon) startEdge() error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(d.edgeProcessFile(), b, 0o600)
+	if err := atomicfile.Write(d.edgeProcessFile(), b, 0o600); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, edgeStart)
+	defer cancel()
+	return d.awaitEdge(ctx, before, ended)
 }
 
 // awaitEdge returns once an edge answers that is not the one before.
-func (d *Daemon) awaitEdge(ctx context.Context, before string) error {
+func (d *Daemon) awaitEdge(ctx context.Context, before string, ended <-chan error) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -133,6 +173,9 @@ func (d *Daemon) awaitEdge(ctx context.Context, before string) error {
 			return nil
 		}
 		select {
+		case end := <-ended:
+			return problem.New(problem.Unavailable, "the edge ended at once (%v)", end).
+				WithHint("see %s", filepath.Join(d.opts.Home.Edge(), "edge.log"))
 		case <-ctx.Done():
 			return problem.New(problem.Unavailable, "the edge does not answer: %w", errors.Join(err, ctx.Err())).
 				WithHint("see %s", filepath.Join(d.opts.Home.Edge(), "edge.log"))

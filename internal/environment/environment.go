@@ -104,6 +104,7 @@ func (e *Environment) url(ctx context.Context, route string) (string, error) {
 
 // The ports of environments' own addresses: people type these, so they are few and low.
 const (
+	frontAddress = 7000
 	firstAddress = 7001
 	lastAddress  = 7999
 )
@@ -121,9 +122,17 @@ func (e *Environment) listen(ctx context.Context, route string) ([]string, error
 	return []string{loopback(port)}, nil
 }
 
+// Front is the address at which every environment is found by its hosts.
+func (w *World) Front(ctx context.Context) (string, error) {
+	port, err := w.Store.Reserve(ctx, "front", func(taken func(int) bool) (int, error) { return freeFrom(frontAddress, taken) })
+	return loopback(port), err
+}
+
 // freeAddress finds a port for an environment's address.
-func freeAddress(taken func(int) bool) (int, error) {
-	for port := firstAddress; port <= lastAddress; port++ {
+func freeAddress(taken func(int) bool) (int, error) { return freeFrom(firstAddress, taken) }
+
+func freeFrom(first int, taken func(int) bool) (int, error) {
+	for port := first; port <= lastAddress; port++ {
 		if taken(port) {
 			continue
 		}
@@ -133,7 +142,7 @@ func freeAddress(taken func(int) bool) (int, error) {
 		}
 		return port, l.Close()
 	}
-	return 0, fmt.Errorf("no port from %d to %d is free", firstAddress, lastAddress)
+	return 0, fmt.Errorf("no port from %d to %d is free", first, lastAddress)
 }
 
 // replicaID names a replica for the driver.

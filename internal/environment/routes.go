@@ -64,9 +64,12 @@ func (e *Environment) editTable(ctx context.Context, routes []edge.Route) error 
 				kept = append(kept, r)
 			}
 		}
-		was := t.Routes
+		was := t
 		t.Routes = append(kept, routes...)
-		if same(was, t.Routes) {
+		if t.Front, err = e.front(ctx, t.Routes); err != nil {
+			return err
+		}
+		if same(was.Routes, t.Routes) && slices.Equal(was.Front, t.Front) {
 			return nil
 		}
 		_, err = e.world.Edge.Swap(ctx, t, t.Version)
@@ -75,6 +78,17 @@ func (e *Environment) editTable(ctx context.Context, routes []edge.Route) error 
 		}
 		return err
 	}
+}
+
+// front is the shared address at which environments are found by their hosts; none while no environment has one.
+func (e *Environment) front(ctx context.Context, routes []edge.Route) ([]string, error) {
+	for _, r := range routes {
+		if len(r.Hosts) > 0 {
+			address, err := e.world.Front(ctx)
+			return []string{address}, err
+		}
+	}
+	return nil, nil
 }
 
 // same says whether two tables' routes do the same, whatever their order. What came over the wire and what was made here
