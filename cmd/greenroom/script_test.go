@@ -79,7 +79,7 @@ func giveHome(env *testscript.Env) error {
 	}
 	home := filepath.Join(base, "home")
 	env.Setenv("GREENROOM_HOME", home)
-	env.Setenv("GORACE", "log_path="+filepath.Join(base, "race"))
+	env.Setenv("GORACE", quick+" log_path="+filepath.Join(base, "race"))
 	vars := env.Vars
 	env.Defer(func() {
 		cmd := exec.Command("greenroom", "down", "--everything")

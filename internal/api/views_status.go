@@ -43,8 +43,8 @@ type EnvironmentStatus struct {
 	State    EnvironmentState `json:"state"`
 	Reason   string           `json:"reason,omitempty"` // why it is in trouble
 	Address  string           `json:"address"`          // URL
-	Hosts    []string         `json:"hosts,omitempty"` // names by which it is found at Front
-	Front    string           `json:"front,omitempty"` // shared address of all environments with hosts, IP:PORT
+	Hosts    []string         `json:"hosts,omitempty"`  // names by which it is found at Front
+	Front    string           `json:"front,omitempty"`  // shared address of all environments with hosts, IP:PORT
 	Live     *ReleaseView     `json:"live,omitempty"`
 	Since    time.Time        `json:"since,omitzero"` // when the live release became live
 	Schema   gate.SchemaState `json:"schema"`

@@ -123,6 +123,9 @@ func (d *Daemon) facts(ctx context.Context, a store.App, r api.RunRequest, to re
 	if f.Old == "" {
 		return f, nil
 	}
+	if record.Want != store.Up {
+		return f, problem.New(problem.Blocked, "%s is stopped", r.Environment).WithHint("greenroom up %s", r.Environment)
+	}
 	if f.OldContents, err = d.contents(ctx, f.Old); err != nil {
 		return f, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"greenroom/internal/api"
+	"greenroom/internal/app"
 	"greenroom/internal/home"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
@@ -34,6 +36,7 @@ type house struct {
 	client    *api.Client
 	process   *exec.Cmd
 	ended     chan error // how the daemon ended
+	made      map[release.Digest]app.Contents
 }
 
 // opening lets one house after the other choose its environments' ports: they are free until somebody listens.
@@ -50,7 +53,8 @@ func newHouse(t testing.TB) *house {
 
 func newHouseIn(t testing.TB, dir, state string) *house {
 	t.Helper()
-	h := &house{TB: t, dir: dir, home: home.Home(state), control: filepath.Join(dir, "control"), failpoint: filepath.Join(dir, "failpoint")}
+	h := &house{TB: t, dir: dir, home: home.Home(state), control: filepath.Join(dir, "control"), failpoint: filepath.Join(dir, "failpoint"),
+		made: map[release.Digest]app.Contents{}}
 	must(t, errors.Join(os.Chmod(dir, 0o755), os.MkdirAll(h.control, 0o755)))
 	t.Cleanup(h.close)
 	h.start()
@@ -190,7 +194,7 @@ func environmentOf(pid int) string { return procFile(pid, "environ") }
 
 // procFile is "" where the process is gone.
 func procFile(pid int, name string) string {
-	b, err := os.ReadFile(filepath.Join("/proc", pidText(pid), name))
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), name))
 	if err != nil {
 		return ""
 	}
@@ -206,12 +210,12 @@ func (h *house) promote(r release.Digest) api.RunView {
 // begin starts a promotion to production.
 func (h *house) begin(r release.Digest) api.RunView {
 	h.Helper()
-	run, err := h.client.Start(h.ctx(), promotion(r))
+	run, err := h.client.Start(h.ctx(), toProduction(r))
 	must(h, err)
 	return run
 }
 
-func promotion(r release.Digest) api.RunRequest {
+func toProduction(r release.Digest) api.RunRequest {
 	return api.RunRequest{Kind: plan.Promotion, App: appUnderTest, Release: string(r), Environment: "production", Because: "a test"}
 }
 

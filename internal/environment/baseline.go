@@ -3,13 +3,14 @@ package environment
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"sort"
 
 	"greenroom/internal/app"
+	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
+	"greenroom/internal/store"
 )
 
 // Baseline is what the environment is now: a fingerprint for each part that evidence can depend on. It is empty for an
@@ -102,8 +103,10 @@ func (w *World) question(ctx context.Context, p app.Policy, d release.Digest, en
 	if err != nil {
 		return q, err
 	}
-	q.Schema = record.SchemaState
 	if q.Statements, err = w.Store.Statements(ctx, p.App, d); err != nil {
+		return q, err
+	}
+	if q.Schema, err = e.schemaNow(ctx, record, q.Statements); err != nil {
 		return q, err
 	}
 	if q.KnownBad, err = w.Store.KnownBad(ctx, p.App, d); err != nil {
@@ -151,21 +154,36 @@ func (w *World) presence(ctx context.Context, p app.Policy, name string) (*gate.
 	return &gate.Presence{Release: record.Live, Since: record.Since, Healthy: well}, nil
 }
 
-// Proven reads the schema of the environment's database and compares it with what is recorded, so that one that was
-// changed behind Greenroom's back is seen before anything is built on it.
-func (e *Environment) Proven(ctx context.Context, r release.Release, recorded string) (gate.SchemaState, string, error) {
-	if r.Contents.Database == nil {
-		return gate.SchemaNone, "", nil
+// schemaNow reads the schema of the environment's database and compares it with what is recorded, so that one that was
+// changed behind Greenroom's back is seen before anything is built on it. It is proven when it is the recorded one, also
+// where a half-migrated database was repaired meanwhile; and when it is the one that the release's own migration made in
+// its rehearsal, because then a person has finished what was begun.
+func (e *Environment) schemaNow(ctx context.Context, record store.Environment, about []evidence.Statement) (gate.SchemaState, error) {
+	if record.Live == "" || record.SchemaState == gate.SchemaNone {
+		return record.SchemaState, nil
 	}
-	now, err := e.Fingerprint(ctx, r)
-	switch {
-	case err != nil:
-		return gate.SchemaUnknown, err.Error(), nil
-	case recorded != "" && now != recorded:
-		return gate.SchemaUnknown, fmt.Sprintf("the schema is not the one that was recorded (was %s, is %s)", short(recorded), short(now)), nil
-	default:
-		return gate.SchemaProven, "", nil
+	if record.Want != store.Up {
+		return gate.SchemaUnknown, nil // its server does not run, and a question must not start it
 	}
+	live, err := e.world.Release(ctx, record.Live)
+	if err != nil {
+		return gate.SchemaUnknown, err
+	}
+	now, err := e.Fingerprint(ctx, live)
+	if err != nil {
+		e.world.Log.Warn("a schema could not be read", "environment", e.RouteName(), "error", err)
+		return gate.SchemaUnknown, nil
+	}
+	if now == record.Schema {
+		return gate.SchemaProven, nil
+	}
+	for _, s := range about {
+		if c := s.Result.Schema; c != nil && s.Result.Verdict == evidence.Pass && c.Before == record.Schema && c.After == now {
+			return gate.SchemaProven, nil
+		}
+	}
+	if record.SchemaState == gate.SchemaHalfMigrated {
+		return gate.SchemaHalfMigrated, nil
+	}
+	return gate.SchemaUnknown, nil
 }
-
-func short(fingerprint string) string { return release.Digest(fingerprint).Short() }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"greenroom/internal/app"
@@ -39,6 +40,8 @@ type World struct {
 	Secrets   *secret.Box
 	Log       *slog.Logger
 	Now       func() time.Time
+
+	unpacked sync.RWMutex // read: files are being unpacked; written: those that nobody needs are being removed
 }
 
 // Environment is one environment or stage of an app.

@@ -207,6 +207,8 @@ func (e *Environment) Files(ctx context.Context, r release.Release, service stri
 	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
 		return "", err
 	}
+	e.world.unpacked.RLock()
+	defer e.world.unpacked.RUnlock()
 	return dir, e.world.Artifacts.Unpack(ctx, r.Digest(), name, dir)
 }
 

@@ -101,7 +101,7 @@ func (p *Promotions) migrationFailed(ctx context.Context, t *run.Task, sc *scene
 	if m.After == m.Before {
 		return problem.New(problem.Fail, "the migration failed and left the schema as it was: %s\n%s", m.Failed, m.Output)
 	}
-	if err := p.recordSchemaNow(ctx, t, sc, m.After, gate.SchemaHalfMigrated); err != nil {
+	if err := p.recordHalfMigrated(ctx, t, sc); err != nil {
 		return err
 	}
 	return problem.New(problem.Fail, "the migration failed and left the schema half-migrated: %s\n%s", m.Failed, m.Output)
@@ -144,10 +144,17 @@ func (p *Promotions) recordSchema(ctx context.Context, t *run.Task, sc *scene, s
 	return nil
 }
 
-// recordSchemaNow records it at once, for a step that is about to fail.
-func (p *Promotions) recordSchemaNow(ctx context.Context, t *run.Task, sc *scene, schema string, state gate.SchemaState) error {
-	by := store.Audit{Actor: t.Actor, Action: "schema recorded as " + string(state), App: sc.env.App, Environment: sc.env.Name, Subject: schema, Run: t.Run}
-	return p.World.Store.Change(ctx, by, func(tx *store.Tx) error { return putSchema(ctx, tx, sc, schema, state) })
+// recordHalfMigrated records it at once, because the step is about to fail. The fingerprint stays the one that was proven
+// last: once the database has that schema again, whoever repaired it, it is proven again.
+func (p *Promotions) recordHalfMigrated(ctx context.Context, t *run.Task, sc *scene) error {
+	var back wayBack
+	if _, err := t.Result("way-back", &back); err != nil {
+		return err
+	}
+	by := store.Audit{Actor: t.Actor, Action: "schema is half-migrated", App: sc.env.App, Environment: sc.env.Name, Run: t.Run}
+	return p.World.Store.Change(ctx, by, func(tx *store.Tx) error {
+		return putSchema(ctx, tx, sc, back.Schema, gate.SchemaHalfMigrated)
+	})
 }
 
 func putSchema(ctx context.Context, tx *store.Tx, sc *scene, schema string, state gate.SchemaState) error {

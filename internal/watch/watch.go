@@ -11,9 +11,13 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/driver"
 	"greenroom/internal/environment"
+	"greenroom/internal/gate"
 	"greenroom/internal/release"
 	"greenroom/internal/store"
 )
+
+// pruneEvery is how often what nobody needs any more is removed.
+const pruneEvery = 10 * time.Minute
 
 // Loop is the reconciliation of all environments.
 type Loop struct {
@@ -27,8 +31,15 @@ type Loop struct {
 func (l *Loop) Run(ctx context.Context) {
 	tick := time.NewTicker(l.Every)
 	defer tick.Stop()
+	var pruned time.Time
 	for {
 		l.Once(ctx)
+		if time.Since(pruned) > pruneEvery {
+			pruned = time.Now()
+			if err := l.World.Prune(ctx); err != nil {
+				l.complain(ctx, "what is not needed any more could not be removed", err)
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -86,8 +97,8 @@ func (l *Loop) environment(ctx context.Context, k place) error {
 		return err
 	}
 	record, err := l.World.Store.Environment(ctx, k.policy.App, k.name)
-	if err != nil || record.Want != store.Up {
-		return err
+	if err != nil || record.Want != store.Up || record.SchemaState == gate.SchemaHalfMigrated {
+		return err // on a half-migrated schema neither release is known to run: what stands there stays until a person acts
 	}
 	env, _ := l.World.Open(k.policy, k.name)
 	var live *release.Release

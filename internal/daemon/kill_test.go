@@ -1,0 +1,134 @@
+package daemon
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"greenroom/internal/api"
+	"greenroom/internal/plan"
+	"greenroom/internal/release"
+	"greenroom/internal/run"
+)
+
+// TestKillAtEveryStep kills the control plane at every point of every step of a promotion, which goes on when the next
+// one starts, and of one that is taken back. Customers use the app all the time and must not notice. The steps are the
+// plan's own: a new one is tested without being named here.
+func TestKillAtEveryStep(t *testing.T) {
+	for _, c := range []struct {
+		direction string
+		points    []run.Point
+		steps     func(plan.Step) bool
+		promote   func(s *swing, point run.Point, step plan.Step)
+	}{
+		{"forth", []run.Point{run.BeforeDo, run.AfterDo, run.DoRecorded}, func(plan.Step) bool { return true }, (*swing).forth},
+		{"back", []run.Point{run.BeforeUndo, run.AfterUndo, run.UndoRecorded}, func(s plan.Step) bool { return s.Changes }, (*swing).back},
+	} {
+		t.Run(c.direction, func(t *testing.T) {
+			t.Parallel()
+			s := newSwing(t)
+			for _, step := range s.steps(s.other, c.steps) {
+				for _, point := range c.points {
+					s.TB = t
+					if !t.Run(string(point)+" "+step.Name, func(t *testing.T) {
+						s.TB = t
+						c.promote(s, point, step)
+					}) {
+						t.FailNow() // what comes next would only tell of the same
+					}
+				}
+			}
+			s.TB = t
+		})
+	}
+}
+
+// swing is a house between two releases of its app. Each is made live in turn: the migration of the one makes a table,
+// that of the other takes it away, so that each promotion changes everything that it can.
+type swing struct {
+	*house
+	customers   *customers
+	address     string
+	live, other release.Digest
+	versions    map[release.Digest]string
+}
+
+func newSwing(t testing.TB) *swing {
+	needPostgres(t)
+	h := newHouse(t)
+	s := &swing{house: h}
+	s.live = h.live(withPostgres().as("v1", "DROP TABLE IF EXISTS notes"))
+	s.other = h.build(withPostgres().as("v2", "CREATE TABLE IF NOT EXISTS notes (note text)"))
+	s.versions = map[release.Digest]string{s.live: "v1", s.other: "v2"}
+	s.address = h.status().Address
+	s.customers = h.customersOf(s.address)
+	return s
+}
+
+// forth promotes the other release.
+func (s *swing) forth(point run.Point, step plan.Step) {
+	s.dieAt(string(point) + "/" + step.Name)
+	begun := s.begin(s.other)
+	s.again()
+	s.wantPassed(s.wantOutcome(s.await(begun.ID), plan.Succeeded))
+	s.live, s.other = s.other, s.live
+	s.wantAllWell()
+}
+
+// back promotes the other release, which its production journey finds bad; or a person changes their mind, where the
+// step comes after the journey.
+func (s *swing) back(point run.Point, step plan.Step) {
+	s.dieAt(string(point) + "/" + step.Name)
+	if s.after("verify", step.Name) {
+		s.tell("slow-stop", s.versions[s.live], "1s") // so that there is time to
+		defer s.tell("slow-stop", s.versions[s.live], "")
+	} else {
+		s.tell("fail-journey", s.versions[s.other], s.address)
+		defer s.tell("fail-journey", s.versions[s.other], "")
+	}
+	begun := s.begin(s.other)
+	if s.after("verify", step.Name) {
+		s.awaitStep(begun.ID, step.Name)
+		must(s, s.client.Cancel(s.ctx(), begun.ID))
+	}
+	s.again()
+	s.wantPassed(s.wantOutcome(s.await(begun.ID), plan.RolledBack))
+	s.wantAllWell()
+}
+
+// after says whether a step comes after another in the plan.
+func (s *swing) after(first, second string) bool {
+	all := s.steps(s.other, func(plan.Step) bool { return true })
+	at := func(name string) int {
+		return slices.IndexFunc(all, func(p plan.Step) bool { return p.Name == name })
+	}
+	return at(second) > at(first)
+}
+
+// again waits for the daemon's death and starts another.
+func (s *swing) again() {
+	s.awaitDeath()
+	s.start()
+}
+
+// wantPassed fails the test when the run is not told in the history, or was not proven by the journeys.
+func (s *swing) wantPassed(run api.RunView) {
+	s.wantAudited(run)
+	if run.Measurement == nil || !run.Measurement.Journeys {
+		s.Errorf("its measurement is %+v", run.Measurement)
+	}
+}
+
+// wantAllWell fails the test when the customers noticed something, or an invariant does not hold.
+func (s *swing) wantAllWell() {
+	s.customers.wantFlawless(s, s.customers.cut())
+	s.wantSound(s.live)
+	if s.twoWorkers() {
+		s.Fatal("two workers ran at once")
+	}
+}
+
+// twoWorkers says whether a worker met another.
+func (h *house) twoWorkers() bool {
+	return strings.Contains(lastOf(h.control+"/two-workers", 100), "v")
+}

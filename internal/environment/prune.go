@@ -1,0 +1,108 @@
+package environment
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"greenroom/internal/artifact"
+	"greenroom/internal/release"
+)
+
+// keepBackups is how many backups of an environment's database are kept.
+const keepBackups = 5
+
+// Prune removes what nobody will ask for again, so that the disk does not fill up: the unpacked files of releases that
+// are live nowhere, come next in no rollback and are in no run (they are unpacked again when they are needed), and all
+// but the newest backups of each environment.
+func (w *World) Prune(ctx context.Context) error {
+	// A run is recorded before it unpacks anything. So whoever unpacks while this goes on is known below, or waits.
+	w.unpacked.Lock()
+	defer w.unpacked.Unlock()
+	used, err := w.inUse(ctx)
+	if err != nil {
+		return err
+	}
+	unpacked, err := os.ReadDir(w.Home.Files())
+	if err != nil {
+		return err
+	}
+	var all []error
+	for _, d := range unpacked {
+		if !used[d.Name()] {
+			all = append(all, artifact.RemoveTree(filepath.Join(w.Home.Files(), d.Name())))
+		}
+	}
+	return errors.Join(append(all, w.pruneBackups())...)
+}
+
+// inUse are the short ids of the releases whose files may be needed at any time.
+func (w *World) inUse(ctx context.Context) (map[string]bool, error) {
+	used := map[string]bool{}
+	keep := func(ds ...release.Digest) {
+		for _, d := range ds {
+			used[d.Short()] = true
+		}
+	}
+	environments, err := w.Store.Environments(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range environments {
+		keep(e.Live)
+		keep(e.Previous[:min(1, len(e.Previous))]...)
+	}
+	runs, err := w.Store.Unfinished(ctx)
+	for _, r := range runs {
+		keep(r.Plan.Release, r.Plan.From)
+	}
+	return used, err
+}
+
+func (w *World) pruneBackups() error {
+	folders, err := filepath.Glob(filepath.Join(w.Home.Environments(), "*", "*", "backups"))
+	if err != nil {
+		return err
+	}
+	var all []error
+	for _, dir := range folders {
+		backups, err := newestFirst(dir)
+		all = append(all, err)
+		for _, name := range backups[min(keepBackups, len(backups)):] {
+			all = append(all, os.Remove(name), removeIfThere(name+".sha256"))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// newestFirst are the backups in a folder.
+func newestFirst(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	times := map[string]int64{}
+	var names []string
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !strings.HasSuffix(e.Name(), ".backup") {
+			continue
+		}
+		name := filepath.Join(dir, e.Name())
+		times[name] = info.ModTime().UnixNano()
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return int(min(1, max(-1, times[b]-times[a]))) })
+	return names, nil
+}
+
+func removeIfThere(name string) error {
+	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
