@@ -27,7 +27,7 @@ import (
 // which a fresh machine need not have.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"greenroom": func() { os.Exit(run()) },
+		"greenroom": func() { hasten(); os.Exit(run()) },
 		"ask":       func() { hasten(); end(ask(os.Args[1:])) },
 		"sql":       func() { hasten(); end(query(os.Args[1:])) },
 	})
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 // quick keeps a program with the race detector in it from sleeping for a second before it ends.
 const quick = "atexit_sleep_ms=0"
 
-// hasten starts the program anew where it was started without quick, as by a check, which inherits nothing.
+// hasten starts the program anew where it was started without quick, as checks and supervisors are, which inherit nothing.
 func hasten() {
 	if os.Getenv("GORACE") != "" {
 		return

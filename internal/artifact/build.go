@@ -159,7 +159,7 @@ func (b *builder) checks(ctx context.Context) error {
 
 // run runs one build command.
 func (b *builder) run(ctx context.Context, name, dir, line string) error {
-	last := &tail{limit: 8 << 10}
+	last := proc.NewTail(8 << 10)
 	var out io.Writer = last
 	if b.Output != nil {
 		out = io.MultiWriter(b.Output, last)
@@ -171,7 +171,7 @@ func (b *builder) run(ctx context.Context, name, dir, line string) error {
 	case err != nil:
 		return problem.New(problem.Fail, "the build of %s could not be run: %w", name, err)
 	case !exit.OK():
-		return problem.New(problem.Fail, "the build of %s failed: %q ended with %s%s", name, line, exit, last.excerpt(20)).
+		return problem.New(problem.Fail, "the build of %s failed: %q ended with %s%s", name, line, exit, excerpt(last, 20)).
 			WithHint("run it in %s until it works, then: greenroom build", dir)
 	}
 	return nil

@@ -1,11 +1,11 @@
 package artifact
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"strings"
-	"sync"
+
+	"greenroom/internal/proc"
 )
 
 // cancellable stops writing when its context ends.
@@ -33,32 +33,11 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// tail keeps the end of what is written to it: between one and two times limit bytes.
-type tail struct {
-	limit int
-	mu    sync.Mutex
-	buf   []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	kept := p[max(0, len(p)-t.limit):]
-	if len(t.buf)+len(kept) > 2*t.limit {
-		t.buf = append(t.buf[:0], t.buf[len(t.buf)-min(len(t.buf), t.limit):]...)
-	}
-	t.buf = append(t.buf, kept...)
-	return len(p), nil
-}
-
-// excerpt is the last lines, indented, behind a line break; empty when there is nothing.
-func (t *tail) excerpt(lines int) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	text := bytes.TrimRight(bytes.ToValidUTF8(t.buf, []byte("?")), "\n")
-	if len(text) == 0 {
+// excerpt is the last lines of an output, indented, behind a line break; empty when there is nothing.
+func excerpt(t *proc.Tail, lines int) string {
+	last := t.Lines(lines)
+	if len(last) == 0 {
 		return ""
 	}
-	all := strings.Split(string(text), "\n")
-	return "\n  " + strings.Join(all[max(0, len(all)-lines):], "\n  ")
+	return "\n  " + strings.Join(last, "\n  ")
 }

@@ -257,8 +257,8 @@ func TestCutSecretsAreHidden(t *testing.T) {
 	for shift := range 2 * len(secret) {
 		out := newTail(newSecrets([]string{secret}))
 		print := func(s string) { _, _ = out.Write([]byte(s)) }
-		print(strings.Repeat("x", 5*out.keep+shift))
-		for range 2 * out.keep / len(secret) {
+		print(strings.Repeat("x", 5*(outputLimit+len(secret))+shift))
+		for range 2 * (outputLimit+len(secret)) / len(secret) {
 			print(secret)
 		}
 		print("\nlast line\n")

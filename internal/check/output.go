@@ -2,8 +2,9 @@ package check
 
 import (
 	"strings"
-	"sync"
 	"unicode/utf8"
+
+	"greenroom/internal/proc"
 )
 
 const (
@@ -11,39 +12,20 @@ const (
 	leftOut     = "[earlier output is left out]\n"
 )
 
-// tail keeps the end of what a check prints, however much that is.
+// tail keeps the end of what a check prints, however much that is: more than is shown, since escapes and secrets are
+// taken out of it.
 type tail struct {
+	*proc.Tail
 	secrets secrets
-	keep    int // bytes kept before escapes and secrets are taken out
-
-	mu      sync.Mutex
-	buf     []byte
-	dropped bool
 }
 
-func newTail(s secrets) *tail {
-	return &tail{secrets: s, keep: outputLimit + s.longest}
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	kept := p[max(0, len(p)-t.keep):]
-	t.dropped = t.dropped || len(kept) < len(p)
-	if len(t.buf)+len(kept) > 2*t.keep { // moved once in a while, not with every write
-		t.dropped = true
-		t.buf = append(t.buf[:0], t.buf[len(t.buf)-min(len(t.buf), t.keep):]...)
-	}
-	t.buf = append(t.buf, kept...)
-	return len(p), nil
-}
+func newTail(s secrets) *tail { return &tail{proc.NewTail(outputLimit + s.longest), s} }
 
 // text is the end of the output, without secrets and terminal escapes, at most outputLimit bytes.
 func (t *tail) text() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	text := t.secrets.cleanPart(plain(string(t.buf)), t.dropped, false)
-	if !t.dropped && len(text) <= outputLimit {
+	kept, cut := t.End()
+	text := t.secrets.cleanPart(plain(string(kept)), cut, false)
+	if !cut && len(text) <= outputLimit {
 		return text
 	}
 	text = text[max(0, len(text)-outputLimit+len(leftOut)):]

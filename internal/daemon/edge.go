@@ -134,7 +134,7 @@ func (d *Daemon) keepEdge(ctx context.Context) {
 
 // startEdge starts an edge that outlives this process, and returns when it answers and is not the one before.
 func (d *Daemon) startEdge(ctx context.Context, before string) error {
-	log, err := os.OpenFile(filepath.Join(d.opts.Home.Edge(), "edge.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := openLog(filepath.Join(d.opts.Home.Edge(), "edge.log"))
 	if err != nil {
 		return err
 	}

@@ -266,9 +266,9 @@ func (p Program) EnsureDaemon(ctx context.Context, h home.Home) error {
 	if err := h.Make(); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(h.Log(), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	log, err := openLog(h.Log())
 	if err != nil {
-		return problem.New(problem.Unavailable, "the daemon's log can't be written: %w", err)
+		return err
 	}
 	defer log.Close() //nolint:errcheck // the daemon has its own descriptor
 	before, err := log.Seek(0, io.SeekEnd)
@@ -286,6 +286,23 @@ func (p Program) EnsureDaemon(ctx context.Context, h home.Home) error {
 	ctx, cancel := context.WithTimeout(ctx, daemonStart)
 	defer cancel()
 	return awaitDaemon(ctx, h, p.Version, ended, func() string { return since(log, before) })
+}
+
+// logLimit is how large a log may be when it is opened; one that is larger is put aside, in place of the one before.
+const logLimit = 8 << 20
+
+// openLog opens the log of a process that is about to start.
+func openLog(name string) (*os.File, error) {
+	if info, err := os.Stat(name); err == nil && info.Size() > logLimit {
+		if err := os.Rename(name, name+".1"); err != nil {
+			return nil, problem.New(problem.Unavailable, "the log can't be put aside: %w", err)
+		}
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, problem.New(problem.Unavailable, "the log can't be written: %w", err)
+	}
+	return f, nil
 }
 
 // Gone says whether no daemon holds the state folder any more.

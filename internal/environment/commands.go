@@ -1,7 +1,6 @@
 package environment
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -232,7 +231,7 @@ func (e *Environment) command(ctx context.Context, r release.Release, line, name
 	}
 	env := e.marked(v.of(service))
 	env["PGAPPNAME"] = name
-	out := newTail(jobOutput)
+	out := proc.NewTail(jobOutput)
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	exit, err := proc.Run(limited, proc.Command{Argv: proc.Shell(line), Dir: filepath.Join(dir, service.Dir), Env: list(env), Stdout: out, Stderr: out})
@@ -321,32 +320,4 @@ func (e *Environment) checkFiles(ctx context.Context, r release.Release, dir str
 		}
 		return os.Chmod(name, info.Mode().Perm()|0o200)
 	})
-}
-
-// tail keeps the end of what is written to it.
-type tail struct {
-	keep int
-	buf  []byte
-}
-
-func newTail(keep int) *tail { return &tail{keep: keep} }
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.buf = append(t.buf, p...)
-	if len(t.buf) > 2*t.keep {
-		t.buf = append(t.buf[:0], t.buf[len(t.buf)-t.keep:]...)
-	}
-	return len(p), nil
-}
-
-// String is the end, from the beginning of a line where it was cut.
-func (t *tail) String() string {
-	if len(t.buf) <= t.keep {
-		return string(t.buf)
-	}
-	end := t.buf[len(t.buf)-t.keep:]
-	if i := bytes.IndexByte(end, '\n'); i >= 0 {
-		end = end[i+1:]
-	}
-	return string(end)
 }

@@ -105,7 +105,7 @@ func (e *Environment) spec(ctx context.Context, r release.Release, s app.Service
 // runJob runs a service that others wait for to its end.
 func (e *Environment) runJob(ctx context.Context, r release.Release, s app.Service, v variables, dir string, say func(string)) error {
 	say(s.Name + ": running to its end")
-	out := newTail(jobOutput)
+	out := proc.NewTail(jobOutput)
 	exit, err := proc.Run(ctx, proc.Command{
 		Argv: v.command(s), Dir: filepath.Join(dir, s.Dir), Env: list(e.marked(v.of(s))), Stdout: out, Stderr: out, Grace: s.Stop.Grace,
 	})
@@ -204,11 +204,11 @@ func (e *Environment) Files(ctx context.Context, r release.Release, service stri
 		return "", problem.New(problem.Invalid, "release %s has no files for service %s", r.Digest().Short(), service)
 	}
 	dir := filepath.Join(e.world.Home.Files(), r.Digest().Short(), service)
+	e.world.unpacked.RLock()
+	defer e.world.unpacked.RUnlock()
 	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
 		return "", err
 	}
-	e.world.unpacked.RLock()
-	defer e.world.unpacked.RUnlock()
 	return dir, e.world.Artifacts.Unpack(ctx, r.Digest(), name, dir)
 }
 

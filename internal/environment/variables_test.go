@@ -105,16 +105,6 @@ func TestStartOrder(t *testing.T) {
 	}
 }
 
-func TestTail(t *testing.T) {
-	w := newTail(10)
-	for range 100 {
-		_, _ = w.Write([]byte("one line\n"))
-	}
-	if got := w.String(); got != "one line\n" {
-		t.Errorf("tail %q", got)
-	}
-}
-
 func TestEach(t *testing.T) {
 	seen := make([]bool, 100)
 	if err := each(len(seen), func(i int) error { seen[i] = true; return nil }); err != nil {

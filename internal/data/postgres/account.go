@@ -45,6 +45,10 @@ func (s Server) EnsureDatabase(ctx context.Context, a Account) error {
 	config.RuntimeParams["log_min_error_statement"] = "panic"
 	config.RuntimeParams["log_min_duration_statement"] = "-1"
 	return connect(ctx, config, func(conn *pgx.Conn) error {
+		// Two at once would fail with "tuple concurrently updated". The lock goes with the connection.
+		if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", ensuring); err != nil {
+			return err
+		}
 		if err := ensureRole(ctx, conn, a); err != nil {
 			return fmt.Errorf("make the role %s: %w", a.Role, err)
 		}
@@ -54,6 +58,9 @@ func (s Server) EnsureDatabase(ctx context.Context, a Account) error {
 		return nil
 	})
 }
+
+// ensuring is the advisory lock of whoever makes roles and databases, any number that means nothing else: "greenroo".
+const ensuring int64 = 0x677265656e726f6f
 
 func ensureRole(ctx context.Context, conn *pgx.Conn, a Account) error {
 	var exists bool

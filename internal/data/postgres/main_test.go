@@ -38,7 +38,7 @@ type running struct {
 	Server
 	cmd   *exec.Cmd
 	ended chan struct{}
-	log   *tail
+	log   *proc.Tail
 }
 
 type sharedServer struct {
@@ -139,7 +139,7 @@ func (r *running) start(ctx context.Context) error {
 	for k, v := range r.Env() {
 		env = append(env, k+"="+v)
 	}
-	log := &tail{}
+	log := proc.NewTail(tailSize)
 	cmd, err := proc.Command{Argv: r.Command(), Dir: "/", Env: env, User: r.User, Stdout: log, Stderr: log}.Cmd()
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ type tool struct {
 // run runs a program to its end and returns what it printed, the last of it when that is much. An exit code other than
 // 0 is an error that carries the program's own last words.
 func run(ctx context.Context, t tool) (string, error) {
-	out, errs := &tail{}, &tail{}
+	out, errs := proc.NewTail(tailSize), proc.NewTail(tailSize)
 	c := proc.Command{
 		Argv: t.argv,
 		Dir:  "/", // a folder that any system user can be in
@@ -40,27 +40,10 @@ func run(ctx context.Context, t tool) (string, error) {
 		return out.String(), err
 	}
 	if !exit.OK() {
-		return out.String(), fmt.Errorf("%s: %s: %s", filepath.Base(t.argv[0]), exit, errs.lastLines(5))
+		return out.String(), fmt.Errorf("%s: %s: %s", filepath.Base(t.argv[0]), exit, strings.Join(errs.Lines(5), "; "))
 	}
 	return out.String(), nil
 }
 
-// tail keeps the last of what is written to it, so that a program that prints without end costs nothing.
-type tail struct{ b []byte }
-
+// tailSize is how much of a program's output is kept: its end.
 const tailSize = 64 << 10
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.b = append(t.b, p...)
-	if len(t.b) > 2*tailSize {
-		t.b = append(t.b[:0], t.b[len(t.b)-tailSize:]...)
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string { return string(t.b) }
-
-func (t *tail) lastLines(n int) string {
-	lines := strings.Split(strings.TrimSpace(t.String()), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "; ")
-}

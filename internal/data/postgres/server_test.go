@@ -247,6 +247,20 @@ func TestAccountsAreApart(t *testing.T) {
 	}
 }
 
+// TestAccountAtOnce has several parts of a daemon make sure of the same account in the same instant.
+func TestAccountAtOnce(t *testing.T) {
+	r, a, _ := account(t)
+	errs := make(chan error)
+	for range 8 {
+		go func() { errs <- r.EnsureDatabase(bounded(t), a) }()
+	}
+	for range 8 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestAccountsThatCannotBe(t *testing.T) {
 	r := shared.get(t)
 	for _, a := range []Account{{Database: "x"}, {Role: "x"}, {Role: admin, Database: "x"}, {Role: "pg_x", Database: "x"}} {
