@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -76,7 +77,7 @@ func (s *shell) buildAndImport(ctx context.Context, c *api.Client, d Definition)
 		p.End(step, term.Fail, "")
 		return built.Info, r, err
 	}
-	p.End(step, term.Pass, fmt.Sprintf("%s, %s", origin(r), bytesOf(r.Size)))
+	p.End(step, term.Pass, strings.TrimPrefix(origin(r)+", "+bytesOf(r.Size), ", "))
 	return built.Info, r, nil
 }
 

@@ -115,7 +115,7 @@ func proof(s term.Screen, m api.Measurement) string {
 	if m.Failed > 0 {
 		failed = s.Paint(term.Red, thousands(m.Failed)+" failed")
 	}
-	text := fmt.Sprintf("  %s requests during the switch, %s", thousands(m.Requests), failed)
+	text := fmt.Sprintf("  %s during the switch, %s", count(int(m.Requests), "request", "requests"), failed)
 	if m.Requests >= telling { // with fewer, a gap only says that nobody asked
 		text += fmt.Sprintf("; longest gap between two good answers %s; slowest answer %s", term.Duration(m.LongestGap), term.Duration(m.SlowestSecond))
 	}

@@ -116,6 +116,16 @@ func (c *customers) request(b *batch, i int) {
 	}
 }
 
+// served is how many requests of the batch have their answer.
+func (c *customers) served() int {
+	c.mu.Lock()
+	b := c.now
+	c.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sent
+}
+
 // cut ends a batch and returns it once each of its requests has its answer.
 func (c *customers) cut() *batch {
 	b := c.next()

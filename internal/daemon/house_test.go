@@ -112,8 +112,11 @@ func (h *house) killDaemon() {
 func (h *house) awaitDeath() {
 	h.Helper()
 	select {
-	case <-h.ended:
+	case err := <-h.ended:
 		h.client.Close()
+		if err == nil || err.Error() != "signal: killed" {
+			h.Fatalf("the daemon was to be killed, and ended by itself: %v", err)
+		}
 	case <-time.After(patience):
 		h.Fatal("the daemon lives")
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"greenroom/internal/api"
 	"greenroom/internal/plan"
@@ -51,6 +52,7 @@ type swing struct {
 	address     string
 	live, other release.Digest
 	versions    map[release.Digest]string
+	order       []string // of the plan's steps
 }
 
 func newSwing(t testing.TB) *swing {
@@ -60,6 +62,9 @@ func newSwing(t testing.TB) *swing {
 	s.live = h.live(withPostgres().as("v1", "DROP TABLE IF EXISTS notes"))
 	s.other = h.build(withPostgres().as("v2", "CREATE TABLE IF NOT EXISTS notes (note text)"))
 	s.versions = map[release.Digest]string{s.live: "v1", s.other: "v2"}
+	for _, step := range h.steps(s.other, func(plan.Step) bool { return true }) {
+		s.order = append(s.order, step.Name)
+	}
 	s.address = h.status().Address
 	s.customers = h.customersOf(s.address)
 	return s
@@ -69,7 +74,8 @@ func newSwing(t testing.TB) *swing {
 func (s *swing) forth(point run.Point, step plan.Step) {
 	s.dieAt(string(point) + "/" + step.Name)
 	begun := s.begin(s.other)
-	s.again()
+	s.awaitDeath()
+	s.start()
 	s.wantPassed(s.wantOutcome(s.await(begun.ID), plan.Succeeded))
 	s.live, s.other = s.other, s.live
 	s.wantAllWell()
@@ -91,24 +97,32 @@ func (s *swing) back(point run.Point, step plan.Step) {
 		s.awaitStep(begun.ID, step.Name)
 		must(s, s.client.Cancel(s.ctx(), begun.ID))
 	}
-	s.again()
+	s.awaitDeath()
+	if s.after(step.Name, "share-100") {
+		s.wantOnlyLive()
+	}
+	s.start()
 	s.wantPassed(s.wantOutcome(s.await(begun.ID), plan.RolledBack))
 	s.wantAllWell()
 }
 
-// after says whether a step comes after another in the plan.
-func (s *swing) after(first, second string) bool {
-	all := s.steps(s.other, func(plan.Step) bool { return true })
-	at := func(name string) int {
-		return slices.IndexFunc(all, func(p plan.Step) bool { return p.Name == name })
+// wantOnlyLive fails the test when somebody is still sent to the release that is being taken back. Its traffic is the
+// first that is taken from it, and never comes back.
+func (s *swing) wantOnlyLive() {
+	s.customers.wantFlawless(s, s.customers.cut())
+	for s.customers.served() < 20 {
+		time.Sleep(pace)
 	}
-	return at(second) > at(first)
+	b := s.customers.cut()
+	s.customers.wantFlawless(s, b)
+	if n := b.answers[s.versions[s.other]]; n > 0 {
+		s.Fatalf("%d of %d answers are those of the release that is taken back", n, b.sent)
+	}
 }
 
-// again waits for the daemon's death and starts another.
-func (s *swing) again() {
-	s.awaitDeath()
-	s.start()
+// after says whether a step comes after another in the plan.
+func (s *swing) after(first, second string) bool {
+	return slices.Index(s.order, second) > slices.Index(s.order, first)
 }
 
 // wantPassed fails the test when the run is not told in the history, or was not proven by the journeys.

@@ -228,7 +228,7 @@ func (p *Promotions) stopNew(ctx context.Context, t *run.Task, sc *scene) error 
 	if err := sc.env.Stop(ctx, sc.new, a.Services); err != nil {
 		return err
 	}
-	return p.routeBack(ctx, t, sc)
+	return p.unshare(ctx, t, sc) // not what was in force before: a worker's start comes after the first shares
 }
 
 func (p *Promotions) candidate(ctx context.Context, t *run.Task, sc *scene) (any, error) {

@@ -3,7 +3,7 @@
 //
 //	a text                 answered on every path but the health path
 //	broken                 answers 500 there, while its health is green
-//	dies in ENVIRONMENT    ends half a second after its start, in that environment
+//	dies in ENVIRONMENT    ends three seconds after its start, in that environment
 package main
 
 import (
@@ -23,7 +23,7 @@ func main() {
 	}
 	page := strings.TrimSpace(string(b))
 	if page == "dies in "+os.Getenv("GREENROOM_ENVIRONMENT") {
-		time.AfterFunc(500*time.Millisecond, func() { log.Fatal("it dies") })
+		time.AfterFunc(3*time.Second, func() { log.Fatal("it dies") })
 	}
 	http.HandleFunc("GET /up", func(http.ResponseWriter, *http.Request) {})
 	http.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
