@@ -35,9 +35,10 @@ lint:
 	./bin/golangci-lint run ./...
 
 ## bench: the edge beside its peers, and what a promotion costs, in one run
-bench: build
+bench:
 	@./scripts/setup bench
 	$(GO) run ./bench/edge
+	$(GO) run ./bench/promotion
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/...
 
 ## fuzz: each fuzz target for half a minute

@@ -14,15 +14,18 @@ import (
 
 // remember notes all that Greenroom keeps, for unchanged.
 func remember(ts *testscript.TestScript, _ bool, _ []string) {
-	ts.Check(os.WriteFile(ts.MkAbs("$WORK/kept"), []byte(kept(ts)), 0o600))
+	ts.Check(os.WriteFile(noted(ts), []byte(kept(ts)), 0o600))
 }
 
 func unchanged(ts *testscript.TestScript, _ bool, _ []string) {
-	before := ts.ReadFile(ts.MkAbs("kept"))
+	before := ts.ReadFile(noted(ts))
 	if diff := cmp.Diff(before, kept(ts)); diff != "" {
 		ts.Fatalf("what Greenroom keeps has changed:\n%s", diff)
 	}
 }
+
+// noted is the file of what was noted, outside the repository.
+func noted(ts *testscript.TestScript) string { return ts.Getenv("GREENROOM_HOME") + ".noted" }
 
 // kept is every row of the store, every path in the state folder and the edge's table.
 func kept(ts *testscript.TestScript) string {

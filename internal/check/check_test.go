@@ -258,7 +258,7 @@ func TestCutSecretsAreHidden(t *testing.T) {
 		out := newTail(newSecrets([]string{secret}))
 		print := func(s string) { _, _ = out.Write([]byte(s)) }
 		print(strings.Repeat("x", 5*(outputLimit+len(secret))+shift))
-		for range 2 * (outputLimit+len(secret)) / len(secret) {
+		for range 2 * (outputLimit + len(secret)) / len(secret) {
 			print(secret)
 		}
 		print("\nlast line\n")

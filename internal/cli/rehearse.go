@@ -117,9 +117,12 @@ func (s *shell) rehearsed(ctx context.Context, c *api.Client, app string, run ap
 		return verdictEnd(report.Verdict, "the rehearsal")
 	}
 	s.print("\n%s\n", reportPage(s.Out, report))
-	if report.Verdict == evidence.Pass {
+	switch {
+	case report.Verdict == evidence.Pass:
 		s.next("greenroom promote %s ENVIRONMENT", report.Release.Short())
-	} else {
+	case run.Hint != "": // it did not come to its end
+		s.next("%s", term.Clean(run.Hint))
+	default:
 		s.next("repair it, then greenroom build && greenroom rehearse")
 	}
 	return verdictEnd(report.Verdict, "the rehearsal")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 
 	"greenroom/internal/api"
 	"greenroom/internal/environment"
@@ -151,6 +152,9 @@ func (d *Daemon) change(ctx context.Context, e *environment.Environment, want st
 	}
 	for _, r := range open {
 		if r.Plan.App == e.App && r.Plan.Environment == e.Name {
+			if want == store.Up {
+				return nil // the run brings it up, and goes on by itself
+			}
 			return problem.New(problem.Blocked, "a %s of %s is under way (%s)", r.Plan.Kind, e.Name, r.ID).WithHint("greenroom status")
 		}
 	}
@@ -314,6 +318,16 @@ func (d *Daemon) Version(context.Context) (api.Version, error) {
 	return api.Version{Version: d.opts.Version, API: api.Protocol, PID: os.Getpid()}, nil
 }
 
+// ended parts what the audit calls the end of a run, "promotion rolled back", into what was done and how it ended.
+func ended(action string) (string, plan.Outcome) {
+	for _, o := range []plan.Outcome{plan.Succeeded, plan.RolledBack, plan.Stopped, plan.NeedsOperator} {
+		if kind, ok := strings.CutSuffix(action, " "+string(o)); ok {
+			return kind, o
+		}
+	}
+	return action, ""
+}
+
 // History is api.Backend's.
 func (d *Daemon) History(ctx context.Context, q api.HistoryQuery) ([]api.HistoryEntry, error) {
 	if _, err := d.world.Store.App(ctx, q.App); err != nil {
@@ -325,7 +339,8 @@ func (d *Daemon) History(ctx context.Context, q api.HistoryQuery) ([]api.History
 	}
 	out := make([]api.HistoryEntry, 0, len(entries))
 	for _, a := range entries {
-		h := api.HistoryEntry{Seq: a.Seq, At: a.At, By: a.Actor, Action: a.Action, Environment: a.Environment, Run: a.Run, Text: a.Because}
+		h := api.HistoryEntry{Seq: a.Seq, At: a.At, By: a.Actor, Environment: a.Environment, Run: a.Run, Text: a.Because}
+		h.Action, h.Outcome = ended(a.Action)
 		if dg := release.Digest(a.Subject); dg.Valid() {
 			h.Release = dg
 		} else if h.Text == "" {

@@ -34,7 +34,7 @@ type house struct {
 	control   string // the app's folder, see testdata/app
 	failpoint string // the daemon's file, see hook
 	client    *api.Client
-	process   *exec.Cmd
+	process   *exec.Cmd  // the daemon, nil when it was killed
 	ended     chan error // how the daemon ended
 	made      map[release.Digest]app.Contents
 }
@@ -56,7 +56,10 @@ func newHouseIn(t testing.TB, dir, state string) *house {
 	h := &house{TB: t, dir: dir, home: home.Home(state), control: filepath.Join(dir, "control"), failpoint: filepath.Join(dir, "failpoint"),
 		made: map[release.Digest]app.Contents{}}
 	must(t, errors.Join(os.Chmod(dir, 0o755), os.MkdirAll(h.control, 0o755)))
-	t.Cleanup(h.close)
+	t.Cleanup(func() {
+		h.TB = t // not that of a part of the test, which is over
+		h.close()
+	})
 	h.start()
 	return h
 }
@@ -114,6 +117,7 @@ func (h *house) awaitDeath() {
 	select {
 	case err := <-h.ended:
 		h.client.Close()
+		h.process = nil
 		if err == nil || err.Error() != "signal: killed" {
 			h.Fatalf("the daemon was to be killed, and ended by itself: %v", err)
 		}
@@ -159,8 +163,11 @@ func (h *house) close() {
 }
 
 func (h *house) end() {
-	if h.client == nil {
-		return
+	switch {
+	case h.client == nil:
+		return // it never answered
+	case h.process == nil:
+		h.start()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -30,7 +30,6 @@ func TestKillAtEveryStep(t *testing.T) {
 			s := newSwing(t)
 			for _, step := range s.steps(s.other, c.steps) {
 				for _, point := range c.points {
-					s.TB = t
 					if !t.Run(string(point)+" "+step.Name, func(t *testing.T) {
 						s.TB = t
 						c.promote(s, point, step)
@@ -39,7 +38,6 @@ func TestKillAtEveryStep(t *testing.T) {
 					}
 				}
 			}
-			s.TB = t
 		})
 	}
 }

@@ -169,7 +169,7 @@ func (h *house) wantAudited(run api.RunView) {
 	must(h, err)
 	for _, what := range []string{"running", string(run.Outcome)} {
 		action := string(run.Plan.Kind) + " " + what
-		if !slices.ContainsFunc(entries, func(e api.HistoryEntry) bool { return e.Run == run.ID && e.Action == action }) {
+		if !slices.ContainsFunc(entries, func(e api.HistoryEntry) bool { return e.Run == run.ID && strings.TrimSpace(e.Action+" "+string(e.Outcome)) == action }) {
 			h.Fatalf("the history has no %q of %s", action, run.ID)
 		}
 	}

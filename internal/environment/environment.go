@@ -118,12 +118,15 @@ func (e *Environment) listen(ctx context.Context, route string) ([]string, error
 	if route == e.RouteName() {
 		choose = freeAddress
 	}
-	port, err := e.world.Store.Reserve(ctx, "route:"+route, choose)
+	port, err := e.world.Store.Reserve(ctx, addressKey(route), choose)
 	if err != nil {
 		return nil, err
 	}
 	return []string{loopback(port)}, nil
 }
+
+// addressKey is the key of a route's port in the store.
+func addressKey(route string) string { return "route:" + route }
 
 // Front is the address at which every environment is found by its hosts.
 func (w *World) Front(ctx context.Context) (string, error) {

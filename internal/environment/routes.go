@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,13 +39,40 @@ func All(r release.Release) Traffic {
 	return Traffic{Shares: []Share{{Release: r.Digest(), Percent: 100}}, Running: []release.Release{r}}
 }
 
-// Route puts traffic in force at the edge.
+// moves is how often an address is given up for another one before that is told as the problem that it is.
+const moves = 20
+
+// Route puts traffic in force at the edge. An address that was free when it was chosen, and is somebody else's by now, is
+// given up for another, as long as nobody knows it.
 func (e *Environment) Route(ctx context.Context, t Traffic) error {
-	routes, err := e.routes(ctx, t)
-	if err != nil {
-		return err
+	for i := 0; ; i++ {
+		routes, err := e.routes(ctx, t)
+		if err != nil {
+			return err
+		}
+		err = e.editTable(ctx, routes)
+		if p := problem.From(err); p == nil || p.Code != problem.Unavailable || i == moves {
+			return err
+		}
+		if known, unread := e.addressKnown(ctx); known || unread != nil {
+			return cmp.Or(unread, err)
+		}
+		if err := e.world.Store.Release(ctx, addressKey(e.RouteName())); err != nil {
+			return err
+		}
 	}
-	return e.editTable(ctx, routes)
+}
+
+// addressKnown says whether people may know the environment's address: it had a release, or the edge serves it.
+func (e *Environment) addressKnown(ctx context.Context) (bool, error) {
+	if !e.Stage {
+		record, err := e.world.Store.Environment(ctx, e.App, e.Name)
+		if err != nil || record.Live != "" {
+			return true, err
+		}
+	}
+	t, err := e.world.Edge.Table(ctx)
+	return slices.ContainsFunc(t.Routes, func(r edge.Route) bool { return r.Name == e.RouteName() }), err
 }
 
 // Unroute takes everything of the environment out of the edge's table.

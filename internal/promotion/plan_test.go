@@ -84,7 +84,7 @@ func TestMake(t *testing.T) {
 func TestTraffic(t *testing.T) {
 	oldRelease := release.Release{App: "shop", Contents: contents(app.StartFirst, true)}
 	newRelease := release.Release{App: "shop", Contents: contents(app.StartFirst, true), Format: 1}
-	sc := &scene{env: &environment.Environment{App: "shop"}, old: oldRelease, new: newRelease, hasOld: true}
+	sc := &scene{env: &environment.Environment{App: "shop"}, Pair: environment.Pair{Old: oldRelease, New: newRelease, HasOld: true}}
 	f := facts(true, app.StartFirst, true)
 	f.New, f.Old = newRelease.Digest(), oldRelease.Digest()
 	p := Make(f)
@@ -129,8 +129,8 @@ func TestTraffic(t *testing.T) {
 
 // Requests wait, or see the page, from the pause to the resumption, whatever happens in between.
 func TestTrafficWhilePaused(t *testing.T) {
-	sc := &scene{env: &environment.Environment{App: "shop"}, hasOld: true,
-		old: release.Release{App: "shop"}, new: release.Release{App: "shop", Format: 1}}
+	sc := &scene{env: &environment.Environment{App: "shop"},
+		Pair: environment.Pair{HasOld: true, Old: release.Release{App: "shop"}, New: release.Release{App: "shop", Format: 1}}}
 	long := 3 * time.Second
 	downtime := facts(true, app.StartFirst, true)
 	downtime.Downtime = &long

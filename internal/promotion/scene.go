@@ -26,31 +26,20 @@ type Promotions struct {
 
 // scene is what every step needs: the environment, and the two releases.
 type scene struct {
-	env    *environment.Environment
-	policy app.Policy
-	new    release.Release
-	old    release.Release
-	hasOld bool
+	environment.Pair
+	env *environment.Environment
 }
 
 func (p *Promotions) scene(ctx context.Context, t *run.Task) (*scene, error) {
-	a, err := p.World.Store.App(ctx, t.Plan.App)
+	pair, err := p.World.Pair(ctx, t.Plan)
 	if err != nil {
 		return nil, err
 	}
-	env, ok := p.World.Open(a.Policy, t.Plan.Environment)
+	env, ok := p.World.Open(pair.Policy, t.Plan.Environment)
 	if !ok {
 		return nil, problem.New(problem.NotFound, "%s has no environment %s any more", t.Plan.App, t.Plan.Environment)
 	}
-	sc := &scene{env: env, policy: a.Policy}
-	if sc.new, err = p.World.Release(ctx, t.Plan.Release); err != nil {
-		return nil, err
-	}
-	if t.Plan.From != "" {
-		sc.hasOld = true
-		sc.old, err = p.World.Release(ctx, t.Plan.From)
-	}
-	return sc, err
+	return &scene{pair, env}, nil
 }
 
 // step is an action whose two directions get the scene.
@@ -107,26 +96,26 @@ func (p *Promotions) Actions() map[string]run.Action {
 // prepare unpacks every service's files and checks them against the release, and asks for the secrets that the release
 // names: what is missing is said before anything changes.
 func (p *Promotions) prepare(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	for _, s := range sc.new.Contents.Services {
+	for _, s := range sc.New.Contents.Services {
 		if s.Kind != app.KindProcess {
 			continue
 		}
 		t.Progress("%s", s.Name)
-		if _, err := sc.env.Files(ctx, sc.new, s.Name); err != nil {
+		if _, err := sc.env.Files(ctx, sc.New, s.Name); err != nil {
 			return nil, err
 		}
 	}
-	return nil, sc.env.NeedSecrets(ctx, sc.new)
+	return nil, sc.env.NeedSecrets(ctx, sc.New)
 }
 
 // gate asks again: between the plan and now production may have changed.
 func (p *Promotions) gate(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	d, err := p.World.Decide(ctx, sc.policy, sc.new.Digest(), sc.env.Name, t.Plan.Because)
+	d, err := p.World.Decide(ctx, sc.Policy, sc.New.Digest(), sc.env.Name, t.Plan.Because)
 	if err != nil {
 		return nil, err
 	}
 	if !d.Allowed {
-		return d, Refused(d, sc.new.Digest(), sc.env.Name)
+		return d, Refused(d, sc.New.Digest(), sc.env.Name)
 	}
 	return d, nil
 }
@@ -151,10 +140,10 @@ func (p *Promotions) backup(ctx context.Context, t *run.Task, sc *scene) (any, e
 
 // database is the release whose definition says where the live database is: the old one's while there is one.
 func (sc *scene) database() release.Release {
-	if sc.hasOld && sc.old.Contents.Database != nil {
-		return sc.old
+	if sc.HasOld && sc.Old.Contents.Database != nil {
+		return sc.Old
 	}
-	return sc.new
+	return sc.New
 }
 
 // wayBack is what is there before anything changes.
@@ -190,17 +179,17 @@ func (p *Promotions) noteWayBack(ctx context.Context, t *run.Task, sc *scene) (a
 func (p *Promotions) proveOld(ctx context.Context, t *run.Task, sc *scene) error {
 	reason, cancelled := t.Turned()
 	if !cancelled && t.Plan.Kind == plan.Promotion {
-		t.OnRecord(store.Audit{Actor: "greenroom", Action: "release remembered as bad", Subject: string(sc.new.Digest()), Because: reason},
+		t.OnRecord(store.Audit{Actor: "greenroom", Action: "release remembered as bad", Subject: string(sc.New.Digest()), Because: reason},
 			func(ctx context.Context, tx *store.Tx) error {
-				return tx.MarkBad(ctx, sc.env.App, sc.new.Digest(), reason)
+				return tx.MarkBad(ctx, sc.env.App, sc.New.Digest(), reason)
 			})
 	}
-	if !sc.hasOld {
+	if !sc.HasOld {
 		return nil
 	}
-	proven, err := p.journeys(ctx, t, sc, sc.old, sc.env.URL)
+	proven, err := p.journeys(ctx, t, sc, sc.Old, sc.env.URL)
 	if err != nil {
-		return problem.New(problem.Unavailable, "%s answers again, but its journeys fail: %w", sc.old.Digest().Short(), err).
+		return problem.New(problem.Unavailable, "%s answers again, but its journeys fail: %w", sc.Old.Digest().Short(), err).
 			WithHint("greenroom logs --environment %s; the backup of before is in %s/backups", sc.env.Name, sc.env.Folder())
 	}
 	if !proven {

@@ -51,7 +51,7 @@ func (p *Promotions) stopOld(ctx context.Context, t *run.Task, sc *scene) (any, 
 	if err := t.Args(&a); err != nil {
 		return nil, err
 	}
-	return nil, sc.env.Stop(ctx, sc.old, a.Services)
+	return nil, sc.env.Stop(ctx, sc.Old, a.Services)
 }
 
 func (p *Promotions) startOld(ctx context.Context, t *run.Task, sc *scene) error {
@@ -59,7 +59,7 @@ func (p *Promotions) startOld(ctx context.Context, t *run.Task, sc *scene) error
 	if err := t.Args(&a); err != nil {
 		return err
 	}
-	return sc.env.Start(ctx, sc.old, a.Services, say(t))
+	return sc.env.Start(ctx, sc.Old, a.Services, say(t))
 }
 
 // migrate changes the schema and believes no exit code alone: what counts as well is that the schema is the one that
@@ -67,24 +67,24 @@ func (p *Promotions) startOld(ctx context.Context, t *run.Task, sc *scene) error
 func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, error) {
 	if t.Attempt > 1 {
 		// The migrator of the attempt before may still be at work in the server.
-		if _, err := sc.env.Settle(ctx, sc.new, t.Run); err != nil {
+		if _, err := sc.env.Settle(ctx, sc.New, t.Run); err != nil {
 			return nil, err
 		}
 	}
 	if at, err := after(t.Plan, t.Step.Name); err != nil {
 		return nil, err
-	} else if sc.new.Contents.Migrations.AtStart != "" {
+	} else if sc.New.Contents.Migrations.AtStart != "" {
 		at.started = true // the replica that migrates needs its addresses
 		if err := sc.env.Route(ctx, at.traffic(sc, p.World.Now())); err != nil {
 			return nil, err
 		}
 	}
-	m, err := sc.env.Migrate(ctx, sc.new, t.Run)
+	m, err := sc.env.Migrate(ctx, sc.New, t.Run)
 	if err != nil {
 		return nil, err
 	}
 	state := gate.SchemaProven
-	if sc.new.Contents.Database == nil {
+	if sc.New.Contents.Database == nil {
 		state = gate.SchemaNone
 	}
 	if m.Failed != "" {
@@ -123,7 +123,7 @@ func (p *Promotions) asRehearsed(ctx context.Context, sc *scene, t *run.Task, m 
 
 // rehearsedSchema is what the newest rehearsal of the release saw its migration do; nil without one.
 func (p *Promotions) rehearsedSchema(ctx context.Context, sc *scene) (*evidence.SchemaChange, error) {
-	statements, err := p.World.Store.Statements(ctx, sc.env.App, sc.new.Digest())
+	statements, err := p.World.Store.Statements(ctx, sc.env.App, sc.New.Digest())
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,7 @@ func putSchema(ctx context.Context, tx *store.Tx, sc *scene, schema string, stat
 // rehearsal proved that the old release lives on it, and its journeys prove it again when the run ends. A half-migrated
 // one stops everything: neither release is known to run on it.
 func (p *Promotions) unmigrate(ctx context.Context, t *run.Task, sc *scene) error {
-	now, err := sc.env.Settle(ctx, sc.new, t.Run)
+	now, err := sc.env.Settle(ctx, sc.New, t.Run)
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (p *Promotions) start(ctx context.Context, t *run.Task, sc *scene) (any, er
 	if err := t.Args(&a); err != nil {
 		return nil, err
 	}
-	return nil, sc.env.Start(ctx, sc.new, a.Services, say(t))
+	return nil, sc.env.Start(ctx, sc.New, a.Services, say(t))
 }
 
 // stopNew lets the new release finish what it has and stops it.
@@ -222,17 +222,17 @@ func (p *Promotions) stopNew(ctx context.Context, t *run.Task, sc *scene) error 
 	if err := t.Args(&a); err != nil {
 		return err
 	}
-	if _, err := p.World.Edge.Drain(ctx, sc.env.RouteName(), string(sc.new.Digest()), sc.env.Settings.Rollout.Drain); err != nil && problem.From(err).Code != problem.NotFound {
+	if _, err := p.World.Edge.Drain(ctx, sc.env.RouteName(), string(sc.New.Digest()), sc.env.Settings.Rollout.Drain); err != nil && problem.From(err).Code != problem.NotFound {
 		return err
 	}
-	if err := sc.env.Stop(ctx, sc.new, a.Services); err != nil {
+	if err := sc.env.Stop(ctx, sc.New, a.Services); err != nil {
 		return err
 	}
 	return p.unshare(ctx, t, sc) // not what was in force before: a worker's start comes after the first shares
 }
 
 func (p *Promotions) candidate(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	_, err := p.journeys(ctx, t, sc, sc.new, sc.env.CandidateURL)
+	_, err := p.journeys(ctx, t, sc, sc.New, sc.env.CandidateURL)
 	return nil, err
 }
 
@@ -261,17 +261,17 @@ func (p *Promotions) unshare(ctx context.Context, t *run.Task, sc *scene) error 
 
 // live records what is live, in the transaction that records the step.
 func (p *Promotions) live(_ context.Context, t *run.Task, sc *scene) (any, error) {
-	t.OnRecord(store.Audit{Action: "live", Subject: string(sc.new.Digest()), Because: t.Plan.Because}, func(ctx context.Context, tx *store.Tx) error {
+	t.OnRecord(store.Audit{Action: "live", Subject: string(sc.New.Digest()), Because: t.Plan.Because}, func(ctx context.Context, tx *store.Tx) error {
 		record, err := tx.Environment(ctx, sc.env.App, sc.env.Name)
-		if err != nil || record.Live == sc.new.Digest() {
+		if err != nil || record.Live == sc.New.Digest() {
 			return err
 		}
 		if record.Live != t.Plan.From {
 			return changed(fmt.Errorf("%s is live, not %s: %w", record.Live.Short(), t.Plan.From.Short(), store.ErrChanged))
 		}
 		record.Previous = previous(record, t.Plan)
-		record.Live, record.Since, record.Want = sc.new.Digest(), tx.Now(), store.Up
-		if record.SchemaState == "" || record.SchemaState == gate.SchemaNone && sc.new.Contents.Database != nil {
+		record.Live, record.Since, record.Want = sc.New.Digest(), tx.Now(), store.Up
+		if record.SchemaState == "" || record.SchemaState == gate.SchemaNone && sc.New.Contents.Database != nil {
 			record.SchemaState = gate.SchemaProven
 		}
 		if t.Plan.Kind == plan.Rollback {
@@ -299,7 +299,7 @@ func (p *Promotions) unlive(_ context.Context, t *run.Task, sc *scene) error {
 	}
 	t.OnRecord(store.Audit{Actor: "greenroom", Action: "live again", Subject: string(t.Plan.From)}, func(ctx context.Context, tx *store.Tx) error {
 		record, err := tx.Environment(ctx, sc.env.App, sc.env.Name)
-		if err != nil || record.Live != sc.new.Digest() {
+		if err != nil || record.Live != sc.New.Digest() {
 			return err
 		}
 		record.Live, record.Since, record.Previous = t.Plan.From, back.Since, back.Previous
@@ -309,12 +309,12 @@ func (p *Promotions) unlive(_ context.Context, t *run.Task, sc *scene) error {
 }
 
 func (p *Promotions) verify(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	_, err := p.journeys(ctx, t, sc, sc.new, sc.env.URL)
+	_, err := p.journeys(ctx, t, sc, sc.New, sc.env.URL)
 	return nil, err
 }
 
 func (p *Promotions) drain(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	d, err := p.World.Edge.Drain(ctx, sc.env.RouteName(), string(sc.old.Digest()), sc.env.Settings.Rollout.Drain)
+	d, err := p.World.Edge.Drain(ctx, sc.env.RouteName(), string(sc.Old.Digest()), sc.env.Settings.Rollout.Drain)
 	if err != nil && problem.From(err).Code == problem.NotFound {
 		return edge.Drained{}, nil // it never had a request
 	}
@@ -326,13 +326,13 @@ func (p *Promotions) drain(ctx context.Context, t *run.Task, sc *scene) (any, er
 
 // retire stops the old release and gives its addresses back.
 func (p *Promotions) retire(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	if err := sc.env.Stop(ctx, sc.old, selected(sc.old.Contents, anyOrder)); err != nil {
+	if err := sc.env.Stop(ctx, sc.Old, selected(sc.Old.Contents, anyOrder)); err != nil {
 		return nil, err
 	}
 	if _, err := p.route(ctx, t, sc); err != nil {
 		return nil, err
 	}
-	return nil, sc.env.Forget(ctx, sc.old)
+	return nil, sc.env.Forget(ctx, sc.Old)
 }
 
 // unretire starts the old release again, beside the new one, which still answers everything.
@@ -340,7 +340,7 @@ func (p *Promotions) unretire(ctx context.Context, t *run.Task, sc *scene) error
 	if err := p.routeBack(ctx, t, sc); err != nil {
 		return err
 	}
-	return sc.env.Start(ctx, sc.old, selected(sc.old.Contents, anyOrder), say(t))
+	return sc.env.Start(ctx, sc.Old, selected(sc.Old.Contents, anyOrder), say(t))
 }
 
 // Measured is what a promotion did to the people who used the environment meanwhile.
@@ -360,9 +360,9 @@ func (p *Promotions) measure(ctx context.Context, t *run.Task, sc *scene) (any, 
 	if err != nil {
 		return nil, err
 	}
-	answers := sc.new
-	if reason, _ := t.Turned(); reason != "" && sc.hasOld {
-		answers = sc.old
+	answers := sc.New
+	if reason, _ := t.Turned(); reason != "" && sc.HasOld {
+		answers = sc.Old
 	}
 	return Measured{Seen: t.WasDone("way-back"), Edge: m, Journeys: len(ProductionChecks(answers.Contents)) > 0}, nil
 }

@@ -73,16 +73,16 @@ func (at place) traffic(sc *scene, now time.Time) environment.Traffic {
 			t.Shares = append(t.Shares, environment.Share{Release: d, Percent: percent})
 		}
 	}
-	if sc.hasOld && !at.retired {
-		t.Running = append(t.Running, sc.old)
-		share(sc.old.Digest(), 100-at.percent)
+	if sc.HasOld && !at.retired {
+		t.Running = append(t.Running, sc.Old)
+		share(sc.Old.Digest(), 100-at.percent)
 	}
 	if at.started || at.percent > 0 {
-		t.Running = append(t.Running, sc.new)
-		share(sc.new.Digest(), at.percent)
+		t.Running = append(t.Running, sc.New)
+		share(sc.New.Digest(), at.percent)
 	}
 	if at.started && at.percent < 100 {
-		t.Candidate = sc.new.Digest()
+		t.Candidate = sc.New.Digest()
 	}
 	if at.pause != nil {
 		t.Paused = true

@@ -102,7 +102,7 @@ func (w *watcher) begin(ctx context.Context) error {
 
 func (w *watcher) rebase(s edge.Stats) {
 	w.instance = s.Instance
-	w.newBase, w.oldBase = w.count(s, w.sc.new.Digest()), w.count(s, w.sc.old.Digest())
+	w.newBase, w.oldBase = w.count(s, w.sc.New.Digest()), w.count(s, w.sc.Old.Digest())
 	w.now = counts{}
 }
 
@@ -127,26 +127,26 @@ func (w *watcher) look(ctx context.Context) error {
 	if s.Instance != w.instance {
 		w.rebase(s)
 	}
-	w.now = w.count(s, w.sc.new.Digest()).minus(w.newBase)
+	w.now = w.count(s, w.sc.New.Digest()).minus(w.newBase)
 	limit := w.sc.env.Settings.Rollout.MaxErrors
-	if old := w.count(s, w.sc.old.Digest()).minus(w.oldBase); w.now.bad(limit, old) {
+	if old := w.count(s, w.sc.Old.Digest()).minus(w.oldBase); w.now.bad(limit, old) {
 		return problem.New(problem.Fail, "%d of %d answers of %s failed (%.1f%%, accepted are %.1f%%)",
-			w.now.failed, w.now.requests, w.sc.new.Digest().Short(), 100*w.now.share(), 100*limit).
-			WithHint("greenroom logs --environment %s --release %s", w.sc.env.Name, w.sc.new.Digest().Short())
+			w.now.failed, w.now.requests, w.sc.New.Digest().Short(), 100*w.now.share(), 100*limit).
+			WithHint("greenroom logs --environment %s --release %s", w.sc.env.Name, w.sc.New.Digest().Short())
 	}
 	restarts, err := w.countRestarts(ctx)
 	if err == nil && restarts > w.restarts {
-		err = problem.New(problem.Fail, "a replica of %s ended and was started again while it was watched", w.sc.new.Digest().Short()).
-			WithHint("greenroom logs --environment %s --release %s", w.sc.env.Name, w.sc.new.Digest().Short())
+		err = problem.New(problem.Fail, "a replica of %s ended and was started again while it was watched", w.sc.New.Digest().Short()).
+			WithHint("greenroom logs --environment %s --release %s", w.sc.env.Name, w.sc.New.Digest().Short())
 	}
 	return err
 }
 
 func (w *watcher) countRestarts(ctx context.Context) (int, error) {
-	health, err := w.sc.env.Health(ctx, w.sc.new)
+	health, err := w.sc.env.Health(ctx, w.sc.New)
 	n := 0
 	for _, h := range health {
-		if selectedService(w.sc.new, h.Service) {
+		if selectedService(w.sc.New, h.Service) {
 			n += h.Restarts
 		}
 	}

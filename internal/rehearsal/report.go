@@ -13,7 +13,7 @@ import (
 
 // journeys runs all journeys of the old release at the stage's address as one result.
 func (r *Rehearsals) journeys(ctx context.Context, t *run.Task, s *set, check string) (evidence.Result, error) {
-	all := Journeys(s.old.Contents)
+	all := Journeys(s.Old.Contents)
 	result := evidence.Result{Check: check, Started: r.World.Now()}
 	if len(all) == 0 {
 		result.Verdict, result.Summary = evidence.Inconclusive, "no check of the old release is a journey: mark one with journey: true"
@@ -26,7 +26,7 @@ func (r *Rehearsals) journeys(ctx context.Context, t *run.Task, s *set, check st
 	var verdicts []evidence.Verdict
 	var names, bad []string
 	for _, c := range all {
-		one, err := s.stage.Check(ctx, s.old, c, address, t.Run)
+		one, err := s.stage.Check(ctx, s.Old, c, address, t.Run)
 		if err != nil {
 			return result, err
 		}
@@ -42,7 +42,7 @@ func (r *Rehearsals) journeys(ctx context.Context, t *run.Task, s *set, check st
 	}
 	result.Verdict = evidence.Worst(verdicts...)
 	result.Duration = r.World.Now().Sub(result.Started)
-	result.Summary = fmt.Sprintf("%s of %s passed", strings.Join(names, ", "), s.old.Digest().Short())
+	result.Summary = fmt.Sprintf("%s of %s passed", strings.Join(names, ", "), s.Old.Digest().Short())
 	if len(bad) > 0 {
 		result.Summary = strings.Join(bad, "; ")
 	}
@@ -91,7 +91,8 @@ func (r *Rehearsals) report(ctx context.Context, t *run.Task, s *set) (any, erro
 
 // gather collects the results of the steps in the order of the plan, and says of what was not reached that it was not.
 func (r *Rehearsals) gather(rep *evidence.Report, t *run.Task, s *set, reason string) error {
-	if reason == "" {
+	turned := reason != ""
+	if !turned {
 		reason = "the rehearsal did not get there"
 	}
 	var verdicts []evidence.Verdict
@@ -117,6 +118,9 @@ func (r *Rehearsals) gather(rep *evidence.Report, t *run.Task, s *set, reason st
 	why, err := r.notStarted(t)
 	if err != nil {
 		return err
+	}
+	if why != "" && turned {
+		why = reason // it was not even tried
 	}
 	for _, name := range Builtin() {
 		switch {
@@ -169,13 +173,13 @@ func notes(s *set, reason string, cancelled bool) []string {
 	if cancelled || reason != "" {
 		out = append(out, "it did not come to its end: "+reason)
 	}
-	if !s.hasOld {
+	if !s.HasOld {
 		out = append(out, "production is empty: this is a first release, and there was nothing to compare it with")
 	}
-	if s.new.Contents.Database != nil && (s.new.Contents.Migrations == nil || s.new.Contents.Migrations.Seed == "") {
+	if s.New.Contents.Database != nil && (s.New.Contents.Migrations == nil || s.New.Contents.Migrations.Seed == "") {
 		out = append(out, "the stage's database held no data but what the migrations put there")
 	}
-	if s.hasOld && len(Journeys(s.old.Contents)) == 0 {
+	if s.HasOld && len(Journeys(s.Old.Contents)) == 0 {
 		out = append(out, "no check of production's release is a journey: a green health check proves nothing")
 	}
 	return append(out, "not isolated: the stage's processes can reach the network")
@@ -197,7 +201,7 @@ func statements(rep evidence.Report, s *set) []evidence.Statement {
 }
 
 func dependsOn(s *set, check string) []release.Part {
-	for _, c := range s.new.Contents.Checks {
+	for _, c := range s.New.Contents.Checks {
 		if c.Name != check || len(c.DependsOn) == 0 {
 			continue
 		}

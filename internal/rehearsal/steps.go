@@ -22,27 +22,13 @@ type Rehearsals struct {
 
 // set is what every step needs: the stage, and the two releases.
 type set struct {
-	stage  *environment.Environment
-	policy app.Policy
-	new    release.Release
-	old    release.Release
-	hasOld bool
+	environment.Pair
+	stage *environment.Environment
 }
 
 func (r *Rehearsals) set(ctx context.Context, t *run.Task) (*set, error) {
-	a, err := r.World.Store.App(ctx, t.Plan.App)
-	if err != nil {
-		return nil, err
-	}
-	s := &set{stage: r.World.Stage(a.Policy, Stage), policy: a.Policy}
-	if s.new, err = r.World.Release(ctx, t.Plan.Release); err != nil {
-		return nil, err
-	}
-	if t.Plan.From != "" {
-		s.hasOld = true
-		s.old, err = r.World.Release(ctx, t.Plan.From)
-	}
-	return s, err
+	pair, err := r.World.Pair(ctx, t.Plan)
+	return &set{pair, r.World.Stage(pair.Policy, Stage)}, err
 }
 
 // step is an action that gets the set. Nothing of a rehearsal is taken back: the stage is taken down.
@@ -88,11 +74,11 @@ func (r *Rehearsals) Actions() map[string]run.Action {
 
 // baseline reads what production is, and that it still is what the plan was made for.
 func (r *Rehearsals) baseline(ctx context.Context, t *run.Task, s *set) (any, error) {
-	production, ok := s.policy.Production()
+	production, ok := s.Policy.Production()
 	if !ok {
 		return nil, problem.New(problem.Invalid, "%s has no environment to rehearse for", t.Plan.App)
 	}
-	env, _ := r.World.Open(s.policy, production.Name)
+	env, _ := r.World.Open(s.Policy, production.Name)
 	b, err := env.Baseline(ctx)
 	if err != nil {
 		return nil, err
@@ -109,10 +95,10 @@ func (r *Rehearsals) raise(ctx context.Context, t *run.Task, s *set) (any, error
 	if err := s.stage.Remove(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.stage.NeedSecrets(ctx, s.new); err != nil {
+	if err := s.stage.NeedSecrets(ctx, s.New); err != nil {
 		return nil, err
 	}
-	if _, err := s.stage.Database(ctx, s.new); err != nil {
+	if _, err := s.stage.Database(ctx, s.New); err != nil {
 		return nil, err
 	}
 	address, err := s.stage.URL(ctx)
@@ -124,21 +110,21 @@ func (r *Rehearsals) raise(ctx context.Context, t *run.Task, s *set) (any, error
 
 // startOld puts production's release on the stage: its schema by its own migrations, its seed, its services.
 func (r *Rehearsals) startOld(ctx context.Context, t *run.Task, s *set) (any, error) {
-	if err := s.stage.Route(ctx, environment.All(s.old)); err != nil {
+	if err := s.stage.Route(ctx, environment.All(s.Old)); err != nil {
 		return nil, err
 	}
 	t.Progress("its database")
-	m, err := s.stage.Migrate(ctx, s.old, t.Run)
+	m, err := s.stage.Migrate(ctx, s.Old, t.Run)
 	if err != nil {
 		return nil, err
 	}
 	if m.Failed != "" {
 		return nil, problem.New(problem.Inconclusive, "production's release can't build its own database: %s\n%s", m.Failed, m.Output)
 	}
-	if err := s.stage.Seed(ctx, s.old, t.Run); err != nil {
+	if err := s.stage.Seed(ctx, s.Old, t.Run); err != nil {
 		return nil, err
 	}
-	return nil, s.stage.Start(ctx, s.old, processes(s.old), say(t))
+	return nil, s.stage.Start(ctx, s.Old, processes(s.Old), say(t))
 }
 
 // before runs the old release's journeys while nothing has changed: when they fail now, they say nothing later.
@@ -155,13 +141,13 @@ func (r *Rehearsals) before(ctx context.Context, t *run.Task, s *set) (any, erro
 
 // migrate runs the new release's migration while the old one is up.
 func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, error) {
-	if s.new.Contents.Migrations.AtStart != "" {
+	if s.New.Contents.Migrations.AtStart != "" {
 		if err := s.stage.Route(ctx, r.both(s, 0)); err != nil {
 			return nil, err
 		}
 	}
 	started := r.World.Now()
-	m, err := s.stage.Migrate(ctx, s.new, t.Run)
+	m, err := s.stage.Migrate(ctx, s.New, t.Run)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +180,7 @@ func (r *Rehearsals) unlikeProduction(t *run.Task, s *set, m environment.Migrati
 	if _, err := t.Result("baseline", &b); err != nil {
 		return "", err
 	}
-	if !s.hasOld || b[release.PartSchema] == "" || b[release.PartSchema] == m.Before {
+	if !s.HasOld || b[release.PartSchema] == "" || b[release.PartSchema] == m.Before {
 		return "", nil
 	}
 	return fmt.Sprintf("the stage's schema (%s) is not production's (%s): was production's changed by hand?",
@@ -214,7 +200,7 @@ func (r *Rehearsals) oldOnNew(ctx context.Context, t *run.Task, s *set) (any, er
 	if err != nil {
 		return nil, err
 	}
-	if !changed && len(Journeys(s.old.Contents)) == 0 {
+	if !changed && len(Journeys(s.Old.Contents)) == 0 {
 		// Where the schema stays as it is, the old release on the new schema is the old release on its own.
 		result.Verdict, result.Summary = evidence.Pass, "the schema stays as it is"
 	}
@@ -246,14 +232,14 @@ func (r *Rehearsals) startNew(ctx context.Context, t *run.Task, s *set) (any, er
 	if err := s.stage.Route(ctx, r.both(s, 0)); err != nil {
 		return nil, err
 	}
-	if !s.hasOld {
-		if err := s.stage.Seed(ctx, s.new, t.Run); err != nil {
+	if !s.HasOld {
+		if err := s.stage.Seed(ctx, s.New, t.Run); err != nil {
 			return nil, err
 		}
 	}
 	err := r.swapWorkers(ctx, t, s)
 	if err == nil {
-		err = s.stage.Start(ctx, s.new, processes(s.new), say(t))
+		err = s.stage.Start(ctx, s.New, processes(s.New), say(t))
 	}
 	result.Duration = r.World.Now().Sub(result.Started)
 	if err != nil {
@@ -269,10 +255,10 @@ func (r *Rehearsals) startNew(ctx context.Context, t *run.Task, s *set) (any, er
 
 // swapWorkers stops what must not run twice before the new release starts its own.
 func (r *Rehearsals) swapWorkers(ctx context.Context, _ *run.Task, s *set) error {
-	if !s.hasOld {
+	if !s.HasOld {
 		return nil
 	}
-	return s.stage.Stop(ctx, s.old, stopFirst(s.old))
+	return s.stage.Stop(ctx, s.Old, stopFirst(s.Old))
 }
 
 func (r *Rehearsals) check(ctx context.Context, t *run.Task, s *set) (any, error) {
@@ -280,7 +266,7 @@ func (r *Rehearsals) check(ctx context.Context, t *run.Task, s *set) (any, error
 	if err := t.Args(&a); err != nil {
 		return nil, err
 	}
-	for _, c := range s.new.Contents.Checks {
+	for _, c := range s.New.Contents.Checks {
 		if c.Name != a.Check {
 			continue
 		}
@@ -291,9 +277,9 @@ func (r *Rehearsals) check(ctx context.Context, t *run.Task, s *set) (any, error
 		if err != nil {
 			return nil, err
 		}
-		return s.stage.Check(ctx, s.new, c, address, t.Run)
+		return s.stage.Check(ctx, s.New, c, address, t.Run)
 	}
-	return nil, problem.New(problem.Internal, "release %s has no check %s", s.new.Digest().Short(), a.Check)
+	return nil, problem.New(problem.Internal, "release %s has no check %s", s.New.Digest().Short(), a.Check)
 }
 
 // notStarted says why there is no new release to check.
@@ -313,10 +299,10 @@ func (r *Rehearsals) back(ctx context.Context, t *run.Task, s *set) (any, error)
 	if why, err := r.notStarted(t); err != nil || why != "" {
 		return r.notRun(CheckRollback, why), err
 	}
-	if err := s.stage.Stop(ctx, s.new, stopFirst(s.new)); err != nil {
+	if err := s.stage.Stop(ctx, s.New, stopFirst(s.New)); err != nil {
 		return nil, err
 	}
-	if err := s.stage.Start(ctx, s.old, stopFirst(s.old), say(t)); err != nil {
+	if err := s.stage.Start(ctx, s.Old, stopFirst(s.Old), say(t)); err != nil {
 		return nil, err
 	}
 	if err := s.stage.Route(ctx, r.both(s, 0)); err != nil {
@@ -328,7 +314,7 @@ func (r *Rehearsals) back(ctx context.Context, t *run.Task, s *set) (any, error)
 	}
 	possible := result.Verdict == evidence.Pass
 	switch {
-	case len(Journeys(s.old.Contents)) == 0:
+	case len(Journeys(s.Old.Contents)) == 0:
 		result.Verdict, result.Summary = evidence.Pass, "not known: no check of the old release is a journey"
 		return result, nil
 	case possible:
@@ -347,15 +333,15 @@ func (r *Rehearsals) down(ctx context.Context, _ *run.Task, s *set) (any, error)
 
 // both is the stage's traffic with this share for the new release.
 func (r *Rehearsals) both(s *set, percent int) environment.Traffic {
-	if !s.hasOld {
-		return environment.All(s.new)
+	if !s.HasOld {
+		return environment.All(s.New)
 	}
-	t := environment.Traffic{Running: []release.Release{s.old, s.new}}
+	t := environment.Traffic{Running: []release.Release{s.Old, s.New}}
 	if percent < 100 {
-		t.Shares = append(t.Shares, environment.Share{Release: s.old.Digest(), Percent: 100 - percent})
+		t.Shares = append(t.Shares, environment.Share{Release: s.Old.Digest(), Percent: 100 - percent})
 	}
 	if percent > 0 {
-		t.Shares = append(t.Shares, environment.Share{Release: s.new.Digest(), Percent: percent})
+		t.Shares = append(t.Shares, environment.Share{Release: s.New.Digest(), Percent: percent})
 	}
 	return t
 }

@@ -19,6 +19,11 @@ func (s *Store) Reserve(ctx context.Context, key string, choose func(taken func(
 	return n, err
 }
 
+// Release lets the number of one key go.
+func (s *Store) Release(ctx context.Context, key string) error {
+	return s.transact(ctx, func(t *Tx) error { return t.ReleaseNumber(ctx, key) })
+}
+
 // ReleasePrefixes lets the numbers of all keys go that begin with one of these.
 func (s *Store) ReleasePrefixes(ctx context.Context, prefixes ...string) error {
 	return s.transact(ctx, func(t *Tx) error {

@@ -75,7 +75,7 @@ func parse(address string) (*pgx.ConnConfig, *url.URL, error) {
 	}
 	q := u.Query()
 	q.Del("password")
-	u.RawQuery = q.Encode()
+	u.RawQuery = encode(q)
 	return conn, u, nil
 }
 

@@ -162,7 +162,7 @@ func (s Server) data() string { return s.file("data") }
 
 func (s Server) adminURL(database string) string {
 	q := url.Values{"host": {s.Sockets()}, "port": {strconv.Itoa(s.Port)}, "sslmode": {"disable"}}
-	u := url.URL{Scheme: "postgres", User: url.User(admin), Path: "/" + database, RawQuery: q.Encode()}
+	u := url.URL{Scheme: "postgres", User: url.User(admin), Path: "/" + database, RawQuery: encode(q)}
 	return u.String()
 }
 
@@ -177,5 +177,8 @@ func (s Server) accountURL(a Account) string {
 	}
 	return u.String()
 }
+
+// encode is a query as PostgreSQL's clients read it: to them, as in RFC 3986 and unlike in forms, a plus is a plus.
+func encode(q url.Values) string { return strings.ReplaceAll(q.Encode(), "+", "%20") }
 
 func (s Server) String() string { return fmt.Sprintf("PostgreSQL %s in %s", s.Programs.Version, s.Dir) }

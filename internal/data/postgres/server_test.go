@@ -112,6 +112,32 @@ func pingURL(url string) error {
 	return d.Ping(ctx)
 }
 
+// TestFolderWithASpace reaches a server by its socket in a folder whose name has a space, a plus and more, both as the
+// daemon does and as PostgreSQL's own programs do.
+func TestFolderWithASpace(t *testing.T) {
+	s := newServer(programs(t), filepath.Join(folder(t), "a b+ü", "s"))
+	if filepath.Dir(s.Sockets()) != s.Dir {
+		t.Fatalf("%s is too long to be tried", s.Dir)
+	}
+	r, err := boot(bounded(t), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.end(syscall.SIGINT)
+	a := Account{Role: "shop", Password: "a b+c", Database: "shop"}
+	if err := r.EnsureDatabase(bounded(t), a); err != nil {
+		t.Fatal(err)
+	}
+	ping(t, r, a)
+	d, err := r.Database(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Backup(bounded(t), filepath.Join(folder(t), "of a b+ü")); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestStaleLock gives the pid in a killed server's lock file to an innocent process of the same user.
 func TestStaleLock(t *testing.T) {
 	s := newServer(programs(t), filepath.Join(folder(t), "server"))
