@@ -25,12 +25,13 @@ type sources struct {
 	definition string
 	version    string // of the release that is built from it
 	migrate    string // migrate.sql
+	table      string // in which it keeps what is written
 }
 
 // withPostgres is the app with two replicas that answer and a worker that must not run twice. Its gate asks for no
 // rehearsal, so that a test can promote forth and back.
 func withPostgres() sources {
-	return sources{compose: composeWithPostgres, definition: production + exceptAll, version: "v1", migrate: tables}
+	return sources{compose: composeWithPostgres, definition: production + exceptAll, version: "v1", migrate: tables, table: "entries"}
 }
 
 // as is another release of the same app.
@@ -61,13 +62,13 @@ const composeWithPostgres = `services:
       db: {condition: service_healthy}
     deploy: {replicas: 2}
     stop_grace_period: 3s
-    x-greenroom: {files: [bin/app, VERSION, migrate.sql], run: bin/app serve}
+    x-greenroom: {files: [bin/app, VERSION, TABLE, migrate.sql], run: bin/app serve}
   worker:
     build: .
     environment: *environment
     depends_on: *needs
     stop_grace_period: 3s
-    x-greenroom: {files: [bin/app, VERSION, migrate.sql], run: bin/app work}
+    x-greenroom: {files: [bin/app, VERSION, TABLE, migrate.sql], run: bin/app work}
   db:
     image: postgres:15
     environment: {POSTGRES_USER: app, POSTGRES_PASSWORD: app, POSTGRES_DB: app}
@@ -100,7 +101,7 @@ func (h *house) write(s sources) (dir string) {
 	fill := strings.NewReplacer("CONTROL_FOLDER", h.control)
 	must(h, os.MkdirAll(filepath.Join(dir, "bin"), 0o755))
 	for name, text := range map[string]string{
-		"compose.yaml": s.compose, "greenroom.yaml": s.definition, "VERSION": s.version, "migrate.sql": s.migrate,
+		"compose.yaml": s.compose, "greenroom.yaml": s.definition, "VERSION": s.version, "TABLE": s.table, "migrate.sql": s.migrate,
 	} {
 		must(h, os.WriteFile(filepath.Join(dir, name), []byte(fill.Replace(text)), 0o644))
 	}

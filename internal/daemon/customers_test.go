@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -93,15 +92,7 @@ func (c *customers) request(b *batch, i int) {
 	if err != nil {
 		panic(err) // the address is the edge's own word
 	}
-	res, err := c.http.Do(req)
-	var body []byte
-	if err == nil {
-		body, err = io.ReadAll(res.Body)
-		_ = res.Body.Close()
-	}
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", res.Status, body)
-	}
+	body, err := readAll(c.http.Do(req))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.sent++
@@ -112,7 +103,7 @@ func (c *customers) request(b *batch, i int) {
 		b.acked = append(b.acked, id)
 		fallthrough
 	default:
-		b.answers[string(body)]++
+		b.answers[body]++
 	}
 }
 
@@ -165,20 +156,38 @@ func (c *customers) wantRecorded(t testing.TB, b *batch) {
 // recorded tells how often each id with the prefix is recorded.
 func (c *customers) recorded(t testing.TB, prefix string) map[string]int {
 	t.Helper()
-	res, err := c.http.Get(c.address + "/recorded?prefix=" + prefix)
+	body, err := readAll(c.http.Get(c.address + "/recorded?prefix=" + prefix))
 	must(t, err)
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		t.Fatal(res.Status)
-	}
 	counts := map[string]int{}
-	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+	for line := range strings.Lines(body) {
 		var id string
 		var n int
-		if _, err := fmt.Fscan(strings.NewReader(lines.Text()), &id, &n); err != nil {
-			t.Fatalf("%q: %v", lines.Text(), err)
+		if _, err := fmt.Sscan(line, &id, &n); err != nil {
+			t.Fatalf("%q: %v", line, err)
 		}
 		counts[id] = n
 	}
 	return counts
+}
+
+// wantAnswered fails the test when one of the next requests fails.
+func (c *customers) wantAnswered(t testing.TB, requests int) {
+	t.Helper()
+	for c.served() < requests {
+		time.Sleep(pace)
+	}
+	c.wantFlawless(t, c.cut())
+}
+
+// readAll is the body of an answer with status 200.
+func readAll(res *http.Response, err error) (string, error) {
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", res.Status, b)
+	}
+	return string(b), err
 }

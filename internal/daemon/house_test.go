@@ -154,7 +154,7 @@ func (h *house) close() {
 		time.Sleep(20 * time.Millisecond)
 	}
 	for _, p := range left {
-		h.Errorf("left behind: process %d, %s", p.PID, commandOf(p.PID))
+		h.Errorf("left behind: process %d, %s", p.PID, commandLine(p.PID))
 		_ = p.Signal(syscall.SIGKILL)
 	}
 	if err := os.RemoveAll(h.dir); err != nil {
@@ -201,6 +201,9 @@ func (h *house) processes() []proc.Identity {
 
 func commandOf(pid int) string     { return procFile(pid, "cmdline") }
 func environmentOf(pid int) string { return procFile(pid, "environ") }
+
+// commandLine is a process's command as a person types it.
+func commandLine(pid int) string { return strings.ReplaceAll(commandOf(pid), "\x00", " ") }
 
 // procFile is "" where the process is gone.
 func procFile(pid int, name string) string {

@@ -116,7 +116,7 @@ func (h *house) wrongProcesses(all []driver.Status) string {
 	}
 	for _, p := range h.processes() {
 		if !known(p.PID) && p.Alive() {
-			return fmt.Sprintf("process %d belongs to nobody: %s", p.PID, strings.ReplaceAll(commandOf(p.PID), "\x00", " "))
+			return fmt.Sprintf("process %d belongs to nobody: %s", p.PID, commandLine(p.PID))
 		}
 	}
 	return ""
@@ -169,7 +169,9 @@ func (h *house) wantAudited(run api.RunView) {
 	must(h, err)
 	for _, what := range []string{"running", string(run.Outcome)} {
 		action := string(run.Plan.Kind) + " " + what
-		if !slices.ContainsFunc(entries, func(e api.HistoryEntry) bool { return e.Run == run.ID && strings.TrimSpace(e.Action+" "+string(e.Outcome)) == action }) {
+		if !slices.ContainsFunc(entries, func(e api.HistoryEntry) bool {
+			return e.Run == run.ID && strings.TrimSpace(e.Action+" "+string(e.Outcome)) == action
+		}) {
 			h.Fatalf("the history has no %q of %s", action, run.ID)
 		}
 	}

@@ -275,7 +275,7 @@ func (p *Promotions) live(_ context.Context, t *run.Task, sc *scene) (any, error
 			record.SchemaState = gate.SchemaProven
 		}
 		if t.Plan.Kind == plan.Rollback {
-			if err := tx.MarkBad(ctx, sc.env.App, t.Plan.From, "rolled back: "+orUnsaid(t.Plan.Because)); err != nil {
+			if err := tx.MarkBad(ctx, sc.env.App, t.Plan.From, orUnsaid(t.Plan.Because)); err != nil {
 				return err
 			}
 		}

@@ -61,7 +61,7 @@ func unpack(ctx context.Context, version embedded.PostgresVersion, cache, dir st
 	case <-ctx.Done():
 		// The module's download takes no context: it is left to its end, and what it makes is removed then.
 		go func() {
-			<-done
+			<-done //nolint:errcheck // nobody waits for it any more
 			_ = os.RemoveAll(tmp)
 		}()
 		return ctx.Err()

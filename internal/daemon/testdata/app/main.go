@@ -1,5 +1,5 @@
-// The app that the daemon's tests promote: one program, and releases of it that differ by the file VERSION and by
-// migrate.sql. How it behaves can be changed while it runs, by files in the folder CONTROL (see told), so that a test
+// The app that the daemon's tests promote: one program, and releases of it that differ by the files VERSION, TABLE
+// and migrate.sql. How it behaves can be changed while it runs, by files in the folder CONTROL (see told), so that a test
 // makes a release sick, slow or stubborn in the instant that it needs.
 package main
 
@@ -34,8 +34,13 @@ func main() {
 }
 
 // version is the release's own name for itself. Services run in the release's files, checks in a folder with them.
-func version() string {
-	b, err := os.ReadFile("VERSION")
+func version() string { return line("VERSION") }
+
+// table is where this release keeps what is written.
+func table() string { return line("TABLE") }
+
+func line(file string) string {
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return "unknown"
 	}

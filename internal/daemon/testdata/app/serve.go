@@ -83,7 +83,7 @@ func handler(db *sql.DB) http.Handler {
 		return version(), db.PingContext(r.Context())
 	}))
 	mux.HandleFunc("POST /write", answer(func(r *http.Request) (string, error) {
-		_, err := db.ExecContext(r.Context(), "INSERT INTO entries (id, release) VALUES ($1, $2)", r.FormValue("id"), version())
+		_, err := db.ExecContext(r.Context(), "INSERT INTO "+table()+" (id, release) VALUES ($1, $2)", r.FormValue("id"), version())
 		return version(), err
 	}))
 	mux.HandleFunc("GET /recorded", answer(func(r *http.Request) (string, error) { return recorded(r.Context(), db, r.FormValue("prefix")) }))
@@ -108,7 +108,7 @@ func answer(f func(*http.Request) (string, error)) http.HandlerFunc {
 
 // recorded tells how often each id with this prefix was recorded, a line each.
 func recorded(ctx context.Context, db *sql.DB, prefix string) (string, error) {
-	rows, err := db.QueryContext(ctx, "SELECT id, count(*) FROM entries WHERE substr(id, 1, length($1)) = $1 GROUP BY id ORDER BY id", prefix)
+	rows, err := db.QueryContext(ctx, "SELECT id, count(*) FROM "+table()+" WHERE substr(id, 1, length($1)) = $1 GROUP BY id ORDER BY id", prefix)
 	if err != nil {
 		return "", err
 	}
