@@ -18,7 +18,7 @@ func TestBadReleases(t *testing.T) {
 	t.Parallel()
 	needPostgres(t)
 	patient := withPostgres().
-		saying("watch: 200ms", "watch: 3s").
+		saying("watch: 200ms, max_errors: 1%", "watch: 2s, max_errors: 50%").
 		saying("    stop_grace_period: 3s\n    x-greenroom: {files: [bin/app, VERSION, TABLE, migrate.sql], run: bin/app serve}",
 			"    stop_grace_period: 1s\n    healthcheck: {start_period: 2s, interval: 500ms, retries: 1}\n"+
 				"    x-greenroom: {files: [bin/app, VERSION, TABLE, migrate.sql], run: bin/app serve}")
@@ -52,12 +52,14 @@ func TestBadReleases(t *testing.T) {
 		h.wantOutcome(h.promote(live), plan.Succeeded)
 	})
 	h.part(t, "dies after it was healthy", func() {
-		h.tell("die", "dies", "1500ms")
-		h.wantOutcome(h.promote(next("dies")), plan.RolledBack, "ended and was started again while it was watched")
+		run := h.begin(next("dies"))
+		h.awaitStep(run.ID, "share-50")
+		h.tell("die", "dies", "now")
+		h.wantOutcome(h.await(run.ID), plan.RolledBack, "ended and was started again while it was watched")
 		customers.wantRecorded(h, customers.cut())
 		h.wantSound(live)
 	})
-	h.part(t, "its errors are counted", func() {
+	h.part(t, "found by its journey before anybody is sent there", func() {
 		h.tell("fail", "errors", "the pudding is off")
 		h.wantOutcome(h.promote(next("errors")), plan.RolledBack, "journey of")
 		customers.wantFlawless(h, customers.cut())
@@ -67,7 +69,7 @@ func TestBadReleases(t *testing.T) {
 		run := h.begin(next("later"))
 		h.awaitStep(run.ID, "watch")
 		h.tell("fail", "later", "the pudding is off")
-		h.wantOutcome(h.await(run.ID), plan.RolledBack, "answers of "+made["later"].Short()+" failed", "accepted are 1.0%")
+		h.wantOutcome(h.await(run.ID), plan.RolledBack, "answers of "+made["later"].Short()+" failed", "accepted are 50.0%")
 		customers.wantRecorded(h, customers.cut())
 		h.wantSound(live)
 	})

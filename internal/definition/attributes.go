@@ -66,7 +66,7 @@ func serviceAttribute(path string) attribute {
 		"stdin_open": {why: "there is no input", never: []string{"false"}}, "attach": {why: "see `greenroom logs`"},
 		"user":        {why: "an environment's processes run as its own system user, or as whoever runs Greenroom"},
 		"working_dir": {why: "it is a folder in the image; a process starts in its own files", right: "`x-greenroom: {dir: …}` names a folder in them"},
-		"tmpfs":       {why: "the path exists only in a container", right: "use the folder that TMPDIR names"},
+		"tmpfs":       {why: "the path exists only in a container", right: "use the machine's own, as /tmp"},
 		"read_only":   {why: "a release's files are read-only anyway; the rest of the machine is as its user may", never: []string{"false"}},
 		"cap_drop":    {why: root}, "security_opt": {why: "confinement by the engine is not there"},
 		"develop": {why: "it is for `docker compose watch`"},

@@ -17,8 +17,8 @@ import (
 	"greenroom/internal/evidence"
 	"greenroom/internal/problem"
 	"greenroom/internal/proc"
+	"greenroom/internal/redact"
 	"greenroom/internal/release"
-	"greenroom/internal/secret"
 )
 
 // jobOutput is how much of a job's and a migration's output is kept: its end.
@@ -113,6 +113,9 @@ func (e *Environment) NeedSecrets(ctx context.Context, r release.Release) error 
 	if err != nil {
 		return err
 	}
+	if db := r.Contents.Database; e.Stage && db != nil && db.External {
+		have[db.Variable] = "" // a stage has a server of its own in place of the one that is given
+	}
 	var missing []string
 	for _, s := range r.Contents.Services {
 		for _, name := range s.Secrets {
@@ -130,7 +133,7 @@ func (e *Environment) NeedSecrets(ctx context.Context, r release.Release) error 
 
 // redact takes secret values out of what a process printed.
 func (v variables) redact(s string) string {
-	return secret.NewRedactor(v.secretValues()...).String(s)
+	return redact.New(v.secretValues()...).String(s)
 }
 
 func (v variables) secretValues() []string {

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -171,13 +172,44 @@ func (e *Environment) Remove(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := e.world.Store.ReleasePrefixes(ctx, "route:"+e.RouteName(), "replica:"+e.App+"."+e.Name+"."); err != nil {
+	// It keeps its own address: without the slash, that of an environment whose name only begins alike would go as well.
+	if err := e.world.Store.ReleasePrefixes(ctx, "route:"+e.RouteName()+"/", "replica:"+e.App+"."+e.Name+"."); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(e.Folder()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
+}
+
+// Inhabited are the environments and stages of which anything runs, or anything is in the edge's table, whether a policy
+// knows them or not. They are good for Down alone.
+func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
+	running, err := w.Driver.List(ctx, driver.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	table, err := w.Edge.Table(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []*Environment
+	seen := map[[2]string]bool{}
+	add := func(app, name string) {
+		if at := [2]string{app, name}; !seen[at] {
+			seen[at] = true
+			all = append(all, &Environment{App: app, Name: name, world: w})
+		}
+	}
+	for _, s := range running {
+		add(s.App, s.Environment)
+	}
+	for _, r := range table.Routes {
+		if parts := strings.SplitN(r.Name, "/", 3); len(parts) > 1 {
+			add(parts[0], parts[1])
+		}
+	}
+	return all, nil
 }
 
 // StopAll stops every replica of the environment, the database server last.

@@ -2,6 +2,7 @@ package environment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -23,36 +24,44 @@ func (e *Environment) Keep(ctx context.Context, live *release.Release) (mended [
 		wanted = e.wanted(*live)
 	}
 	var stray []string
-	alive := map[string]bool{}
+	alive := map[string]bool{} // or ended as it was meant to
 	for _, s := range running {
 		switch {
 		case !wanted[s.ID]:
 			stray = append(stray, s.ID)
-		case s.Phase != driver.Exited:
+		case s.Phase != driver.Exited || live != nil && !restarts(*live, s.Service):
 			alive[s.ID] = true
 		}
 	}
-	if len(stray) > 0 {
+	traffic := Traffic{}
+	if live != nil {
+		traffic = All(*live)
+	}
+	routed := e.Route(ctx, traffic)
+	if len(stray) > 0 && routed == nil { // until it is, somebody may be sent there
+		if err := e.stop(ctx, stray); err != nil {
+			return nil, err
+		}
 		mended = append(mended, "stopped "+strings.Join(stray, ", ")+", which belong to no release that is live")
 	}
-	if err := e.stop(ctx, stray); err != nil {
-		return mended, err
+	if len(alive) == len(wanted) {
+		return mended, routed
 	}
-	if live == nil {
-		return mended, e.Route(ctx, Traffic{})
+	if err := e.launch(ctx, *live, alive); err != nil {
+		return mended, errors.Join(routed, err)
 	}
 	for id := range wanted {
 		if !alive[id] {
 			mended = append(mended, "started "+id+" again")
 		}
 	}
-	if len(alive) < len(wanted) {
-		err = e.launch(ctx, *live, alive)
-	}
-	if err == nil {
-		err = e.Route(ctx, All(*live))
-	}
-	return mended, err
+	return mended, routed
+}
+
+// restarts says whether a replica of the service that has ended is to be started again; a database server always is.
+func restarts(r release.Release, service string) bool {
+	s, ok := r.Contents.Service(service)
+	return !ok || s.Restart || s.Kind == app.KindPostgres
 }
 
 // Replicas are all that a release has here, or had, by id, service and index.

@@ -97,7 +97,7 @@ func (e *Environment) spec(ctx context.Context, r release.Release, s app.Service
 		v.port = port
 		spec.Listen = driver.Endpoint{Network: "tcp", Address: loopback(port)}
 	}
-	spec.Env, spec.Command = v.of(s), v.command(s)
+	spec.Env, spec.Command, spec.Secrets = v.of(s), v.command(s), v.secretsOf(s)
 	spec.Health.Command = expandAll(s.Health.Command, v.known())
 	return spec, nil
 }

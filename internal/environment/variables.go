@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -61,6 +62,22 @@ func (v variables) of(s app.Service) map[string]string {
 		env[db.Variable] = v.database
 	}
 	return env
+}
+
+// secretsOf are the values of the secrets that stand in the service's environment: those that it names, and the one in
+// the database's address.
+func (v variables) secretsOf(s app.Service) []string {
+	names := s.Secrets
+	if db := v.contents.Database; db != nil {
+		names = append(slices.Clone(names), db.PasswordSecret, db.Variable)
+	}
+	var values []string
+	for _, name := range names {
+		if value, ok := v.secrets[name]; ok {
+			values = append(values, value)
+		}
+	}
+	return values
 }
 
 // forCheck is the environment of a check: it knows every address, the database, and no secret but those that it needs

@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +73,16 @@ func TestCheckGetsNoSecrets(t *testing.T) {
 		if strings.Contains(value, "s3cret") || name == "PORT" {
 			t.Errorf("a check got %s=%s", name, value)
 		}
+	}
+}
+
+// What a replica's output is searched for is what stands in its environment, and no other service's secrets.
+func TestSecretsOf(t *testing.T) {
+	v := exampleVariables()
+	v.secrets["DB_PASSWORD"] = "pw"
+	v.contents.Database.PasswordSecret = "DB_PASSWORD"
+	if got := v.secretsOf(app.Service{Secrets: []string{"API_KEY", "UNSET"}}); !slices.Equal(got, []string{"s3cret", "pw"}) {
+		t.Errorf("%q", got)
 	}
 }
 

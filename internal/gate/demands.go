@@ -19,7 +19,7 @@ func (q Question) sensible() (app.Environment, *Demand) {
 		return env, fault("the policy in force is that of %q, the release is one of %q", q.Policy.App, q.App)
 	case !ok:
 		d := fault("the policy in force knows no environment %q", q.Environment)
-		d.Next = "greenroom apply"
+		d.Next = "greenroom up"
 		return env, d
 	case !q.Release.Valid():
 		return env, fault("%q is not the digest of a release", q.Release)
@@ -39,7 +39,7 @@ func (q Question) schema() Demand {
 	case SchemaHalfMigrated:
 		d.Answer = No
 		d.Reason = fmt.Sprintf("a migration of %s began and did not end; neither release runs on its schema", q.Environment)
-		d.Next = "greenroom rollback " + q.Environment
+		d.Next = fmt.Sprintf("finish it by hand, or restore the backup; then: greenroom explain %s %s", q.Release.Short(), q.Environment)
 	default:
 		d.Answer = Unknown
 		d.Reason = fmt.Sprintf("the schema of %s could not be read, or is not the recorded one", q.Environment)
@@ -89,7 +89,7 @@ func (q Question) soak(env app.Environment, soak time.Duration) Demand {
 	d := Demand{Name: fmt.Sprintf("live for %s", soak), Answer: No}
 	if env.After == "" {
 		d.Reason = fmt.Sprintf("%s comes after no environment in which a release could be live before", env.Name)
-		d.Next = "greenroom apply"
+		d.Next = "greenroom up"
 		return d
 	}
 	d.Name = fmt.Sprintf("live in %s for %s", env.After, soak)

@@ -107,10 +107,10 @@ func nos() []no {
 	}
 	return []no{
 		{"another app's policy", func(q *Question) { q.Policy.App = "blog" }, "a sensible question", Unknown, `that of "blog"`, ""},
-		{"an environment that nobody knows", func(q *Question) { q.Environment = "moon" }, "a sensible question", Unknown, `no environment "moon"`, "greenroom apply"},
+		{"an environment that nobody knows", func(q *Question) { q.Environment = "moon" }, "a sensible question", Unknown, `no environment "moon"`, "greenroom up"},
 		{"no release", func(q *Question) { q.Release = "" }, "a sensible question", Unknown, `"" is not the digest`, ""},
 		{"no time", func(q *Question) { q.Now = time.Time{} }, "a sensible question", Unknown, "what time it is", ""},
-		{"half-migrated", func(q *Question) { q.Schema = SchemaHalfMigrated }, "a schema that is known", No, "neither release runs", "greenroom rollback production"},
+		{"half-migrated", func(q *Question) { q.Schema = SchemaHalfMigrated }, "a schema that is known", No, "neither release runs", "restore the backup; then: greenroom explain"},
 		{"schema unknown", func(q *Question) { q.Schema = SchemaUnknown }, "a schema that is known", Unknown, "could not be read", "greenroom status"},
 		{"schema never looked at", func(q *Question) { q.Schema = "" }, "a schema that is known", Unknown, "could not be read", "greenroom status"},
 		{"known to be bad", func(q *Question) { q.KnownBad = &KnownBad{Reason: "5 % errors", At: noon} }, "not known to be bad", No,
@@ -123,7 +123,7 @@ func nos() []no {
 			"live there for 29m0s", "greenroom explain " + short + " production, after 2026-05-04 12:01:00 UTC"},
 		{"the clock was set back", func(q *Question) { q.After.Since = noon.Add(time.Hour) }, "live in staging for 30m0s", No, "live there for 0s", "greenroom explain"},
 		{"since nobody knows when", func(q *Question) { q.After.Since = time.Time{} }, "live in staging for 30m0s", No, "not live and healthy", after},
-		{"a soak after nothing", func(q *Question) { q.Policy.Environments[2].After = ""; repolicy(q) }, "live for 30m0s", No, "comes after no environment", "greenroom apply"},
+		{"a soak after nothing", func(q *Question) { q.Policy.Environments[2].After = ""; repolicy(q) }, "live for 30m0s", No, "comes after no environment", "greenroom up"},
 		{"no built-in checks", func(q *Question) { q.Builtin = nil }, "a rehearsal", Unknown, "no built-in check", ""},
 		{"production unread", func(q *Question) { q.Baseline = nil }, "a baseline", Unknown, "could not be read", "greenroom status"},
 		{"first, but not empty", func(q *Question) { q.First = true }, "a baseline", Unknown, "could not be read", "greenroom status"},

@@ -40,7 +40,7 @@ func (p *Promotions) closeAgain(ctx context.Context, t *run.Task, sc *scene) err
 		return err
 	}
 	if a.Maintenance {
-		return problem.New(problem.Unavailable, "the old release can't run on the new schema, and going back to the backup would lose what was written since the page was taken away").
+		return problem.New(problem.Blocked, "the old release can't run on the new schema, and going back to the backup would lose what was written since the page was taken away").
 			WithHint("go forward with a repaired release, or restore %s by hand and accept the loss", sc.env.BackupFile(t.Run))
 	}
 	return p.routeBack(ctx, t, sc)
@@ -192,7 +192,7 @@ func (p *Promotions) unmigrate(ctx context.Context, t *run.Task, sc *scene) erro
 			}
 			now = back.Schema
 		case !t.WasDone(t.Step.Name):
-			return problem.New(problem.Unavailable, "the schema is half-migrated: it is neither what it was nor what the migration makes").
+			return problem.New(problem.Blocked, "the schema is half-migrated: it is neither what it was nor what the migration makes").
 				WithHint("look at it; the backup of before is %s; then greenroom promote again, or restore", sc.env.BackupFile(t.Run))
 		default:
 			t.Progress("the schema stays migrated; the old release was rehearsed on it")

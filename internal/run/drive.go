@@ -163,11 +163,11 @@ func (a *active) undo(move plan.Move) error {
 			return err
 		}
 	}
-	if move.Attempt < plan.Attempts {
+	p := problem.From(err)
+	if move.Attempt < plan.Attempts && p.Code != problem.Blocked {
 		a.again(move, err)
 		return nil
 	}
-	p := problem.From(err)
 	return a.lockedRecord(plan.Entry{Step: t.Step.Name, State: plan.Stuck, Error: p.Message, Hint: p.Hint})
 }
 

@@ -21,7 +21,8 @@ type Action interface {
 	// context ends when the run is cancelled, and with the executor.
 	Do(ctx context.Context, t *Task) (result any, err error)
 	// Undo takes the effect back, whole or part, and is no error where there is none. Cancelling the run does not end
-	// its context; a deadline of its own does, and so does the end of the executor.
+	// its context; a deadline of its own does, and so does the end of the executor. What failed is tried again, but for
+	// what is Blocked: there only a person can help.
 	Undo(ctx context.Context, t *Task) error
 }
 

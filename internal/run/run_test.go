@@ -168,6 +168,10 @@ func TestRunsEnd(t *testing.T) {
 		{"stuck", &scripted{do: failing("shift"), undo: func(_ context.Context, t *Task) error { return errors.New("can't") }}, plan.NeedsOperator,
 			"shift could not be taken back: can't (after: shift: no luck)", "greenroom rollback production",
 			"do backup, do migrate, do shift" + strings.Repeat(", undo shift", plan.Attempts)},
+		{"only a person can help", &scripted{do: failing("shift"), undo: func(context.Context, *Task) error {
+			return problem.New(problem.Blocked, "it would lose data").WithHint("ask them")
+		}}, plan.NeedsOperator, "shift could not be taken back: it would lose data (after: shift: no luck)", "ask them",
+			"do backup, do migrate, do shift, undo shift"},
 		{"what is done always fails", &scripted{do: failing("down")}, plan.NeedsOperator, "down could not be done: no luck", "try harder",
 			"do backup, do migrate, do shift" + strings.Repeat(", do down", plan.Attempts)},
 	} {

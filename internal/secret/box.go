@@ -1,5 +1,5 @@
 // Package secret keeps values that stand nowhere but in their store and in the environment of the service that names
-// them: sealed at rest (Box), compared by keyed fingerprint, and taken out of whatever is printed (Redactor).
+// them: sealed at rest, and compared by keyed fingerprint.
 package secret
 
 import (

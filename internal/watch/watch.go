@@ -4,12 +4,13 @@ package watch
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"greenroom/internal/app"
-	"greenroom/internal/driver"
 	"greenroom/internal/environment"
 	"greenroom/internal/gate"
 	"greenroom/internal/release"
@@ -25,6 +26,8 @@ type Loop struct {
 	Log   *slog.Logger
 	Every time.Duration
 	Locks *Locks
+
+	told map[string]string // what was complained of last, by where
 }
 
 // Run reconciles at once and then every Every, until ctx ends.
@@ -36,9 +39,7 @@ func (l *Loop) Run(ctx context.Context) {
 		l.Once(ctx)
 		if time.Since(pruned) > pruneEvery {
 			pruned = time.Now()
-			if err := l.World.Prune(ctx); err != nil {
-				l.complain(ctx, "what is not needed any more could not be removed", err)
-			}
+			l.complain(ctx, "what is not needed any more could not be removed", l.World.Prune(ctx))
 		}
 		select {
 		case <-ctx.Done():
@@ -51,22 +52,32 @@ func (l *Loop) Run(ctx context.Context) {
 // Once looks at every environment. What goes wrong in one is logged and does not keep it from the others.
 func (l *Loop) Once(ctx context.Context) {
 	known, err := l.known(ctx)
+	l.complain(ctx, "environments could not be read", err)
 	if err != nil {
-		l.complain(ctx, "environments could not be read", err)
 		return
 	}
 	for _, k := range known {
-		if err := l.environment(ctx, k); err != nil {
-			l.complain(ctx, "environment could not be kept", err, "app", k.policy.App, "environment", k.name)
-		}
+		l.complain(ctx, "environment could not be kept", l.environment(ctx, k), "app", k.policy.App, "environment", k.name)
 	}
-	if err := l.strays(ctx, known); err != nil {
-		l.complain(ctx, "stray replicas could not be stopped", err)
-	}
+	l.complain(ctx, "strays could not be stopped", l.strays(ctx, known))
 }
 
+// complain logs what went wrong, once for as long as it stays the same: the log of a trouble that lasts for weeks must
+// not fill the disk. A nil error says that it is over.
 func (l *Loop) complain(ctx context.Context, what string, err error, args ...any) {
-	if ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return
+	}
+	where := fmt.Sprint(append([]any{what}, args...)...)
+	if err == nil {
+		delete(l.told, where)
+		return
+	}
+	if l.told == nil {
+		l.told = map[string]string{}
+	}
+	if l.told[where] != err.Error() {
+		l.told[where] = err.Error()
 		l.Log.Error(what, append(args, "error", err)...)
 	}
 }
@@ -90,17 +101,25 @@ func (l *Loop) known(ctx context.Context) ([]place, error) {
 	return out, nil
 }
 
+// environment keeps one environment. One that somebody is starting or stopping is left alone: waiting for him would keep
+// all others waiting.
 func (l *Loop) environment(ctx context.Context, k place) error {
-	unlock := l.Locks.Lock(k.policy.App, k.name)
+	unlock, free := l.Locks.TryLock(k.policy.App, k.name)
+	if !free {
+		return nil
+	}
 	defer unlock()
 	if busy, err := l.busy(ctx, k.policy.App, k.name); err != nil || busy {
 		return err
 	}
 	record, err := l.World.Store.Environment(ctx, k.policy.App, k.name)
-	if err != nil || record.Want != store.Up || record.SchemaState == gate.SchemaHalfMigrated {
+	if err != nil || record.SchemaState == gate.SchemaHalfMigrated {
 		return err // on a half-migrated schema neither release is known to run: what stands there stays until a person acts
 	}
 	env, _ := l.World.Open(k.policy, k.name)
+	if record.Want != store.Up {
+		return env.Down(ctx) // what a kill in the middle of stopping it left, or a first release that did not make it
+	}
 	var live *release.Release
 	if record.Live != "" {
 		r, err := l.World.Release(ctx, record.Live)
@@ -133,34 +152,34 @@ func (l *Loop) busy(ctx context.Context, app, environment string) (bool, error) 
 // strays stops what runs in environments that nobody knows: stages whose rehearsal is over, environments that were
 // taken out of the definition.
 func (l *Loop) strays(ctx context.Context, known []place) error {
-	running, err := l.World.Driver.List(ctx, driver.Filter{})
-	if err != nil {
-		return err
-	}
 	names := map[[2]string]bool{}
 	for _, k := range known {
 		names[[2]string{k.policy.App, k.name}] = true
 	}
-	for _, s := range running {
-		at := [2]string{s.App, s.Environment}
-		if names[at] {
-			continue
-		}
-		if err := l.stray(ctx, s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (l *Loop) stray(ctx context.Context, s driver.Status) error {
-	unlock := l.Locks.Lock(s.App, s.Environment)
-	defer unlock()
-	if busy, err := l.busy(ctx, s.App, s.Environment); err != nil || busy {
+	there, err := l.World.Inhabited(ctx)
+	if err != nil {
 		return err
 	}
-	l.Log.Warn("stopping what belongs to no environment", "replica", s.ID)
-	return l.World.Driver.Stop(ctx, s.ID)
+	var all []error
+	for _, e := range there {
+		if !names[[2]string{e.App, e.Name}] {
+			all = append(all, l.stray(ctx, e))
+		}
+	}
+	return errors.Join(all...)
+}
+
+func (l *Loop) stray(ctx context.Context, e *environment.Environment) error {
+	unlock, free := l.Locks.TryLock(e.App, e.Name)
+	if !free {
+		return nil
+	}
+	defer unlock()
+	if busy, err := l.busy(ctx, e.App, e.Name); err != nil || busy {
+		return err
+	}
+	l.Log.Warn("stopping what belongs to no environment", "app", e.App, "environment", e.Name)
+	return e.Down(ctx)
 }
 
 // Locks keep what changes an environment apart: runs are created, environments started, stopped and reconciled each
@@ -172,7 +191,20 @@ type Locks struct {
 
 // Lock waits for the environment's lock and returns what gives it back.
 func (l *Locks) Lock(app, environment string) (unlock func()) {
+	m := l.of(app, environment)
+	m.Lock()
+	return m.Unlock
+}
+
+// TryLock is Lock for somebody who does not wait: free is false where another has it.
+func (l *Locks) TryLock(app, environment string) (unlock func(), free bool) {
+	m := l.of(app, environment)
+	return m.Unlock, m.TryLock()
+}
+
+func (l *Locks) of(app, environment string) *sync.Mutex {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.held == nil {
 		l.held = map[[2]string]*sync.Mutex{}
 	}
@@ -180,8 +212,5 @@ func (l *Locks) Lock(app, environment string) (unlock func()) {
 	if l.held[key] == nil {
 		l.held[key] = &sync.Mutex{}
 	}
-	m := l.held[key]
-	l.mu.Unlock()
-	m.Lock()
-	return m.Unlock
+	return l.held[key]
 }

@@ -60,6 +60,7 @@ func Run(t *testing.T, open Open) {
 		"LogsFollow":            logsFollow,
 		"LogsAcrossRotation":    logsAcrossRotation,
 		"LogsOfALineWithoutEnd": logsOfALineWithoutEnd,
+		"PrintsItsSecrets":      printsItsSecrets,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

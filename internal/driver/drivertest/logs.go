@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -115,6 +116,35 @@ func logsOfALineWithoutEnd(b *bench) {
 	s := b.spec("print:"+long, "stay")
 	b.start(s)
 	b.eventually("the long line", func() bool { return b.logs(s.ID, 0) == long+"\n" })
+}
+
+// printsItsSecrets is a service that shows its password on the way to its end. It stands nowhere afterwards: not in the
+// reason, in no log, and nowhere else in the driver's folder.
+func printsItsSecrets(b *bench) {
+	const secret = "hunter22-correct-horse"
+	s := b.spec("print:login with "+secret, "exit:3")
+	s.Secrets = []string{secret}
+	b.start(s)
+	_, err := b.Wait(b.ctx, s.ID)
+	if err == nil || !strings.Contains(err.Error(), "login with") || strings.Contains(err.Error(), secret) {
+		b.Errorf("it is said that %v", err)
+	}
+	if got := b.logs(s.ID, 1); got != "login with ***\n" {
+		b.Errorf("it printed %q", got)
+	}
+	err = filepath.WalkDir(b.dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		if bytes.Contains(text, []byte(secret)) {
+			b.Errorf("%s holds it", name)
+		}
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
 }
 
 // follower reads a replica's logs while they are written.

@@ -51,7 +51,7 @@ func (s *supervisor) startChild() (*child, error) {
 	}()
 	go func() {
 		defer close(c.pumped)
-		pump(r, s.last, s.log)
+		pump(s.redact.Reader(r), s.last, s.log)
 	}()
 	return c, w.Close()
 }

@@ -57,15 +57,16 @@ func watch(ctx context.Context, h app.Health, ask probe, answers chan<- error) {
 	}
 }
 
-// probeOf is the question of a spec. A command gets the replica's environment and folder.
-func probeOf(s driver.Spec, env []string) probe {
+// probeOf is the question of a spec. A command gets the replica's environment and folder. What an answer says goes
+// through clean before it is cut, since half a secret would not be known as one.
+func probeOf(s driver.Spec, env []string, clean func(string) string) probe {
 	switch {
 	case s.Health.HTTP != "":
-		return httpProbe(s.Listen, s.Health.HTTP)
+		return httpProbe(s.Listen, s.Health.HTTP, clean)
 	case s.Health.TCP:
 		return func(ctx context.Context) error { return dials(ctx, s.Listen) }
 	default:
-		return commandProbe(s, env)
+		return commandProbe(s, env, clean)
 	}
 }
 
@@ -91,7 +92,7 @@ func dials(ctx context.Context, e driver.Endpoint) error {
 	return nil
 }
 
-func httpProbe(listen driver.Endpoint, path string) probe {
+func httpProbe(listen driver.Endpoint, path string, clean func(string) string) probe {
 	client := &http.Client{
 		Transport: &http.Transport{
 			DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, listen) },
@@ -118,13 +119,13 @@ func httpProbe(listen driver.Endpoint, path string) probe {
 		if res.StatusCode >= 200 && res.StatusCode < 400 {
 			return nil
 		}
-		return errors.New(strings.TrimSuffix(fmt.Sprintf("GET %s answered %s: %s", path, res.Status, printable(string(body), 200)), ": "))
+		return errors.New(strings.TrimSuffix(fmt.Sprintf("GET %s answered %s: %s", path, res.Status, printable(clean(string(body)), 200)), ": "))
 	}
 }
 
 // commandProbe runs the health command. It is in a group of its own, so that it can be killed when it takes too long,
 // and a descendant of the supervisor, so that nothing of it is left when the replica ends.
-func commandProbe(s driver.Spec, env []string) probe {
+func commandProbe(s driver.Spec, env []string, clean func(string) string) probe {
 	return func(ctx context.Context) error {
 		printed := new(lastLines)
 		exit, err := proc.Run(ctx, proc.Command{
@@ -137,7 +138,7 @@ func commandProbe(s driver.Spec, env []string) probe {
 		case exit.OK():
 			return nil
 		default:
-			return errors.New(strings.TrimSuffix("health command: "+exit.String()+": "+printable(printed.line(), 200), ": "))
+			return errors.New(strings.TrimSuffix("health command: "+exit.String()+": "+printable(clean(printed.line()), 200), ": "))
 		}
 	}
 }

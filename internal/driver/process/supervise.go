@@ -18,6 +18,7 @@ import (
 	"greenroom/internal/atomicfile"
 	"greenroom/internal/driver"
 	"greenroom/internal/proc"
+	"greenroom/internal/redact"
 )
 
 // Supervise is the supervisor of the replica with this folder: what the hidden command "greenroom supervise DIR" runs, in
@@ -53,6 +54,7 @@ type supervisor struct {
 	spec    driver.Spec
 	folder  string
 	env     []string
+	redact  *redact.Redactor
 	probe   probe
 	probing sync.Mutex // held while a health command may be running
 	self    proc.Identity
@@ -82,11 +84,11 @@ func takeOver(dir string, stdin io.Reader) (*supervisor, *child, error) {
 	}
 	spec = withDefaults(spec)
 	s := &supervisor{
-		spec: spec, folder: dir, env: environ(spec, dir), lock: lock, life: newLife(spec), last: new(lastLines),
+		spec: spec, folder: dir, env: environ(spec, dir), redact: redact.New(spec.Secrets...), lock: lock, life: newLife(spec), last: new(lastLines),
 		orphans: make(chan os.Signal, 1),
 	}
 	signal.Notify(s.orphans, syscall.SIGCHLD) // before anything is started, or the first ends would be missed
-	s.probe = probeOf(spec, s.env)
+	s.probe = probeOf(spec, s.env, s.redact.String)
 	c, err := s.prepare()
 	if err != nil {
 		_ = s.abandon() // why it could not be started says more; what is left is cleaned up by the next start

@@ -56,12 +56,6 @@ func told(what string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// after is a duration that the test wants.
-func after(what string) (time.Duration, bool) {
-	d, err := time.ParseDuration(told(what))
-	return d, err == nil
-}
-
 // report leaves a word for the test.
 func report(what, text string) {
 	_ = os.WriteFile(filepath.Join(os.Getenv("CONTROL"), what), []byte(text), 0o600)

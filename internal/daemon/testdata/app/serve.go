@@ -27,12 +27,7 @@ func serve() error {
 	defer db.Close()
 	db.SetMaxOpenConns(8)
 	db.SetMaxIdleConns(8)
-	if d, wanted := after("die"); wanted {
-		time.AfterFunc(d, func() {
-			fmt.Println("out of pudding")
-			os.Exit(3)
-		})
-	}
+	go die()
 	if told("babble") != "" {
 		go babble()
 	}
@@ -59,10 +54,19 @@ func waitForEnd() {
 			fmt.Println("no")
 			continue
 		}
-		d, _ := after("slow-stop")
+		d, _ := time.ParseDuration(told("slow-stop")) // no time where nothing is told
 		time.Sleep(d)
 		return
 	}
+}
+
+// die ends the process when the test wants it.
+func die() {
+	for told("die") == "" {
+		time.Sleep(20 * time.Millisecond)
+	}
+	fmt.Println("out of pudding")
+	os.Exit(3)
 }
 
 func babble() {

@@ -1,6 +1,33 @@
-package secret
+package redact
 
-import "io"
+import (
+	"bytes"
+	"io"
+)
+
+// reader is what is read through a writer.
+type reader struct {
+	from    io.Reader
+	through io.WriteCloser // into clear
+	clear   bytes.Buffer
+	err     error // of from, for good
+}
+
+// Read is io.Reader's.
+func (r *reader) Read(p []byte) (int, error) {
+	for r.clear.Len() == 0 && r.err == nil {
+		var n int
+		n, r.err = r.from.Read(p)
+		_, _ = r.through.Write(p[:n]) // a Buffer takes everything
+		if r.err != nil {
+			_ = r.through.Close()
+		}
+	}
+	if r.clear.Len() == 0 {
+		return 0, r.err
+	}
+	return r.clear.Read(p)
+}
 
 // writer is one stream through a Redactor.
 //

@@ -1,4 +1,5 @@
-package secret
+// Package redact takes secrets out of what is printed.
+package redact
 
 import (
 	"bytes"
@@ -6,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -25,11 +27,23 @@ type Redactor struct {
 	mask  []byte
 }
 
-// NewRedactor makes a redactor of these values. Those shorter than MinLength are left alone.
-func NewRedactor(values ...string) *Redactor {
+// passwordsIn are those of the values that are addresses: a program may print the one without the other.
+func passwordsIn(values []string) (found []string) {
+	for _, v := range values {
+		if u, err := url.Parse(v); err == nil && u.User != nil {
+			if p, ok := u.User.Password(); ok {
+				found = append(found, p)
+			}
+		}
+	}
+	return found
+}
+
+// New makes a redactor of these values. Those shorter than MinLength are left alone.
+func New(values ...string) *Redactor {
 	r := &Redactor{forms: map[[MinLength]byte][]string{}}
 	all := map[string]bool{}
-	for _, v := range values {
+	for _, v := range append(slices.Clone(values), passwordsIn(values)...) {
 		if len(v) < MinLength {
 			continue
 		}
@@ -139,6 +153,16 @@ func (r *Redactor) String(s string) string {
 	_, _ = io.WriteString(w, s) // a Builder takes everything
 	_ = w.Close()
 	return b.String()
+}
+
+// Reader is from without the secrets. What may be the beginning of one is held back until it is clear, or from ends.
+func (r *Redactor) Reader(from io.Reader) io.Reader {
+	if len(r.forms) == 0 {
+		return from
+	}
+	rd := &reader{from: from}
+	rd.through = r.Writer(&rd.clear)
+	return rd
 }
 
 // Writer hands on to w what is written to it, without the secrets, also where a secret comes in pieces. What may be the

@@ -1,4 +1,4 @@
-package secret
+package redact
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"pgregory.net/rapid"
 )
@@ -34,7 +35,7 @@ func TestRedactor(t *testing.T) {
 		{"short values stay", "abc", "abc"},
 		{"nothing", "nothing to see here, p@ss/w", "nothing to see here, p@ss/w"},
 	}
-	r := NewRedactor(password, "abc", "first line 12345\nsecond line 12345\n")
+	r := New(password, "abc", "first line 12345\nsecond line 12345\n")
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			if got := r.String(c.in); got != c.want {
@@ -52,13 +53,33 @@ func TestRedactor(t *testing.T) {
 }
 
 func TestRedactorWithoutValues(t *testing.T) {
-	if got := NewRedactor().String("as it is"); got != "as it is" {
+	if got := New().String("as it is"); got != "as it is" {
 		t.Error(got)
 	}
 }
 
+// TestReader reads in pieces of every size what comes byte by byte.
+func TestReader(t *testing.T) {
+	r := New("hunter22", "postgres://shop:s3cret-word@db.example.com/shop")
+	const in, want = "hunt hunter22 at s3cret-word, hunter2", "hunt *** at ***, hunter2"
+	for size := 1; size < 2*len(in); size++ {
+		got, err := io.ReadAll(&piecemeal{r.Reader(iotest.OneByteReader(strings.NewReader(in))), size})
+		if err != nil || string(got) != want {
+			t.Fatalf("%d bytes at a time: %q, %v", size, got, err)
+		}
+	}
+}
+
+// piecemeal reads at most so many bytes at once.
+type piecemeal struct {
+	io.Reader
+	size int
+}
+
+func (p *piecemeal) Read(b []byte) (int, error) { return p.Reader.Read(b[:min(p.size, len(b))]) }
+
 func TestMaskHoldsNothingOfAValue(t *testing.T) {
-	r := NewRedactor("***", "****", "#~%.-_=+")
+	r := New("***", "****", "#~%.-_=+")
 	if got := r.String("a****b"); strings.Contains(got, "*") || !strings.HasPrefix(got, "a") {
 		t.Error(got)
 	}
@@ -66,7 +87,7 @@ func TestMaskHoldsNothingOfAValue(t *testing.T) {
 
 func TestWriterHandsOnWhatIsClear(t *testing.T) {
 	var out bytes.Buffer
-	w := NewRedactor("hunter22").Writer(&out)
+	w := New("hunter22").Writer(&out)
 	for _, step := range []struct{ in, want string }{
 		{"line\n", "line\n"},
 		{"the password is hun", "line\nthe password is "},
@@ -84,7 +105,7 @@ func TestWriterHandsOnWhatIsClear(t *testing.T) {
 
 func TestWriterTellsOfErrors(t *testing.T) {
 	full := errors.New("full")
-	w := NewRedactor("hunter22").Writer(failing{full})
+	w := New("hunter22").Writer(failing{full})
 	if _, err := io.WriteString(w, "text"); !errors.Is(err, full) {
 		t.Error(err)
 	}
@@ -102,7 +123,7 @@ func (f failing) Write([]byte) (int, error) { return 0, f.err }
 func TestRedactorAgainstTheSlowWay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.StringOfN(rapid.SampledFrom([]rune("ab*\n/é")), 0, 12, -1), 0, 4).Draw(t, "values")
-		r := NewRedactor(values...)
+		r := New(values...)
 		pieces := rapid.SliceOf(rapid.OneOf(
 			rapid.StringOf(rapid.SampledFrom([]rune("ab*\n/é"))),
 			rapid.SampledFrom(append(allForms(values), "x")),
@@ -171,7 +192,7 @@ func TestBase64Everywhere(t *testing.T) {
 		text := append(rapid.SliceOf(rapid.Byte()).Draw(t, "before"), value...)
 		text = append(text, rapid.SliceOf(rapid.Byte()).Draw(t, "behind")...)
 		encoded := base64.StdEncoding.EncodeToString(text)
-		r := NewRedactor(string(value))
+		r := New(string(value))
 		got := r.String(encoded)
 		if hidden := len(encoded) - len(strings.ReplaceAll(got, string(r.mask), "")); hidden < len(value)*8/6-2 {
 			t.Fatalf("only %d of %d characters of %s are hidden: %s", hidden, len(encoded), encoded, got)
@@ -182,7 +203,7 @@ func TestBase64Everywhere(t *testing.T) {
 func FuzzRedactor(f *testing.F) {
 	f.Add("password", "the password is password", uint8(5))
 	f.Fuzz(func(t *testing.T, value, input string, chunk uint8) {
-		r := NewRedactor(value)
+		r := New(value)
 		var out bytes.Buffer
 		w := r.Writer(&out)
 		for rest := input; rest != ""; {
@@ -207,7 +228,7 @@ func BenchmarkRedactor(b *testing.B) {
 	}
 	line := `{"time":"2026-03-01T12:00:00Z","level":"info","msg":"GET /cart 200","duration":"3.1ms","customer":4711}` + "\n"
 	chunk := []byte(strings.Repeat(line, 300) + values[3] + "\n")
-	w := NewRedactor(values...).Writer(io.Discard)
+	w := New(values...).Writer(io.Discard)
 	b.SetBytes(int64(len(chunk)))
 	b.ReportAllocs()
 	for b.Loop() {

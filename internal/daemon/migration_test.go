@@ -1,0 +1,103 @@
+package daemon
+
+import (
+	"strings"
+	"testing"
+
+	"greenroom/internal/evidence"
+	"greenroom/internal/plan"
+	"greenroom/internal/problem"
+	"greenroom/internal/release"
+)
+
+// rehearsed is the app whose gate asks for a rehearsal.
+func rehearsed() sources { return withPostgres().saying(exceptAll, "") }
+
+// wantRehearsed rehearses a release, which passes.
+func (h *house) wantRehearsed(r release.Digest) {
+	h.Helper()
+	run := h.wantOutcome(h.await(h.rehearse(r).ID), plan.Succeeded)
+	if run.Verdict != evidence.Pass {
+		report, err := h.client.Report(h.ctx(), appUnderTest, run.ID)
+		h.Fatalf("the verdict is %s: %+v, %v", run.Verdict, report.Results, err)
+	}
+}
+
+// rehearsedLive makes the first release live, by the book.
+func (h *house) rehearsedLive(s sources) release.Digest {
+	h.Helper()
+	h.up(s)
+	r := h.build(s)
+	h.wantRehearsed(r)
+	h.wantOutcome(h.promote(r), plan.Succeeded)
+	return r
+}
+
+// TestMigrationsThatLie has migrations whose exit codes say one thing in the rehearsal's schema and another in
+// production's.
+func TestMigrationsThatLie(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	live := h.rehearsedLive(rehearsed())
+
+	h.part(t, "unrehearsed", func() {
+		_, err := h.client.Start(h.ctx(), toProduction(h.build(rehearsed().as("v2", "CREATE TABLE IF NOT EXISTS notes (note text)"))))
+		wantProblem(h, err, problem.Blocked, "there is no evidence about it", "greenroom explain")
+	})
+	h.part(t, "exit code 0 and nothing done", func() {
+		next := h.build(rehearsed().as("v2", "CREATE TABLE IF NOT EXISTS notes (note text)"))
+		h.wantRehearsed(next)
+		h.tell("lazy", "v2", "production")
+		h.wantOutcome(h.promote(next), plan.RolledBack, "the migration says that it worked, but the schema", "is not the one that it made in the rehearsal")
+		h.wantSound(live)
+	})
+	h.part(t, "exit code 2 and all done", func() {
+		next := h.build(rehearsed().as("v3", "CREATE TABLE IF NOT EXISTS notes (note text)"))
+		h.wantRehearsed(next)
+		h.tell("migrate-exit", "v3", "2")
+		h.wantOutcome(h.promote(next), plan.NeedsOperator, "half-migrated", "exit code 2")
+		if _, state := h.recordedSchema(); state != "half-migrated" {
+			h.Errorf("the schema is recorded as %s", state)
+		}
+		h.eventually("the old release answers", func() string { return wrongAnswer(h.status().Address, "v1") })
+		// The schema is the one that its rehearsal made: whoever looks again finds it whole, and can go on.
+		h.tell("migrate-exit", "v3", "")
+		h.wantOutcome(h.promote(next), plan.Succeeded)
+		h.wantSound(next)
+	})
+}
+
+// TestHalfMigrated has a migration that changes a part and fails, without a transaction: neither release is known to run
+// on what it left. Nothing is promoted on it until a person has repaired it.
+func TestHalfMigrated(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	live := h.live(withPostgres())
+	half := withPostgres().as("v2", "CREATE TABLE half (note text);\nSELECT 1/0;\nCREATE TABLE whole (note text)")
+	half.migrate = "-- apart\n" + half.migrate
+	customers := h.customersOf(h.status().Address)
+
+	run := h.wantOutcome(h.promote(h.build(half)), plan.NeedsOperator, "half-migrated", "division by zero")
+	if !strings.Contains(run.Hint, "backup") || !strings.Contains(run.Hint, string(h.home)) {
+		t.Errorf("what to do is %q", run.Hint)
+	}
+	if _, state := h.recordedSchema(); state != "half-migrated" {
+		t.Errorf("the schema is recorded as %s", state)
+	}
+	if s := h.status(); s.Schema != "half-migrated" || s.Live.Digest != live {
+		t.Errorf("told is %s, live is %s", s.Schema, s.Live.Digest.Short())
+	}
+	good := h.build(withPostgres().as("v3", ""))
+	_, err := h.client.Start(h.ctx(), toProduction(good))
+	wantProblem(t, err, problem.Blocked, "a migration of production began and did not end")
+	customers.wantFlawless(t, customers.cut()) // this old release can live on it
+
+	db := h.connect()
+	_, err = db.Exec(h.ctx(), "DROP TABLE half")
+	must(t, err)
+	h.wantOutcome(h.promote(good), plan.Succeeded)
+	h.wantSound(good)
+	customers.wantFlawless(t, customers.cut())
+}

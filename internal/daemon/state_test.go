@@ -1,0 +1,202 @@
+package daemon
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"greenroom/internal/api"
+	"greenroom/internal/home"
+	"greenroom/internal/plan"
+	"greenroom/internal/problem"
+)
+
+// TestDamagedState damages a file of the state folder while no daemon runs. The next one names it and ends; nothing is
+// overwritten, and with the file as it was it starts again.
+func TestDamagedState(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	// The last one to close the state file empties its log, so that all is in the one file.
+	must(t, h.client.Shutdown(h.ctx()))
+	must(t, <-h.ended)
+	for _, c := range []struct {
+		file, what string
+		damage     func([]byte) []byte
+		words      []string
+	}{
+		{h.home.Store(), "cut to nothing", func([]byte) []byte { return nil }, []string{"is damaged", "put a copy of the file in its place"}},
+		{h.home.Store(), "another file", func(b []byte) []byte { return bytes.Repeat([]byte("pudding "), len(b)/8) }, []string{"is damaged"}},
+		{h.home.Store(), "flipped inside", func(b []byte) []byte {
+			for i := 100; i < 1000; i++ { // what describes the tables
+				b[i] ^= 0xff
+			}
+			return b
+		}, []string{"is damaged"}},
+		{h.home.Store(), "cut in half", func(b []byte) []byte { return b[:len(b)/2] }, []string{"is damaged"}},
+		{filepath.Join(h.home.Secrets(), "identity.age"), "cut to nothing", func([]byte) []byte { return nil }, []string{"identity.age"}},
+		{filepath.Join(h.home.Artifacts(), "index.json"), "cut in half", func(b []byte) []byte { return b[:len(b)/2] }, []string{"index.json"}},
+	} {
+		t.Run(filepath.Base(c.file)+" "+c.what, func(t *testing.T) {
+			good, err := os.ReadFile(c.file)
+			must(t, err)
+			bad := c.damage(bytes.Clone(good))
+			must(t, os.WriteFile(c.file, bad, 0o600))
+			defer func() { must(t, os.WriteFile(c.file, good, 0o600)) }()
+			code, out := h.greenroom("daemon")
+			if code != problem.ExitCode(problem.New(problem.Unavailable, "")) {
+				t.Errorf("exit code %d", code)
+			}
+			for _, word := range append(c.words, c.file) {
+				if !strings.Contains(out, word) {
+					t.Errorf("%q says nothing of %q", out, word)
+				}
+			}
+			if now, err := os.ReadFile(c.file); err != nil || !bytes.Equal(now, bad) {
+				t.Errorf("the file was changed: %v", err)
+			}
+		})
+	}
+	h.start()
+}
+
+// TestTakenPorts has other programs listen where an environment and where a replica are to listen.
+func TestTakenPorts(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	s := withPostgres().saying("    stop_grace_period: 3s\n    x-greenroom: {files: [bin/app, VERSION, TABLE, migrate.sql], run: bin/app serve}",
+		"    healthcheck: {start_period: 2s, interval: 500ms, retries: 1}\n"+
+			"    x-greenroom: {files: [bin/app, VERSION, TABLE, migrate.sql], run: bin/app serve}")
+	h.register(s)
+	address := strings.TrimPrefix(h.status().Address, "http://")
+	h.part(t, "of an environment", func() {
+		l, err := net.Listen("tcp", address)
+		must(h, err)
+		err = h.upAgain()
+		wantProblem(h, err, problem.Unavailable, "the edge cannot listen on "+address, fmt.Sprintf("process %d", os.Getpid()), "stop ")
+		must(h, l.Close())
+	})
+	live := h.live(s)
+	h.part(t, "of a replica", func() {
+		taken := h.replica("web").Listen.Address
+		events, err := h.client.Down(h.ctx(), api.EnvironmentsRequest{App: appUnderTest})
+		must(h, err)
+		_, err = drain(events)
+		must(h, err)
+		l, err := net.Listen("tcp", taken)
+		must(h, err)
+		err = h.upAgain()
+		wantProblem(h, err, problem.Fail, taken, "address already in use", "find out what listens on "+taken)
+		must(h, l.Close())
+		h.wantSound(live)
+	})
+}
+
+// upAgain starts the app's environments.
+func (h *house) upAgain() error {
+	h.Helper()
+	events, err := h.client.Up(h.ctx(), api.EnvironmentsRequest{App: appUnderTest})
+	must(h, err)
+	_, err = drain(events)
+	return err
+}
+
+// TestFullDisk fills the disk that the state folder is on in the middle of a promotion. Customers don't notice; the run
+// waits, or is taken back, and ends when there is room again; nothing is lost.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	needPrograms(t)
+	dir, disk := smallDisk(t)
+	h := newHouseIn(t, dir, filepath.Join(disk, "home"))
+	live := h.live(withPostgres())
+	next := h.build(withPostgres().as("v2", ""))
+	customers := h.customersOf(h.status().Address)
+
+	run := h.begin(next)
+	h.awaitStep(run.ID, "share-50")
+	room := h.fill(disk)
+	h.eventually("the daemon says so", func() string {
+		if log := lastOf(h.home.Log(), 4000); !strings.Contains(log, "full") {
+			return log
+		}
+		return ""
+	})
+	if now, err := h.client.Run(h.ctx(), run.ID); err != nil || now.Outcome != "" {
+		t.Fatalf("the run is told as %q, %v", now.Outcome, err)
+	}
+	_, err := h.client.Start(h.ctx(), toProduction(next))
+	wantProblem(t, err, problem.Blocked, run.ID)
+	err = h.client.SecretSet(h.ctx(), api.SecretName{App: appUnderTest, Environment: "production", Name: "X"}, []byte("x"))
+	wantProblem(t, err, problem.Unavailable, "the disk is full", "make room where "+string(h.home))
+	room()
+
+	run = h.await(run.ID)
+	switch run.Outcome {
+	case plan.Succeeded:
+		live = next
+	case plan.RolledBack:
+		if !strings.Contains(run.Reason, "full") {
+			t.Errorf("it was taken back because %s", run.Reason)
+		}
+	default:
+		t.Fatalf("%s: %s", run.Outcome, run.Reason)
+	}
+	customers.wantFlawless(t, customers.cut())
+	h.wantSound(live)
+	h.killDaemon() // what was written is whole
+	h.start()
+	h.wantSound(live)
+}
+
+// smallDisk mounts a disk of its own that a test can fill, with the databases beside it: a database server with a full
+// disk ends, whatever Greenroom does.
+func smallDisk(t *testing.T) (dir, disk string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: mounting a small disk takes root")
+	}
+	dir, err := os.MkdirTemp("/tmp", "grd-")
+	must(t, err)
+	disk = filepath.Join(dir, "disk")
+	h := home.Home(filepath.Join(disk, "home"))
+	beside := filepath.Join(dir, "environments")
+	must(t, errors.Join(os.Mkdir(disk, 0o755), os.Mkdir(beside, 0o711)))
+	mount := func(source, target, kind string, flags uintptr, data string) {
+		if err := unix.Mount(source, target, kind, flags, data); err != nil {
+			t.Cleanup(func() { _ = os.RemoveAll(dir) })
+			t.Skipf("SKIPPED: no small disk can be mounted here: %v", err)
+		}
+		t.Cleanup(func() {
+			if err := unix.Unmount(target, unix.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	mount("tmpfs", disk, "tmpfs", 0, "size=256m,mode=0755")
+	must(t, os.MkdirAll(h.Environments(), 0o711))
+	mount(beside, h.Environments(), "", unix.MS_BIND, "")
+	return dir, disk
+}
+
+// fill leaves no byte on a disk, until room is called.
+func (h *house) fill(disk string) (room func()) {
+	h.Helper()
+	ballast := filepath.Join(disk, "ballast")
+	f, err := os.Create(ballast)
+	must(h, err)
+	defer f.Close()
+	for chunk := make([]byte, 1<<20); len(chunk) > 0; {
+		if _, err := f.Write(chunk); err != nil {
+			chunk = chunk[:len(chunk)/2]
+		}
+	}
+	return func() { must(h, os.Remove(ballast)) }
+}
