@@ -35,10 +35,32 @@ func (d *Daemon) Register(ctx context.Context, r api.Registration) (api.Register
 	if !out.Changed && before.Repository == r.Repository {
 		return out, nil
 	}
+	if err := d.mayForget(ctx, before.Policy, r.Policy); err != nil {
+		return out, err
+	}
 	by := store.Audit{Actor: api.Actor(ctx), Action: "policy registered", App: r.App, Subject: out.Policy}
 	return out, d.world.Store.Change(ctx, by, func(t *store.Tx) error {
 		return t.PutApp(ctx, store.App{Name: r.App, Repository: r.Repository, Policy: r.Policy})
 	})
+}
+
+// mayForget refuses a policy that does not know an environment which is up: it would be stopped as a stray, and a slip of
+// the pen in a name must not take production down.
+func (d *Daemon) mayForget(ctx context.Context, before, now app.Policy) error {
+	for _, e := range before.Environments {
+		if _, known := now.Environment(e.Name); known {
+			continue
+		}
+		record, err := d.world.Store.Environment(ctx, before.App, e.Name)
+		if err != nil {
+			return err
+		}
+		if record.Want == store.Up && record.Live != "" {
+			return problem.New(problem.Blocked, "the definition has no environment %s any more, and %s is live there", e.Name, record.Live.Short()).
+				WithHint("greenroom down %s, or put it back into the definition", e.Name)
+		}
+	}
+	return nil
 }
 
 // Import is api.Backend's. What comes in is verified by digest before anything of it is known.

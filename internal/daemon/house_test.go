@@ -45,17 +45,26 @@ var opening sync.Mutex
 // newHouse starts a Greenroom on a folder of its own and ends it with the test, with everything that it made.
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	needPrograms(t)
+	dir := newFolder(t)
+	return newHouseIn(t, dir, filepath.Join(dir, "home"))
+}
+
+// newFolder is a folder through which PostgreSQL's own user can pass, unlike those of testing.
+func newFolder(t testing.TB) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "grd-")
 	must(t, err)
-	return newHouseIn(t, dir, filepath.Join(dir, "home"))
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	must(t, os.Chmod(dir, 0o755))
+	return dir
 }
 
 func newHouseIn(t testing.TB, dir, state string) *house {
 	t.Helper()
+	needPrograms(t)
 	h := &house{TB: t, dir: dir, home: home.Home(state), control: filepath.Join(dir, "control"), failpoint: filepath.Join(dir, "failpoint"),
 		made: map[release.Digest]app.Contents{}}
-	must(t, errors.Join(os.Chmod(dir, 0o755), os.MkdirAll(h.control, 0o755)))
+	must(t, os.MkdirAll(h.control, 0o755))
 	t.Cleanup(func() {
 		h.TB = t // not that of a part of the test, which is over
 		h.close()
@@ -156,9 +165,6 @@ func (h *house) close() {
 	for _, p := range left {
 		h.Errorf("left behind: process %d, %s", p.PID, commandLine(p.PID))
 		_ = p.Signal(syscall.SIGKILL)
-	}
-	if err := os.RemoveAll(h.dir); err != nil {
-		h.Error(err)
 	}
 }
 

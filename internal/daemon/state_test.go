@@ -26,22 +26,23 @@ func TestDamagedState(t *testing.T) {
 	// The last one to close the state file empties its log, so that all is in the one file.
 	must(t, h.client.Shutdown(h.ctx()))
 	must(t, <-h.ended)
+	damaged := h.home.Store() + " is damaged"
 	for _, c := range []struct {
 		file, what string
 		damage     func([]byte) []byte
 		words      []string
 	}{
-		{h.home.Store(), "cut to nothing", func([]byte) []byte { return nil }, []string{"is damaged", "put a copy of the file in its place"}},
-		{h.home.Store(), "another file", func(b []byte) []byte { return bytes.Repeat([]byte("pudding "), len(b)/8) }, []string{"is damaged"}},
+		{h.home.Store(), "cut to nothing", func([]byte) []byte { return nil }, []string{damaged, "put a copy of the file in its place"}},
+		{h.home.Store(), "another file", func(b []byte) []byte { return bytes.Repeat([]byte("pudding "), len(b)/8) }, []string{damaged}},
 		{h.home.Store(), "flipped inside", func(b []byte) []byte {
 			for i := 100; i < 1000; i++ { // what describes the tables
 				b[i] ^= 0xff
 			}
 			return b
-		}, []string{"is damaged"}},
-		{h.home.Store(), "cut in half", func(b []byte) []byte { return b[:len(b)/2] }, []string{"is damaged"}},
-		{filepath.Join(h.home.Secrets(), "identity.age"), "cut to nothing", func([]byte) []byte { return nil }, []string{"identity.age"}},
-		{filepath.Join(h.home.Artifacts(), "index.json"), "cut in half", func(b []byte) []byte { return b[:len(b)/2] }, []string{"index.json"}},
+		}, []string{damaged}},
+		{h.home.Store(), "cut in half", func(b []byte) []byte { return b[:len(b)/2] }, []string{damaged}},
+		{filepath.Join(h.home.Secrets(), "identity.age"), "cut to nothing", func([]byte) []byte { return nil }, []string{filepath.Join(h.home.Secrets(), "identity.age")}},
+		{filepath.Join(h.home.Artifacts(), "index.json"), "cut in half", func(b []byte) []byte { return b[:len(b)/2] }, []string{h.home.Artifacts() + " is damaged"}},
 	} {
 		t.Run(filepath.Base(c.file)+" "+c.what, func(t *testing.T) {
 			good, err := os.ReadFile(c.file)
@@ -53,7 +54,7 @@ func TestDamagedState(t *testing.T) {
 			if code != problem.ExitCode(problem.New(problem.Unavailable, "")) {
 				t.Errorf("exit code %d", code)
 			}
-			for _, word := range append(c.words, c.file) {
+			for _, word := range c.words {
 				if !strings.Contains(out, word) {
 					t.Errorf("%q says nothing of %q", out, word)
 				}
@@ -104,7 +105,8 @@ func (h *house) upAgain() error {
 	h.Helper()
 	events, err := h.client.Up(h.ctx(), api.EnvironmentsRequest{App: appUnderTest})
 	must(h, err)
-	_, err = drain(events)
+	all, err := drain(events)
+	h.Log(all)
 	return err
 }
 
@@ -113,7 +115,6 @@ func (h *house) upAgain() error {
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	needPostgres(t)
-	needPrograms(t)
 	dir, disk := smallDisk(t)
 	h := newHouseIn(t, dir, filepath.Join(disk, "home"))
 	live := h.live(withPostgres())
@@ -163,15 +164,13 @@ func smallDisk(t *testing.T) (dir, disk string) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: mounting a small disk takes root")
 	}
-	dir, err := os.MkdirTemp("/tmp", "grd-")
-	must(t, err)
+	dir = newFolder(t)
 	disk = filepath.Join(dir, "disk")
 	h := home.Home(filepath.Join(disk, "home"))
 	beside := filepath.Join(dir, "environments")
 	must(t, errors.Join(os.Mkdir(disk, 0o755), os.Mkdir(beside, 0o711)))
 	mount := func(source, target, kind string, flags uintptr, data string) {
 		if err := unix.Mount(source, target, kind, flags, data); err != nil {
-			t.Cleanup(func() { _ = os.RemoveAll(dir) })
 			t.Skipf("SKIPPED: no small disk can be mounted here: %v", err)
 		}
 		t.Cleanup(func() {

@@ -132,7 +132,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	return problem.New(problem.Unavailable, "the edge in %s does not answer: %w", c.dir, err).
-		WithHint("greenroom edge --dir %s", c.dir)
+		WithHint("greenroom up")
 }
 
 // swapped acknowledges a swap.

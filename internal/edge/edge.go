@@ -111,7 +111,7 @@ func (e *edge) begin(ctx context.Context) error {
 			return e.takeOver(ctx)
 		}
 		return problem.New(problem.Blocked, "an edge runs in %s already", e.opts.Dir).
-			WithHint("greenroom edge --dir %s takes over from it without losing a request", e.opts.Dir)
+			WithHint("greenroom status")
 	}
 	if err != nil {
 		return err

@@ -93,10 +93,10 @@ func cannotListen(address string, err error) error {
 			who = "another process"
 		}
 		return problem.New(problem.Unavailable, "the edge cannot listen on %s, which is taken by %s: %w", address, who, err).
-			WithHint("stop %s, or give the environment another port", who)
+			WithHint("stop %s, then: greenroom up", who)
 	case errors.Is(err, syscall.EACCES):
 		return problem.New(problem.Unavailable, "the edge may not listen on %s: %w", address, err).
-			WithHint("ports below 1024 need root or CAP_NET_BIND_SERVICE: greenroom service install")
+			WithHint("ports below 1024 need root or CAP_NET_BIND_SERVICE")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return problem.New(problem.Unavailable, "the edge cannot listen on %s, which is not an address of this machine: %w", address, err)
 	}
