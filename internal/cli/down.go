@@ -3,6 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
+	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -36,6 +39,9 @@ replaced by another version: greenroom down --control-plane && greenroom up`,
 
 func (s *shell) down(ctx context.Context, environments []string, everything, controlPlane bool) error {
 	c, err := s.connect(ctx)
+	if errors.Is(err, api.ErrNotRunning) && !controlPlane {
+		c, err = s.reviveToStop(ctx)
+	}
 	if errors.Is(err, api.ErrNotRunning) {
 		return s.downDone("Greenroom does not run here", false)
 	}
@@ -64,6 +70,23 @@ func (s *shell) down(ctx context.Context, environments []string, everything, con
 		return err
 	}
 	return s.downDone("Greenroom has stopped", false)
+}
+
+// reviveToStop starts the control plane again where it has gone and left environments behind, which nobody else could
+// stop: they go on serving without it.
+func (s *shell) reviveToStop(ctx context.Context) (*api.Client, error) {
+	h, err := s.folder()
+	if err != nil {
+		return nil, err
+	}
+	replicas, err := os.ReadDir(h.Replicas())
+	if err != nil || !slices.ContainsFunc(replicas, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".") }) {
+		return nil, api.ErrNotRunning
+	}
+	if err := s.EnsureDaemon(ctx, h); err != nil {
+		return nil, err
+	}
+	return s.connect(ctx)
 }
 
 // stop stops environments and shows it.

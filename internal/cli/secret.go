@@ -93,7 +93,7 @@ func (s *shell) readSecret(name, environment string) ([]byte, error) {
 	value = bytes.TrimSuffix(bytes.TrimSuffix(value, []byte("\n")), []byte("\r"))
 	switch {
 	case len(value) == 0:
-		return nil, problem.New(problem.Invalid, "the value is empty").WithHint("greenroom secret rm %s --environment %s removes it", name, environment)
+		return nil, problem.New(problem.Invalid, "the value is empty").WithHint("to remove it: greenroom secret rm %s --environment %s", name, environment)
 	case len(value) > maxSecret:
 		return nil, problem.New(problem.Invalid, "the value is longer than %s", bytesOf(maxSecret))
 	}
@@ -136,7 +136,8 @@ func (s *shell) secretRemoveCommand() *cobra.Command {
 		Use:     "rm NAME",
 		Aliases: []string{"remove"},
 		Short:   "Forget a secret's value",
-		Long:    `Forgets the value of a secret in an environment. Services that run keep it until they start next.`,
+		Long: `Forgets the value of a secret in an environment. Services that run keep it until they start next, and the value that a running environment
+needs is refused: stop it first.`,
 		Example: "  greenroom secret rm STRIPE_KEY --environment qa",
 		Args:    takes(1, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {

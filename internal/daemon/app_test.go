@@ -165,8 +165,5 @@ func (h *house) up(s sources) {
 	opening.Lock()
 	defer opening.Unlock()
 	h.register(s)
-	events, err := h.client.Up(h.ctx(), api.EnvironmentsRequest{App: appUnderTest})
-	must(h, err)
-	_, err = drain(events)
-	must(h, err)
+	must(h, h.upAgain())
 }

@@ -9,6 +9,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
+	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/rehearsal"
 	"greenroom/internal/release"
@@ -40,6 +41,9 @@ func (d *Daemon) Register(ctx context.Context, r api.Registration) (api.Register
 	}
 	by := store.Audit{Actor: api.Actor(ctx), Action: "policy registered", App: r.App, Subject: out.Policy}
 	return out, d.world.Store.Change(ctx, by, func(t *store.Tx) error {
+		if err := mayChange(ctx, t, before.Policy); out.Changed && err != nil {
+			return err
+		}
 		return t.PutApp(ctx, store.App{Name: r.App, Repository: r.Repository, Policy: r.Policy})
 	})
 }
@@ -58,6 +62,22 @@ func (d *Daemon) mayForget(ctx context.Context, before, now app.Policy) error {
 		if record.Want == store.Up && record.Live != "" {
 			return problem.New(problem.Blocked, "the definition has no environment %s any more, and %s is live there", e.Name, record.Live.Short()).
 				WithHint("greenroom down %s, or put it back into the definition", e.Name)
+		}
+	}
+	return nil
+}
+
+// mayChange refuses another policy while a promotion goes on: its steps, and the way back, are those of the policy with
+// which it began.
+func mayChange(ctx context.Context, t *store.Tx, p app.Policy) error {
+	open, err := t.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range open {
+		if r.Plan.App == p.App && r.Plan.Kind != plan.Rehearsal {
+			return problem.New(problem.Blocked, "a %s of %s is under way (%s), and the definition changes what it goes by", r.Plan.Kind, r.Plan.Environment, r.ID).
+				WithHint("wait until it has ended (greenroom status), then greenroom up")
 		}
 	}
 	return nil
@@ -204,6 +224,9 @@ func (d *Daemon) SecretSet(ctx context.Context, s api.SecretName, value []byte) 
 	if _, _, err := d.policyAnd(ctx, s.App, s.Environment); err != nil {
 		return err
 	}
+	if err := d.notUnderfoot(ctx, s, databasePassword); err != nil {
+		return err
+	}
 	sealed, err := d.world.Secrets.Seal(value)
 	if err != nil {
 		return err
@@ -217,8 +240,36 @@ func (d *Daemon) SecretSet(ctx context.Context, s api.SecretName, value []byte) 
 
 // SecretRemove is api.Backend's.
 func (d *Daemon) SecretRemove(ctx context.Context, s api.SecretName) error {
+	if err := d.notUnderfoot(ctx, s, namesSecret); err != nil {
+		return err
+	}
 	by := store.Audit{Actor: api.Actor(ctx), Action: "secret removed", App: s.App, Environment: s.Environment, Subject: s.Name}
 	return d.world.Store.Change(ctx, by, func(t *store.Tx) error { return t.RemoveSecret(ctx, s.App, s.Environment, s.Name) })
+}
+
+// notUnderfoot refuses to change a secret that what is up in the environment can't do without.
+func (d *Daemon) notUnderfoot(ctx context.Context, s api.SecretName, needs func(app.Contents, string) bool) error {
+	record, err := d.world.Store.Environment(ctx, s.App, s.Environment)
+	if err != nil || record.Live == "" || record.Want != store.Up {
+		return err
+	}
+	live, err := d.contents(ctx, record.Live)
+	if err != nil || !needs(live, s.Name) {
+		return err
+	}
+	return problem.New(problem.Blocked, "%s runs with the secret %s: without this value its services can't reach what they need", s.Environment, s.Name).
+		WithHint("greenroom down %s, and when that is done, this again", s.Environment)
+}
+
+// databasePassword says whether the secret is the password of a database that Greenroom runs: the server has one password
+// at a time, and the services that run know the one with which they started.
+func databasePassword(c app.Contents, secret string) bool {
+	return c.Database != nil && c.Database.PasswordSecret == secret
+}
+
+// namesSecret says whether a release can't be started without the secret.
+func namesSecret(c app.Contents, secret string) bool {
+	return databasePassword(c, secret) || slices.ContainsFunc(c.Services, func(s app.Service) bool { return slices.Contains(s.Secrets, secret) })
 }
 
 // SecretList is api.Backend's: what is set, and what the live release of each environment asks for.

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -72,8 +73,14 @@ func compare(a, b side, section, name string) api.DiffFact {
 	default:
 		f.State = api.DiffUndeclared
 	}
+	f.A, f.B = withoutPassword(f.A), withoutPassword(f.B)
 	return f
 }
+
+// password is one in an address, such as a database's that somebody wrote into the compose file.
+var password = regexp.MustCompile(`(://[^\s:/?#@]*:)[^\s/?#@]+@`)
+
+func withoutPassword(fact string) string { return password.ReplaceAllString(fact, "$1***@") }
 
 func factNames(a, b map[string]string) []string {
 	var all []string
@@ -154,13 +161,13 @@ func (s side) release(r release.Release, e app.Environment) {
 	}
 }
 
-// configuration adds a service's variables, the environment's own in place of production's.
+// configuration adds a service's variables, and the environment's own, which every service gets.
 func (s side) configuration(svc app.Service, e app.Environment) {
 	for name, value := range svc.Env {
 		s.facts["configuration"][svc.Name+"."+name] = value
 	}
 	for name, c := range e.Config {
-		if _, has := svc.Env[name]; has {
+		if svc.Kind == app.KindProcess {
 			s.facts["configuration"][svc.Name+"."+name] = c.Value
 			s.declared["configuration/"+svc.Name+"."+name] = declaration{because: c.Because}
 		}

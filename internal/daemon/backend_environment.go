@@ -2,11 +2,14 @@ package daemon
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 
 	"greenroom/internal/api"
+	"greenroom/internal/edge"
 	"greenroom/internal/environment"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
@@ -38,9 +41,38 @@ func (d *Daemon) Down(ctx context.Context, r api.EnvironmentsRequest) (api.Strea
 	if err != nil {
 		return nil, err
 	}
+	if err := d.endRehearsals(ctx, r); err != nil {
+		return nil, err
+	}
 	return d.each(ctx, targets, store.Down, "down", func(ctx context.Context, e *environment.Environment, _ func(string)) error {
 		return e.Down(ctx)
 	}), nil
+}
+
+// endRehearsals cancels the rehearsals of the apps that are stopped as a whole, and returns when their stages are gone:
+// who stops everything leaves nothing running.
+func (d *Daemon) endRehearsals(ctx context.Context, r api.EnvironmentsRequest) error {
+	if len(r.Environments) > 0 {
+		return nil
+	}
+	open, err := d.world.Store.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	open = slices.DeleteFunc(open, func(o store.Run) bool {
+		return o.Plan.Kind != plan.Rehearsal || !r.Everything && o.Plan.App != r.App
+	})
+	for _, o := range slices.Backward(open) { // the one under way last, or the next would begin
+		if err := d.runs.Cancel(ctx, o.ID, api.Actor(ctx)); err != nil && problem.From(err).Code != problem.Invalid {
+			return err // Invalid: it has ended meanwhile
+		}
+	}
+	for _, o := range open {
+		if _, err := d.runs.Wait(ctx, o.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // live is the release that is live in an environment; nil for none.
@@ -310,7 +342,24 @@ func (d *Daemon) serviceStatus(ctx context.Context, e *environment.Environment, 
 			}
 		}
 	}
+	if s.State == api.EnvironmentUp {
+		if s.Reason = d.unreachable(ctx, e, s.Address); s.Reason != "" {
+			s.State = api.EnvironmentTrouble
+		}
+	}
 	return nil
+}
+
+// unreachable says why nobody reaches the services of an environment that is up, or nothing.
+func (d *Daemon) unreachable(ctx context.Context, e *environment.Environment, address string) string {
+	t, err := d.world.Edge.Table(ctx)
+	if err != nil {
+		return problem.From(err).Message
+	}
+	if !slices.ContainsFunc(t.Routes, func(r edge.Route) bool { return r.Name == e.RouteName() }) {
+		return "nobody is let in at " + address + ": the reason is in " + d.opts.Home.Log()
+	}
+	return ""
 }
 
 // Version is api.Backend's.
@@ -345,6 +394,9 @@ func (d *Daemon) History(ctx context.Context, q api.HistoryQuery) ([]api.History
 			h.Release = dg
 		} else if h.Text == "" {
 			h.Text = a.Subject
+		}
+		if len(h.Text) == 2*sha256.Size { // a schema's fingerprint
+			h.Text = release.Digest(h.Text).Short()
 		}
 		out = append(out, h)
 	}

@@ -48,7 +48,7 @@ func (d *Daemon) ensureEdge(ctx context.Context) error {
 	return atomicfile.Write(d.edgeVersionFile(), []byte(d.opts.Version+"\n"), 0o600)
 }
 
-// endEdge ends the edge when nothing is left for it to carry: no environment is wanted up. It is part of a person's
+// endEdge ends the edge when nothing is left for it to carry: in no environment that is up is anything live. It is part of a person's
 // shutdown; whatever else ends the control plane leaves the edge alone.
 func (d *Daemon) endEdge(ctx context.Context) error {
 	environments, err := d.world.Store.Environments(ctx, "")
@@ -56,7 +56,7 @@ func (d *Daemon) endEdge(ctx context.Context) error {
 		return err
 	}
 	for _, e := range environments {
-		if e.Want == store.Up {
+		if e.Want == store.Up && e.Live != "" {
 			return nil
 		}
 	}
@@ -112,24 +112,34 @@ func (d *Daemon) edgeVersion() string {
 	return strings.TrimSpace(string(b))
 }
 
-// keepEdge starts the edge again whenever it has ended. It comes back with the table that it had.
+// keepEdge starts the edge again whenever it has ended. It comes back with the table that it had. While it can't be
+// started it is tried less and less often, down to once a minute.
 func (d *Daemon) keepEdge(ctx context.Context) {
-	tick := time.NewTicker(edgeEvery)
-	defer tick.Stop()
+	wait := time.NewTimer(edgeEvery)
+	defer wait.Stop()
+	every := edgeEvery
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-wait.C:
 		}
-		if id, err := d.edgeProcess(); err != nil || id.Alive() {
-			continue
-		}
-		d.log.Warn("the edge has ended; starting it again")
-		if err := d.ensureEdge(ctx); err != nil && ctx.Err() == nil {
-			d.log.Error("the edge could not be started", "error", err)
-		}
+		every = d.reviveEdge(ctx, every)
+		wait.Reset(every)
 	}
+}
+
+// reviveEdge starts the edge if it has ended, and says when to look again.
+func (d *Daemon) reviveEdge(ctx context.Context, every time.Duration) time.Duration {
+	if id, err := d.edgeProcess(); err != nil || id.Alive() {
+		return edgeEvery
+	}
+	d.log.Warn("the edge has ended; starting it again")
+	if err := d.ensureEdge(ctx); err != nil && ctx.Err() == nil {
+		d.log.Error("the edge could not be started", "error", err)
+		return min(2*every, time.Minute)
+	}
+	return edgeEvery
 }
 
 // startEdge starts an edge that outlives this process, and returns when it answers and is not the one before.

@@ -32,7 +32,7 @@ func (h *house) wantSound(live release.Digest) {
 	}
 	h.eventually("what runs is what is recorded (I1, I2)", func() string {
 		all := h.replicas()
-		for _, wrong := range []string{h.wrongReplicas(all, live), h.wrongRoutes(all, live), h.wrongProcesses(all)} {
+		for _, wrong := range []string{h.wrongReplicas(all, live), h.wrongRoutes(all, live), h.wrongProcesses(all), h.wrongPorts(live)} {
 			if wrong != "" {
 				return wrong
 			}
@@ -122,6 +122,24 @@ func (h *house) wrongProcesses(all []driver.Status) string {
 	return ""
 }
 
+// wrongPorts names a port that is kept for a release that is not live.
+func (h *house) wrongPorts(live release.Digest) string {
+	db := h.store()
+	defer db.Close()
+	rows, err := db.Query(`SELECT key FROM numbers WHERE key LIKE 'replica:%' AND key NOT LIKE '%.server' OR key LIKE 'route:%@%'`)
+	must(h, err)
+	defer rows.Close()
+	for rows.Next() {
+		var key string
+		must(h, rows.Scan(&key))
+		if !strings.Contains(key, live.Short()) {
+			return "a port is kept for " + key
+		}
+	}
+	must(h, rows.Err())
+	return ""
+}
+
 // wantSchemaProven fails the test when the schema that is recorded is not the one that the database has (I4).
 func (h *house) wantSchemaProven() {
 	h.Helper()
@@ -134,11 +152,18 @@ func (h *house) wantSchemaProven() {
 // recordedSchema is the fingerprint that the store has.
 func (h *house) recordedSchema() (fingerprint, state string) {
 	h.Helper()
-	db, err := sql.Open("sqlite", "file:"+h.home.Store()+"?mode=ro&_pragma=busy_timeout(5000)")
-	must(h, err)
+	db := h.store()
 	defer db.Close()
 	must(h, db.QueryRow("SELECT schema, schema_state FROM environments WHERE name = 'production'").Scan(&fingerprint, &state))
 	return fingerprint, state
+}
+
+// store is the daemon's state file, to look into.
+func (h *house) store() *sql.DB {
+	h.Helper()
+	db, err := sql.Open("sqlite", "file:"+h.home.Store()+"?mode=ro&_pragma=busy_timeout(5000)")
+	must(h, err)
+	return db
 }
 
 func (h *house) readSchema() string {

@@ -76,28 +76,49 @@ func TestTakenPorts(t *testing.T) {
 		"    healthcheck: {start_period: 2s, interval: 500ms, retries: 1}\n"+
 			"    x-greenroom: {files: [bin/app, VERSION, TABLE, migrate.sql], run: bin/app serve}")
 	h.register(s)
-	address := strings.TrimPrefix(h.status().Address, "http://")
-	h.part(t, "of an environment", func() {
-		l, err := net.Listen("tcp", address)
-		must(h, err)
-		err = h.upAgain()
-		wantProblem(h, err, problem.Unavailable, "the edge cannot listen on "+address, fmt.Sprintf("process %d", os.Getpid()), "stop ")
-		must(h, l.Close())
+	h.part(t, "an address that nobody knows yet", func() {
+		address := h.status().Address
+		defer h.take(address)()
+		must(h, h.upAgain())
+		if now := h.status().Address; now == address {
+			h.Errorf("it is still %s", address)
+		}
 	})
 	live := h.live(s)
-	h.part(t, "of a replica", func() {
-		taken := h.replica("web").Listen.Address
-		events, err := h.client.Down(h.ctx(), api.EnvironmentsRequest{App: appUnderTest})
-		must(h, err)
-		_, err = drain(events)
-		must(h, err)
-		l, err := net.Listen("tcp", taken)
-		must(h, err)
-		err = h.upAgain()
-		wantProblem(h, err, problem.Fail, taken, "address already in use", "find out what listens on "+taken)
-		must(h, l.Close())
+	h.part(t, "the address of an environment", func() {
+		address := h.status().Address
+		h.down()
+		free := h.take(address)
+		wantProblem(h, h.upAgain(), problem.Unavailable, "the edge cannot listen on "+strings.TrimPrefix(address, "http://"),
+			fmt.Sprintf("pid %d", os.Getpid()), "stop ")
+		free()
+		must(h, h.upAgain())
 		h.wantSound(live)
 	})
+	h.part(t, "the port of a replica", func() {
+		address := h.replica("web").Listen.Address
+		h.down()
+		free := h.take(address)
+		wantProblem(h, h.upAgain(), problem.Fail, address, "address already in use", "find out what listens on "+address)
+		free()
+		h.wantSound(live)
+	})
+}
+
+// take listens on an address, until free is called.
+func (h *house) take(address string) (free func()) {
+	h.Helper()
+	l, err := net.Listen("tcp", strings.TrimPrefix(address, "http://"))
+	must(h, err)
+	return func() { must(h, l.Close()) }
+}
+
+func (h *house) down() {
+	h.Helper()
+	events, err := h.client.Down(h.ctx(), api.EnvironmentsRequest{App: appUnderTest})
+	must(h, err)
+	_, err = drain(events)
+	must(h, err)
 }
 
 // upAgain starts the app's environments.
@@ -105,8 +126,7 @@ func (h *house) upAgain() error {
 	h.Helper()
 	events, err := h.client.Up(h.ctx(), api.EnvironmentsRequest{App: appUnderTest})
 	must(h, err)
-	all, err := drain(events)
-	h.Log(all)
+	_, err = drain(events)
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"greenroom/internal/data/postgres"
 	"greenroom/internal/data/sqlite"
 	"greenroom/internal/driver"
+	"greenroom/internal/driver/process"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
 )
@@ -68,6 +69,15 @@ func (e *Environment) external(ctx context.Context, r release.Release) (data.Dat
 
 // startServer makes sure that the environment's own PostgreSQL server runs, and the app's role and database are there.
 func (e *Environment) startServer(ctx context.Context, r release.Release) (data.Database, error) {
+	phase, err := e.serverPhase(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if phase == driver.Exited { // else it listens there itself, or is about to
+		if _, err := e.world.renewIfTaken(ctx, replicaKey(e.serverID(r)), process.FreePort); err != nil {
+			return nil, err
+		}
+	}
 	server, err := e.server(ctx, r)
 	if err != nil {
 		return nil, err
@@ -76,9 +86,7 @@ func (e *Environment) startServer(ctx context.Context, r release.Release) (data.
 	if err != nil {
 		return nil, err
 	}
-	if running, err := e.serverRuns(ctx, r); err != nil {
-		return nil, err
-	} else if !running {
+	if phase != driver.Healthy {
 		if err := e.launchServer(ctx, r, server); err != nil {
 			return nil, err
 		}
@@ -93,12 +101,13 @@ func (e *Environment) startServer(ctx context.Context, r release.Release) (data.
 	return db, nil
 }
 
-func (e *Environment) serverRuns(ctx context.Context, r release.Release) (bool, error) {
+// serverPhase is where the server is in its life; one that was never started counts as ended.
+func (e *Environment) serverPhase(ctx context.Context, r release.Release) (driver.Phase, error) {
 	s, err := e.world.Driver.Status(ctx, e.serverID(r))
 	if errors.Is(err, driver.ErrNotFound) {
-		return false, nil
+		return driver.Exited, nil
 	}
-	return s.Phase == driver.Healthy, err
+	return s.Phase, err
 }
 
 func (e *Environment) launchServer(ctx context.Context, r release.Release, server postgres.Server) error {

@@ -11,11 +11,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,10 +21,8 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/artifact"
 	"greenroom/internal/driver"
-	"greenroom/internal/driver/process"
 	"greenroom/internal/edge"
 	"greenroom/internal/home"
-	"greenroom/internal/release"
 	"greenroom/internal/secret"
 	"greenroom/internal/store"
 )
@@ -105,63 +101,6 @@ func (e *Environment) url(ctx context.Context, route string) (string, error) {
 	}
 	return (&url.URL{Scheme: "http", Host: addresses[0]}).String(), nil
 }
-
-// The ports of environments' own addresses: people type these, so they are few and low.
-const (
-	frontAddress = 7000
-	firstAddress = 7001
-	lastAddress  = 7999
-)
-
-// listen is the address of a route, the same one for as long as the environment exists.
-func (e *Environment) listen(ctx context.Context, route string) ([]string, error) {
-	choose := process.FreePort
-	if route == e.RouteName() {
-		choose = freeAddress
-	}
-	port, err := e.world.Store.Reserve(ctx, addressKey(route), choose)
-	if err != nil {
-		return nil, err
-	}
-	return []string{loopback(port)}, nil
-}
-
-// addressKey is the key of a route's port in the store.
-func addressKey(route string) string { return "route:" + route }
-
-// Front is the address at which every environment is found by its hosts.
-func (w *World) Front(ctx context.Context) (string, error) {
-	port, err := w.Store.Reserve(ctx, "front", func(taken func(int) bool) (int, error) { return freeFrom(frontAddress, taken) })
-	return loopback(port), err
-}
-
-// freeAddress finds a port for an environment's address.
-func freeAddress(taken func(int) bool) (int, error) { return freeFrom(firstAddress, taken) }
-
-func freeFrom(first int, taken func(int) bool) (int, error) {
-	for port := first; port <= lastAddress; port++ {
-		if taken(port) {
-			continue
-		}
-		l, err := net.Listen("tcp", loopback(port))
-		if err != nil {
-			continue
-		}
-		return port, l.Close()
-	}
-	return 0, fmt.Errorf("no port from %d to %d is free", first, lastAddress)
-}
-
-// replicaID names a replica for the driver.
-func (e *Environment) replicaID(d release.Digest, service string, index int) string {
-	return fmt.Sprintf("%s.%s.%s.%s.%d", e.App, e.Name, service, d.Short(), index)
-}
-
-func (e *Environment) replicaPort(ctx context.Context, id string) (int, error) {
-	return e.world.Store.Reserve(ctx, "replica:"+id, process.FreePort)
-}
-
-func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // Remove stops everything of a stage and throws its data away.
 func (e *Environment) Remove(ctx context.Context) error {

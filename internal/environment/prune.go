@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"greenroom/internal/artifact"
@@ -64,13 +65,15 @@ func (w *World) inUse(ctx context.Context) (map[string]bool, error) {
 }
 
 func (w *World) pruneBackups() error {
-	folders, err := filepath.Glob(filepath.Join(w.Home.Environments(), "*", "*", "backups"))
+	// The state folder's own name may mean something in a pattern, so it is no part of it.
+	root := w.Home.Environments()
+	folders, err := fs.Glob(os.DirFS(root), "*/*/backups")
 	if err != nil {
 		return err
 	}
 	var all []error
 	for _, dir := range folders {
-		backups, err := newestFirst(dir)
+		backups, err := newestFirst(filepath.Join(root, dir))
 		all = append(all, err)
 		for _, name := range backups[min(keepBackups, len(backups)):] {
 			all = append(all, os.Remove(name), removeIfThere(name+".sha256"))
@@ -79,25 +82,19 @@ func (w *World) pruneBackups() error {
 	return errors.Join(all...)
 }
 
-// newestFirst are the backups in a folder.
+// newestFirst are the backups in a folder, by the numbers of the runs that made them: a clock that was set back would make
+// the newest the oldest.
 func newestFirst(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
+	names, err := fs.Glob(os.DirFS(dir), "r*.backup")
+	number := func(name string) int {
+		n, _ := strconv.Atoi(strings.TrimSuffix(name[1:], ".backup")) // what is no run's is the oldest
+		return n
 	}
-	times := map[string]int64{}
-	var names []string
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !strings.HasSuffix(e.Name(), ".backup") {
-			continue
-		}
-		name := filepath.Join(dir, e.Name())
-		times[name] = info.ModTime().UnixNano()
-		names = append(names, name)
+	slices.SortFunc(names, func(a, b string) int { return number(b) - number(a) })
+	for i, n := range names {
+		names[i] = filepath.Join(dir, n)
 	}
-	slices.SortFunc(names, func(a, b string) int { return int(min(1, max(-1, times[b]-times[a]))) })
-	return names, nil
+	return names, err
 }
 
 func removeIfThere(name string) error {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,19 +12,19 @@ import (
 )
 
 func TestPruneBackups(t *testing.T) {
-	w := &World{Home: home.Home(t.TempDir())}
+	w := &World{Home: home.Home(filepath.Join(t.TempDir(), "a [b"))}
 	dir := filepath.Join(w.Home.Environment("shop", "production"), "backups")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 8 {
+	for i := range 12 {
 		name := filepath.Join(dir, fmt.Sprintf("r%d.backup", i))
 		for _, n := range []string{name, name + ".sha256"} {
 			if err := os.WriteFile(n, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
-		at := time.Unix(int64(1000+i), 0)
+		at := time.Unix(int64(1000-i), 0) // the clock was set back
 		if err := os.Chtimes(name, at, at); err != nil {
 			t.Fatal(err)
 		}
@@ -31,11 +32,11 @@ func TestPruneBackups(t *testing.T) {
 	if err := w.pruneBackups(); err != nil {
 		t.Fatal(err)
 	}
-	left, err := filepath.Glob(filepath.Join(dir, "*.backup"))
-	if err != nil || len(left) != keepBackups || filepath.Base(left[0]) != "r3.backup" {
+	left, err := newestFirst(dir)
+	if err != nil || len(left) != keepBackups || !slices.Contains(left, filepath.Join(dir, "r11.backup")) || slices.Contains(left, filepath.Join(dir, "r6.backup")) {
 		t.Errorf("left %v, %v", left, err)
 	}
-	if sums, _ := filepath.Glob(filepath.Join(dir, "*.sha256")); len(sums) != keepBackups {
-		t.Errorf("checksums left %v", sums)
+	if all, err := os.ReadDir(dir); err != nil || len(all) != 2*keepBackups {
+		t.Errorf("backups and their checksums: %v, %v", all, err)
 	}
 }

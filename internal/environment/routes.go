@@ -39,40 +39,24 @@ func All(r release.Release) Traffic {
 	return Traffic{Shares: []Share{{Release: r.Digest(), Percent: 100}}, Running: []release.Release{r}}
 }
 
-// moves is how often an address is given up for another one before that is told as the problem that it is.
-const moves = 20
-
-// Route puts traffic in force at the edge. An address that was free when it was chosen, and is somebody else's by now, is
-// given up for another, as long as nobody knows it.
+// Route puts traffic in force at the edge. A port that was free when it was promised, and is somebody else's by now, is
+// given up for another.
 func (e *Environment) Route(ctx context.Context, t Traffic) error {
-	for i := 0; ; i++ {
+	var taken error
+	for {
+		renewed, err := e.claim(ctx, t.Running)
+		if err != nil || taken != nil && !renewed {
+			return cmp.Or(err, taken)
+		}
 		routes, err := e.routes(ctx, t)
 		if err != nil {
 			return err
 		}
-		err = e.editTable(ctx, routes)
-		if p := problem.From(err); p == nil || p.Code != problem.Unavailable || i == moves {
-			return err
-		}
-		if known, unread := e.addressKnown(ctx); known || unread != nil {
-			return cmp.Or(unread, err)
-		}
-		if err := e.world.Store.Release(ctx, addressKey(e.RouteName())); err != nil {
-			return err
+		// Between the claim and now another port may have been taken: then it is claimed anew.
+		if taken = e.editTable(ctx, routes); taken == nil || problem.From(taken).Code != problem.Unavailable {
+			return taken
 		}
 	}
-}
-
-// addressKnown says whether people may know the environment's address: it had a release, or the edge serves it.
-func (e *Environment) addressKnown(ctx context.Context) (bool, error) {
-	if !e.Stage {
-		record, err := e.world.Store.Environment(ctx, e.App, e.Name)
-		if err != nil || record.Live != "" {
-			return true, err
-		}
-	}
-	t, err := e.world.Edge.Table(ctx)
-	return slices.ContainsFunc(t.Routes, func(r edge.Route) bool { return r.Name == e.RouteName() }), err
 }
 
 // Unroute takes everything of the environment out of the edge's table.

@@ -128,6 +128,23 @@ func TestTraffic(t *testing.T) {
 }
 
 // Requests wait, or see the page, from the pause to the resumption, whatever happens in between.
+// What is started again when the end of a promotion is taken back is what ran at that place, and nothing that must not run
+// twice.
+func TestWarm(t *testing.T) {
+	long := time.Second
+	downtime := facts(true, app.StartFirst, true)
+	downtime.Downtime = &long
+	for want, f := range map[string]Facts{"web": facts(true, app.StartFirst, true), "": facts(true, app.StopFirst, true), "stopped": downtime} {
+		at, err := before(Make(f), "retire")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(at.warm(f.OldContents), " "); got != strings.TrimPrefix(want, "stopped") {
+			t.Errorf("%q run before the old release is retired, want %q", got, want)
+		}
+	}
+}
+
 func TestTrafficWhilePaused(t *testing.T) {
 	sc := &scene{env: &environment.Environment{App: "shop"},
 		Pair: environment.Pair{HasOld: true, Old: release.Release{App: "shop"}, New: release.Release{App: "shop", Format: 1}}}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"greenroom/internal/app"
@@ -174,11 +175,15 @@ func (p *Promotions) noteWayBack(ctx context.Context, t *run.Task, sc *scene) (a
 	return wayBack{Schema: schema, SchemaState: record.SchemaState, Since: record.Since, Previous: record.Previous}, err
 }
 
-// proveOld comes last when a promotion is taken back: the old release answers everything again, and is asked whether it
-// really works. The new release is remembered as bad, unless a person merely changed their mind.
+// proveOld comes last when a promotion is taken back. Nothing of the new release runs any more, so its addresses are given
+// back: by the next time others may have taken them. The old release answers everything again, and is asked whether it
+// really works. The new one is remembered as bad, unless a person merely changed their mind.
 func (p *Promotions) proveOld(ctx context.Context, t *run.Task, sc *scene) error {
+	if err := sc.env.Forget(ctx, sc.New); err != nil {
+		return err
+	}
 	reason, cancelled := t.Turned()
-	if !cancelled && t.Plan.Kind == plan.Promotion {
+	if !cancelled && t.Plan.Kind == plan.Promotion && tried(t) {
 		t.OnRecord(store.Audit{Actor: "greenroom", Action: "release remembered as bad", Subject: string(sc.New.Digest()), Because: reason},
 			func(ctx context.Context, tx *store.Tx) error {
 				return tx.MarkBad(ctx, sc.env.App, sc.New.Digest(), reason)
@@ -196,6 +201,14 @@ func (p *Promotions) proveOld(ctx context.Context, t *run.Task, sc *scene) error
 		t.Progress("rolled back, not proven by a journey: no check is marked production: true")
 	}
 	return nil
+}
+
+// tried says whether the new release got as far as to do anything. What fails before, a full disk during the backup for
+// one, is not its fault.
+func tried(t *run.Task) bool {
+	return slices.ContainsFunc(t.Plan.Steps, func(s plan.Step) bool {
+		return (s.Action == ActionMigrate || s.Action == ActionStart) && t.WasBegun(s.Name)
+	})
 }
 
 // journeys runs the production checks of a release at an address and says whether there were any. What fails, and what

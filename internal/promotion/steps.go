@@ -98,7 +98,11 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 
 // migrationFailed tells whether the failed migration left the schema as it was.
 func (p *Promotions) migrationFailed(ctx context.Context, t *run.Task, sc *scene, m environment.Migration) error {
-	if m.After == m.Before {
+	var back wayBack
+	if _, err := t.Result("way-back", &back); err != nil {
+		return err
+	}
+	if m.After == back.Schema { // not m.Before: an attempt that was killed may have come half the way
 		return problem.New(problem.Fail, "the migration failed and left the schema as it was: %s\n%s", m.Failed, m.Output)
 	}
 	if err := p.recordHalfMigrated(ctx, t, sc); err != nil {
@@ -170,6 +174,9 @@ func putSchema(ctx context.Context, tx *store.Tx, sc *scene, schema string, stat
 // rehearsal proved that the old release lives on it, and its journeys prove it again when the run ends. A half-migrated
 // one stops everything: neither release is known to run on it.
 func (p *Promotions) unmigrate(ctx context.Context, t *run.Task, sc *scene) error {
+	if err := p.endMigrating(ctx, t, sc); err != nil {
+		return err
+	}
 	now, err := sc.env.Settle(ctx, sc.New, t.Run)
 	if err != nil {
 		return err
@@ -178,31 +185,46 @@ func (p *Promotions) unmigrate(ctx context.Context, t *run.Task, sc *scene) erro
 	if _, err := t.Result("way-back", &back); err != nil {
 		return err
 	}
-	if now != back.Schema {
-		at, err := before(t.Plan, t.Step.Name)
-		if err != nil {
+	at, err := before(t.Plan, t.Step.Name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case at.pause != nil && at.pause.Maintenance && t.WasDone("backup"):
+		// Nobody wrote since the backup was taken: the page was shown all the time. A migration that changed nothing but
+		// rows leaves the schema as it was, so that is no reason not to.
+		t.Progress("restoring the backup")
+		if err := sc.env.Restore(ctx, sc.database(), sc.env.BackupFile(t.Run)); err != nil {
 			return err
 		}
-		switch {
-		case at.pause != nil && at.pause.Maintenance && t.WasDone("backup"):
-			// Nobody wrote since the backup was taken: the page was shown all the time.
-			t.Progress("restoring the backup")
-			if err := sc.env.Restore(ctx, sc.database(), sc.env.BackupFile(t.Run)); err != nil {
-				return err
-			}
-			now = back.Schema
-		case !t.WasDone(t.Step.Name):
-			return problem.New(problem.Blocked, "the schema is half-migrated: it is neither what it was nor what the migration makes").
-				WithHint("look at it; the backup of before is %s; then greenroom promote again, or restore", sc.env.BackupFile(t.Run))
-		default:
-			t.Progress("the schema stays migrated; the old release was rehearsed on it")
+		now = back.Schema
+	case now == back.Schema:
+	case !t.WasDone(t.Step.Name):
+		if err := p.recordHalfMigrated(ctx, t, sc); err != nil {
+			return err
 		}
+		return problem.New(problem.Blocked, "the schema is half-migrated: it is neither what it was nor what the migration makes").
+			WithHint("look at it; the backup of before is %s; then greenroom promote again, or restore", sc.env.BackupFile(t.Run))
+	default:
+		t.Progress("the schema stays migrated, and the old release goes on with it")
 	}
 	state := gate.SchemaProven
 	if sc.database().Contents.Database == nil {
 		state = gate.SchemaNone
 	}
 	return p.recordSchema(ctx, t, sc, now, state)
+}
+
+// endMigrating stops the replica that migrates when it starts: it would be started again and again, and try each time.
+func (p *Promotions) endMigrating(ctx context.Context, t *run.Task, sc *scene) error {
+	service := sc.New.Contents.Migrations.AtStart
+	if service == "" {
+		return nil
+	}
+	if err := sc.env.Stop(ctx, sc.New, []string{service}); err != nil {
+		return err
+	}
+	return p.routeBack(ctx, t, sc)
 }
 
 func (p *Promotions) start(ctx context.Context, t *run.Task, sc *scene) (any, error) {
@@ -335,12 +357,17 @@ func (p *Promotions) retire(ctx context.Context, t *run.Task, sc *scene) (any, e
 	return nil, sc.env.Forget(ctx, sc.Old)
 }
 
-// unretire starts the old release again, beside the new one, which still answers everything.
+// unretire starts what was kept warm of the old release again, beside the new one, which still answers everything. What
+// an earlier step stopped, because it must not run twice, is that step's to start again.
 func (p *Promotions) unretire(ctx context.Context, t *run.Task, sc *scene) error {
 	if err := p.routeBack(ctx, t, sc); err != nil {
 		return err
 	}
-	return sc.env.Start(ctx, sc.Old, selected(sc.Old.Contents, anyOrder), say(t))
+	at, err := before(t.Plan, t.Step.Name)
+	if err != nil {
+		return err
+	}
+	return sc.env.Start(ctx, sc.Old, at.warm(sc.Old.Contents), say(t))
 }
 
 // Measured is what a promotion did to the people who used the environment meanwhile.
@@ -354,11 +381,14 @@ type Measured struct {
 // then nothing is claimed.
 func (p *Promotions) measure(ctx context.Context, t *run.Task, sc *scene) (any, error) {
 	m, err := p.World.Edge.Measure(ctx, sc.env.RouteName(), markName)
-	if err != nil && problem.From(err).Code == problem.NotFound {
-		return Measured{}, nil
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
-	if err != nil {
-		return nil, err
+	if err != nil { // it harms nobody but the reader of the page
+		if problem.From(err).Code != problem.NotFound {
+			t.Progress("not measured: %s", problem.From(err).Message)
+		}
+		return Measured{}, nil
 	}
 	answers := sc.New
 	if reason, _ := t.Turned(); reason != "" && sc.HasOld {

@@ -3,8 +3,10 @@ package promotion
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
+	"greenroom/internal/app"
 	"greenroom/internal/edge"
 	"greenroom/internal/environment"
 	"greenroom/internal/plan"
@@ -18,6 +20,7 @@ type place struct {
 	started bool
 	retired bool
 	pause   *PauseArgs
+	stopped []string // services of the old release
 }
 
 // after is the place once the step and all before it are done; before is the place where the step is about to begin.
@@ -58,10 +61,21 @@ func (at *place) pass(s plan.Step) error {
 		}
 	case ActionResume:
 		at.pause = nil
+	case ActionStopOld:
+		var a ServicesArgs
+		if err := json.Unmarshal(s.Args, &a); err != nil {
+			return fmt.Errorf("arguments of step %s: %w", s.Name, err)
+		}
+		at.stopped = append(at.stopped, a.Services...)
 	case ActionRetire:
 		at.retired = true
 	}
 	return nil
+}
+
+// warm are the services of the old release that run at this place.
+func (at place) warm(old app.Contents) []string {
+	return slices.DeleteFunc(selected(old, anyOrder), func(name string) bool { return slices.Contains(at.stopped, name) })
 }
 
 // traffic is what the edge is told at this place. The new release's share comes last and grows, so that who was sent to

@@ -108,23 +108,42 @@ func (r *Rehearsals) raise(ctx context.Context, t *run.Task, s *set) (any, error
 	return nil, err
 }
 
-// startOld puts production's release on the stage: its schema by its own migrations, its seed, its services.
+// startOld puts production's release on the stage.
 func (r *Rehearsals) startOld(ctx context.Context, t *run.Task, s *set) (any, error) {
+	if t.Attempt > 1 { // a seed that was sown twice is another one
+		if _, err := r.raise(ctx, t, s); err != nil {
+			return nil, err
+		}
+	}
+	return nil, r.occupy(ctx, t, s)
+}
+
+// occupy gives a fresh stage to production's release: its schema by its own migrations, its seed, its services.
+func (r *Rehearsals) occupy(ctx context.Context, t *run.Task, s *set) error {
 	if err := s.stage.Route(ctx, environment.All(s.Old)); err != nil {
-		return nil, err
+		return err
 	}
 	t.Progress("its database")
 	m, err := s.stage.Migrate(ctx, s.Old, t.Run)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if m.Failed != "" {
-		return nil, problem.New(problem.Inconclusive, "production's release can't build its own database: %s\n%s", m.Failed, m.Output)
+		return problem.New(problem.Inconclusive, "production's release can't build its own database: %s\n%s", m.Failed, m.Output)
 	}
 	if err := s.stage.Seed(ctx, s.Old, t.Run); err != nil {
-		return nil, err
+		return err
 	}
-	return nil, s.stage.Start(ctx, s.Old, processes(s.Old), say(t))
+	return s.stage.Start(ctx, s.Old, processes(s.Old), say(t))
+}
+
+// again makes the stage what it was before a step that a kill interrupted: what the new release's migration did until
+// then would be taken for production's schema.
+func (r *Rehearsals) again(ctx context.Context, t *run.Task, s *set) error {
+	if _, err := r.raise(ctx, t, s); err != nil || !s.HasOld {
+		return err
+	}
+	return r.occupy(ctx, t, s)
 }
 
 // before runs the old release's journeys while nothing has changed: when they fail now, they say nothing later.
@@ -141,6 +160,11 @@ func (r *Rehearsals) before(ctx context.Context, t *run.Task, s *set) (any, erro
 
 // migrate runs the new release's migration while the old one is up.
 func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, error) {
+	if t.Attempt > 1 {
+		if err := r.again(ctx, t, s); err != nil {
+			return nil, err
+		}
+	}
 	if s.New.Contents.Migrations.AtStart != "" {
 		if err := s.stage.Route(ctx, r.both(s, 0)); err != nil {
 			return nil, err
@@ -233,7 +257,7 @@ func (r *Rehearsals) startNew(ctx context.Context, t *run.Task, s *set) (any, er
 		return nil, err
 	}
 	if !s.HasOld {
-		if err := s.stage.Seed(ctx, s.New, t.Run); err != nil {
+		if err := r.seed(ctx, t, s); err != nil {
 			return nil, err
 		}
 	}
@@ -251,6 +275,26 @@ func (r *Rehearsals) startNew(ctx context.Context, t *run.Task, s *set) (any, er
 	}
 	result.Summary = fmt.Sprintf("healthy in %s", result.Duration.Round(time.Millisecond))
 	return result, s.stage.Route(ctx, r.both(s, 100))
+}
+
+// seed fills the database of a first release, of which the stage holds nothing but the schema.
+func (r *Rehearsals) seed(ctx context.Context, t *run.Task, s *set) error {
+	if t.Attempt > 1 && s.New.Contents.Migrations != nil && s.New.Contents.Migrations.Seed != "" { // it may have been sown already
+		if _, err := r.raise(ctx, t, s); err != nil {
+			return err
+		}
+		if err := s.stage.Route(ctx, r.both(s, 0)); err != nil {
+			return err
+		}
+		m, err := s.stage.Migrate(ctx, s.New, t.Run)
+		if err != nil {
+			return err
+		}
+		if m.Failed != "" {
+			return problem.New(problem.Inconclusive, "the stage could not be made a second time: %s", m.Failed)
+		}
+	}
+	return s.stage.Seed(ctx, s.New, t.Run)
 }
 
 // swapWorkers stops what must not run twice before the new release starts its own.
@@ -285,8 +329,12 @@ func (r *Rehearsals) check(ctx context.Context, t *run.Task, s *set) (any, error
 // notStarted says why there is no new release to check.
 func (r *Rehearsals) notStarted(t *run.Task) (string, error) {
 	var start evidence.Result
-	if _, err := t.Result("new", &start); err != nil {
+	done, err := t.Result("new", &start)
+	if err != nil {
 		return "", err
+	}
+	if !done {
+		return "the release was not started", nil
 	}
 	if start.Verdict != evidence.Pass {
 		return "the release did not start: " + start.Summary, nil

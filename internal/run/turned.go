@@ -1,6 +1,10 @@
 package run
 
-import "greenroom/internal/plan"
+import (
+	"slices"
+
+	"greenroom/internal/plan"
+)
 
 // Turned says why the run is being taken back, and whether because a person cancelled it. Only Undo, and an Always step,
 // have use for it; while the run goes forward the reason is "".
@@ -14,4 +18,9 @@ func (t *Task) WasDone(step string) bool {
 		}
 	}
 	return false
+}
+
+// WasBegun says whether the step of that name was begun in this run, whatever became of it.
+func (t *Task) WasBegun(step string) bool {
+	return slices.ContainsFunc(t.journal, func(e plan.Entry) bool { return e.Step == step })
 }

@@ -19,9 +19,23 @@ func (s *Store) Reserve(ctx context.Context, key string, choose func(taken func(
 	return n, err
 }
 
-// Release lets the number of one key go.
-func (s *Store) Release(ctx context.Context, key string) error {
-	return s.transact(ctx, func(t *Tx) error { return t.ReleaseNumber(ctx, key) })
+// Renew gives a key another number than the one that it has, which turned out to be of no use.
+func (s *Store) Renew(ctx context.Context, key string, choose func(taken func(int) bool) (int, error)) (int, error) {
+	var n int
+	err := s.transact(ctx, func(t *Tx) error {
+		useless, _, err := t.Number(ctx, key)
+		if err != nil {
+			return err
+		}
+		if err := t.ReleaseNumber(ctx, key); err != nil {
+			return err
+		}
+		n, err = t.ReserveNumber(ctx, key, func(taken map[int]bool) (int, error) {
+			return choose(func(n int) bool { return taken[n] || n == useless })
+		})
+		return err
+	})
+	return n, err
 }
 
 // ReleasePrefixes lets the numbers of all keys go that begin with one of these.

@@ -149,7 +149,7 @@ func work() error {
 func journey() error {
 	address := os.Getenv("APP_URL")
 	fmt.Println("trying", address, "over", os.Getenv("DATABASE_URL"))
-	if told("fail-journey") == address {
+	if at := told("fail-journey"); at == address || at == "everywhere" {
 		return errors.New("the customer can't buy")
 	}
 	id := fmt.Sprintf("journey-%d", time.Now().UnixNano())

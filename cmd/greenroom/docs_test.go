@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"greenroom/internal/definition"
+)
+
+// The pages for users, and what they may claim.
+
+// pages are the project's Markdown files by name.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../examples/shop/*.md"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %d pages, %v", pattern, len(names), err)
+		}
+		for _, name := range names {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[strings.TrimPrefix(name, "../../")] = string(b)
+		}
+	}
+	return found
+}
+
+func TestSchemaIsUpToDate(t *testing.T) {
+	want, err := definition.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("../../docs/greenroom.schema.json")
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("docs/greenroom.schema.json is not what the program knows (%v): greenroom schema > docs/greenroom.schema.json", err)
+	}
+}
+
+var fence = regexp.MustCompile("(?ms)^```yaml( compose)?\n(.*?)^```$")
+
+// TestExamplesLoad loads every example of a definition: a whole greenroom.yaml, or a Compose file.
+func TestExamplesLoad(t *testing.T) {
+	examples := 0
+	for name, page := range pages(t) {
+		for _, m := range fence.FindAllStringSubmatch(page, -1) {
+			examples++
+			definitionFile, compose := m[2], exampleCompose
+			if m[1] != "" {
+				definitionFile, compose = "app: shop\n", m[2]
+			}
+			dir := t.TempDir()
+			for file, content := range map[string]string{
+				"greenroom.yaml": definitionFile, "compose.yaml": compose, "compose.production.yaml": "services: {}\n",
+				"package.json": "{}", "e2e/buy.spec.js": "", "bin/web": "", "pages/page.html": "",
+			} {
+				path := filepath.Join(dir, file)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, _, err := definition.Load(t.Context(), dir, definition.Options{}); err != nil {
+				t.Errorf("%s: this example is no definition: %v\n%s", name, err, m[2])
+			}
+		}
+	}
+	if examples < 10 {
+		t.Errorf("only %d examples were found: what marks them has changed", examples)
+	}
+}
+
+const exampleCompose = `
+services:
+  web:
+    ports: ["8080:8080"]
+    environment: {PAYMENT_URL: "https://payment.example.com"}
+    x-greenroom: {run: bin/web}
+  db:
+    image: postgres:16
+`
+
+var link = regexp.MustCompile(`\]\(([^)#\s]+)?(?:#([^)\s]+))?\)`)
+
+// TestLinksLead follows the links between the pages, and to their headings.
+func TestLinksLead(t *testing.T) {
+	all := pages(t)
+	for name, page := range all {
+		for _, m := range link.FindAllStringSubmatch(page, -1) {
+			target := name
+			if m[1] != "" {
+				target = filepath.Join(filepath.Dir(name), m[1])
+			}
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join("../..", target)); err != nil {
+				t.Errorf("%s links to %s, which is not there", name, m[1])
+			} else if m[2] != "" && !hasHeading(all[target], m[2]) {
+				t.Errorf("%s links to #%s, and %s has no such heading", name, m[2], target)
+			}
+		}
+	}
+}
+
+var (
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	dropped = regexp.MustCompile("[^a-z0-9 -]")
+)
+
+// hasHeading knows anchors as code hosts make them out of headings.
+func hasHeading(page, anchor string) bool {
+	for _, m := range heading.FindAllStringSubmatch(page, -1) {
+		if strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
+}

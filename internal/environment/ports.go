@@ -1,0 +1,153 @@
+package environment
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+
+	"greenroom/internal/app"
+	"greenroom/internal/driver"
+	"greenroom/internal/driver/process"
+	"greenroom/internal/release"
+)
+
+// The ports of environments' own addresses: people type these, so they are few and low.
+const (
+	frontAddress = 7000
+	firstAddress = 7001
+	lastAddress  = 7999
+)
+
+// listen is the address of a route, the same one for as long as the environment exists.
+func (e *Environment) listen(ctx context.Context, route string) ([]string, error) {
+	choose := process.FreePort
+	if route == e.RouteName() {
+		choose = freeAddress
+	}
+	port, err := e.world.Store.Reserve(ctx, addressKey(route), choose)
+	if err != nil {
+		return nil, err
+	}
+	return []string{loopback(port)}, nil
+}
+
+// addressKey is the key of a route's port in the store.
+func addressKey(route string) string { return "route:" + route }
+
+// replicaKey is the key of a replica's port in the store.
+func replicaKey(id string) string { return "replica:" + id }
+
+// Front is the address at which every environment is found by its hosts.
+func (w *World) Front(ctx context.Context) (string, error) {
+	port, err := w.Store.Reserve(ctx, "front", func(taken func(int) bool) (int, error) { return freeFrom(frontAddress, taken) })
+	return loopback(port), err
+}
+
+// freeAddress finds a port for an environment's address.
+func freeAddress(taken func(int) bool) (int, error) { return freeFrom(firstAddress, taken) }
+
+func freeFrom(first int, taken func(int) bool) (int, error) {
+	for port := first; port <= lastAddress; port++ {
+		if taken(port) {
+			continue
+		}
+		l, err := net.Listen("tcp", loopback(port))
+		if err != nil {
+			continue
+		}
+		return port, l.Close()
+	}
+	return 0, fmt.Errorf("no port from %d to %d is free", first, lastAddress)
+}
+
+// replicaID names a replica for the driver.
+func (e *Environment) replicaID(d release.Digest, service string, index int) string {
+	return fmt.Sprintf("%s.%s.%s.%s.%d", e.App, e.Name, service, d.Short(), index)
+}
+
+func (e *Environment) replicaPort(ctx context.Context, id string) (int, error) {
+	return e.world.Store.Reserve(ctx, replicaKey(id), process.FreePort)
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// claim makes sure that the ports which the environment and these releases are about to use can be had, and says whether
+// any had to be given up for another. A port is promised before anybody listens on it, and in between any program of the
+// machine can take it. The environment's own address is changed only while nobody knows it: from then on people hear
+// who has it.
+func (e *Environment) claim(ctx context.Context, releases []release.Release) (renewed bool, err error) {
+	listens, err := e.listening(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, key := range e.promised(releases) {
+		if listens[key] {
+			continue
+		}
+		again, err := e.world.renewIfTaken(ctx, key, process.FreePort)
+		if err != nil {
+			return false, err
+		}
+		renewed = renewed || again
+	}
+	own := addressKey(e.RouteName())
+	record, err := e.world.Store.Environment(ctx, e.App, e.Name)
+	if err != nil || listens[own] || record.Live != "" {
+		return renewed, err
+	}
+	again, err := e.world.renewIfTaken(ctx, own, freeAddress)
+	return renewed || again, err
+}
+
+// listening are the keys of the ports on which replicas of the environment, or the edge for it, listen already.
+func (e *Environment) listening(ctx context.Context) (map[string]bool, error) {
+	here, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
+	if err != nil {
+		return nil, err
+	}
+	table, err := e.world.Edge.Table(ctx)
+	if err != nil {
+		return nil, err
+	}
+	listens := map[string]bool{}
+	for _, s := range here {
+		listens[replicaKey(s.ID)] = true
+	}
+	for _, r := range table.Routes {
+		listens[addressKey(r.Name)] = true
+	}
+	return listens, nil
+}
+
+// promised are the keys of all ports of these releases' replicas and local balancers.
+func (e *Environment) promised(releases []release.Release) []string {
+	keys := []string{addressKey(e.candidateRoute())}
+	for _, r := range releases {
+		for _, s := range r.Contents.Services {
+			if s.Kind != app.KindProcess || s.Port == 0 {
+				continue
+			}
+			keys = append(keys, addressKey(e.internalRoute(s.Name, r.Digest())))
+			for i := range e.Settings.Scale.Of(s.Replicas) {
+				keys = append(keys, replicaKey(e.replicaID(r.Digest(), s.Name, i)))
+			}
+		}
+	}
+	return keys
+}
+
+// renewIfTaken gives a key another port when somebody listens on the one that it has.
+func (w *World) renewIfTaken(ctx context.Context, key string, choose func(func(int) bool) (int, error)) (bool, error) {
+	port, known, err := w.Store.Number(ctx, key)
+	if err != nil || !known {
+		return false, err
+	}
+	l, err := net.Listen("tcp", loopback(port))
+	if err == nil {
+		return false, l.Close()
+	}
+	w.Log.Warn("a promised port was taken by somebody else", "port", port, "for", key)
+	_, err = w.Store.Renew(ctx, key, choose)
+	return true, err
+}
