@@ -136,8 +136,8 @@ func (s *shell) secretRemoveCommand() *cobra.Command {
 		Use:     "rm NAME",
 		Aliases: []string{"remove"},
 		Short:   "Forget a secret's value",
-		Long: `Forgets the value of a secret in an environment. Services that run keep it until they start next, and the value that a running environment
-needs is refused: stop it first.`,
+		Long: `Forgets the value of a secret in an environment. One that services of a running environment need is kept: stop
+the environment first.`,
 		Example: "  greenroom secret rm STRIPE_KEY --environment qa",
 		Args:    takes(1, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {

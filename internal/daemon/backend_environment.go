@@ -187,7 +187,8 @@ func (d *Daemon) change(ctx context.Context, e *environment.Environment, want st
 			if want == store.Up {
 				return nil // the run brings it up, and goes on by itself
 			}
-			return problem.New(problem.Blocked, "a %s of %s is under way (%s)", r.Plan.Kind, e.Name, r.ID).WithHint("greenroom status")
+			return problem.New(problem.Blocked, "a %s of %s is under way (%s)", r.Plan.Kind, e.Name, r.ID).
+				WithHint("greenroom status; greenroom rollback %s stops a promotion and takes it back", e.Name)
 		}
 	}
 	record, err := d.world.Store.Environment(ctx, e.App, e.Name)

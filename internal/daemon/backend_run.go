@@ -117,6 +117,9 @@ func (d *Daemon) facts(ctx context.Context, a store.App, r api.RunRequest, to re
 	f := promotion.Facts{
 		Kind: r.Kind, App: a.Name, Environment: env, Policy: a.Digest, New: to, Old: record.Live, Because: r.Because,
 	}
+	if production, ok := a.Policy.Production(); ok {
+		f.Production = production.Name == r.Environment
+	}
 	if f.NewContents, err = d.contents(ctx, to); err != nil {
 		return f, err
 	}

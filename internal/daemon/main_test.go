@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -66,6 +67,9 @@ func needPrograms(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("SKIPPED: -short runs no processes")
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIPPED: what runs is looked up in /proc, which only Linux has")
 	}
 	if err := built.build(); err != nil {
 		t.Fatal(err)

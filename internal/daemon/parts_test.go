@@ -165,6 +165,27 @@ func TestKilledWhileMigrating(t *testing.T) {
 	h.wantSound(next)
 }
 
+// TestCrashLoop has the control plane die at the same step whenever it begins it. It does not do so for ever.
+func TestCrashLoop(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	live := h.live(withPostgres())
+	customers := h.customersOf(h.status().Address)
+	h.dieAt("after do/start")
+	run := h.begin(h.build(withPostgres().as("v2", "")))
+	for range plan.Attempts - 1 {
+		h.awaitDeath()
+		h.dieAt("after do/start")
+		h.start()
+	}
+	h.awaitDeath()
+	h.start()
+	h.wantOutcome(h.await(run.ID), plan.RolledBack, "was interrupted 5 times")
+	h.wantSound(live)
+	customers.wantFlawless(t, customers.cut())
+}
+
 // connect is a session in production's database.
 func (h *house) connect() *pgx.Conn {
 	h.Helper()

@@ -2,6 +2,8 @@ package definition
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,7 +26,7 @@ func (m *mapper) guess(service string) []string {
 	if has(context, "go.mod") {
 		binary := "bin/" + service
 		run := append([]string{binary}, tail(words)...)
-		return []string{"build: go build -o " + binary + " " + goMain(context, service), "run: " + strings.Join(run, " ")}
+		return []string{"build: go build -trimpath -buildvcs=false -o " + binary + " " + goMain(context, service), "run: " + strings.Join(run, " ")}
 	}
 	var keys []string
 	switch {
@@ -143,7 +145,7 @@ func migrationGuess(dir string) string {
 // testGuess is a check that runs the team's unit tests, or "".
 func testGuess(dir string) string {
 	switch {
-	case has(dir, "go.mod"):
+	case has(dir, "go.mod") && hasGoTests(dir):
 		return "{run: go test -json ./..., at: build, report: go}"
 	case has(dir, "manage.py"):
 		return "{run: python3 manage.py test, at: build}"
@@ -155,6 +157,23 @@ func testGuess(dir string) string {
 		return "{run: npm test, at: build}"
 	}
 	return ""
+}
+
+// hasGoTests looks for a test, because a check in which nothing runs decides nothing.
+func hasGoTests(dir string) bool {
+	found := errors.New("found")
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return nil // what can't be read has no test to run
+		case d.IsDir() && name != dir && (strings.HasPrefix(d.Name(), ".") || d.Name() == "vendor" || d.Name() == "node_modules"):
+			return fs.SkipDir
+		case strings.HasSuffix(d.Name(), "_test.go"):
+			return found
+		}
+		return nil
+	})
+	return errors.Is(err, found)
 }
 
 // journeyGuess is a script that does what a user does, or "".

@@ -27,7 +27,7 @@ const jobOutput = 16 << 10
 // variables are those of a release in this environment. The database server runs when it returns.
 func (e *Environment) variables(ctx context.Context, r release.Release) (variables, error) {
 	v := variables{
-		environment: e.Name, release: r.Digest(), contents: r.Contents, config: e.Settings.Config,
+		environment: e.Name, release: r.Digest(), contents: r.Contents, config: e.config(r.Contents),
 		addresses: map[string]string{}, data: e.data(),
 	}
 	if err := e.makeVolumes(r.Contents); err != nil {

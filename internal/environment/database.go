@@ -3,6 +3,7 @@ package environment
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -32,7 +33,7 @@ func (e *Environment) Database(ctx context.Context, r release.Release) (data.Dat
 	switch {
 	case db.Engine == app.SQLite:
 		return sqlite.Open(filepath.Join(e.data(), db.File)), nil
-	case db.External && !e.Stage:
+	case e.givenDatabase(db):
 		return e.external(ctx, r)
 	default:
 		return e.startServer(ctx, r)
@@ -191,10 +192,28 @@ func (e *Environment) serverID(r release.Release) string {
 	return e.App + "." + e.Name + "." + e.serverName(r) + ".server"
 }
 
+// givenDatabase says whether the environment uses a database that somebody else runs: the app's is given by URL, or the
+// environment's configuration puts another in its place. A stage never does: what is rehearsed there must not reach it.
+func (e *Environment) givenDatabase(db *app.Database) bool {
+	_, replaced := e.Settings.Config[db.Variable]
+	return !e.Stage && db.Engine == app.Postgres && (db.External || replaced)
+}
+
+// config is what the environment declares different from production. A stage has a database of its own, whatever
+// staging's is.
+func (e *Environment) config(c app.Contents) map[string]app.Config {
+	if !e.Stage || c.Database == nil {
+		return e.Settings.Config
+	}
+	config := maps.Clone(e.Settings.Config)
+	delete(config, c.Database.Variable)
+	return config
+}
+
 // hasServer says whether the environment runs a database server of its own for this release.
 func (e *Environment) hasServer(r release.Release) bool {
 	db := r.Contents.Database
-	return db != nil && db.Engine == app.Postgres && (!db.External || e.Stage)
+	return db != nil && db.Engine == app.Postgres && !e.givenDatabase(db)
 }
 
 // Fingerprint is that of the database's schema, "" for an app without one.

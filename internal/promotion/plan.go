@@ -21,6 +21,7 @@ const (
 	ActionPause     = "promotion.pause"     // hold requests, or show the maintenance page. Back: let them through
 	ActionStopOld   = "promotion.stop-old"  // stop the old release's services. Back: start them and wait for their health
 	ActionMigrate   = "promotion.migrate"   // change the schema. Back: restore the backup where nothing was written since, else keep
+	ActionSeed      = "promotion.seed"      // fill a fresh database outside production. Back: nothing
 	ActionStart     = "promotion.start"     // start the new release's services, wait for health. Back: stop them
 	ActionCandidate = "promotion.candidate" // production journeys on the new release before it has traffic. Back: nothing
 	ActionShare     = "promotion.share"     // give the new release its share of traffic and watch it. Back: all to the old one
@@ -38,6 +39,7 @@ type Facts struct {
 	Kind        plan.Kind // Promotion or Rollback
 	App         string
 	Environment app.Environment
+	Production  bool   // the environment is the one that all others are compared with
 	Policy      string // digest of the policy in force
 	New, Old    release.Digest
 	NewContents app.Contents
@@ -115,6 +117,9 @@ func with(s *plan.Step, args any) {
 func (b *builder) first() {
 	b.wayBack()
 	b.migrate()
+	if m := b.NewContents.Migrations; !b.Production && m != nil && m.Seed != "" {
+		b.step("seed", ActionSeed, false, "fill the fresh database: %s", m.Seed)
+	}
 	b.start("start", b.services(anyOrder))
 	b.candidate()
 	b.share(100)

@@ -41,6 +41,10 @@ func TestMake(t *testing.T) {
 	long := 3 * time.Second
 	downtime := facts(true, app.StartFirst, true)
 	downtime.Downtime = &long
+	seeded := facts(false, app.StartFirst, true)
+	seeded.NewContents.Migrations.Seed = "seed"
+	production := facts(false, app.StartFirst, true)
+	production.Production, production.NewContents.Migrations.Seed = true, "seed"
 	rollback := facts(true, app.StartFirst, true)
 	rollback.Kind = plan.Rollback
 	for _, c := range []struct {
@@ -49,6 +53,10 @@ func TestMake(t *testing.T) {
 		want string
 	}{
 		{"a first release", facts(false, app.StartFirst, true),
+			"prepare gate way-back migrate start candidate share-100 live verify watch measure"},
+		{"a first release outside production is seeded", seeded,
+			"prepare gate way-back migrate seed start candidate share-100 live verify watch measure"},
+		{"production never is", production,
 			"prepare gate way-back migrate start candidate share-100 live verify watch measure"},
 		{"both side by side", facts(true, app.StartFirst, true),
 			"prepare gate backup way-back migrate start candidate share-10 share-50 stop-workers start-workers share-100 live verify drain watch retire measure"},

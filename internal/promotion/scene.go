@@ -82,6 +82,7 @@ func (p *Promotions) Actions() map[string]run.Action {
 		ActionResume:    step{p: p, do: p.route, undo: p.closeAgain},
 		ActionStopOld:   step{p: p, do: p.stopOld, undo: p.startOld},
 		ActionMigrate:   step{p: p, do: p.migrate, undo: p.unmigrate},
+		ActionSeed:      step{p: p, do: p.seed},
 		ActionStart:     step{p: p, do: p.start, undo: p.stopNew},
 		ActionCandidate: step{p: p, do: p.candidate},
 		ActionShare:     step{p: p, do: p.share, undo: p.unshare},
@@ -200,7 +201,14 @@ func (p *Promotions) proveOld(ctx context.Context, t *run.Task, sc *scene) error
 	if !proven {
 		t.Progress("rolled back, not proven by a journey: no check is marked production: true")
 	}
-	return nil
+	if !tried(t) || sc.Old.Contents.Database == nil {
+		return nil
+	}
+	schema, err := sc.env.Fingerprint(ctx, sc.Old) // the new release may have made tables as it started
+	if err != nil {
+		return err
+	}
+	return p.recordSchema(t, sc, schema, gate.SchemaProven)
 }
 
 // tried says whether the new release got as far as to do anything. What fails before, a full disk during the backup for

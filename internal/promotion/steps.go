@@ -10,6 +10,7 @@ import (
 	"greenroom/internal/gate"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
+	"greenroom/internal/release"
 	"greenroom/internal/run"
 	"greenroom/internal/store"
 )
@@ -83,17 +84,13 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 	if err != nil {
 		return nil, err
 	}
-	state := gate.SchemaProven
-	if sc.New.Contents.Database == nil {
-		state = gate.SchemaNone
-	}
 	if m.Failed != "" {
 		return nil, p.migrationFailed(ctx, t, sc, m)
 	}
 	if err := p.asRehearsed(ctx, sc, t, m); err != nil {
 		return nil, err
 	}
-	return m, p.recordSchema(ctx, t, sc, m.After, state)
+	return m, p.recordSchema(t, sc, m.After, readState(sc.New))
 }
 
 // migrationFailed tells whether the failed migration left the schema as it was.
@@ -140,8 +137,16 @@ func (p *Promotions) rehearsedSchema(ctx context.Context, sc *scene) (*evidence.
 	return found, nil
 }
 
+// readState is that of a schema which was just read from a release's database.
+func readState(r release.Release) gate.SchemaState {
+	if r.Contents.Database == nil {
+		return gate.SchemaNone
+	}
+	return gate.SchemaProven
+}
+
 // recordSchema records the schema together with the step.
-func (p *Promotions) recordSchema(ctx context.Context, t *run.Task, sc *scene, schema string, state gate.SchemaState) error {
+func (p *Promotions) recordSchema(t *run.Task, sc *scene, schema string, state gate.SchemaState) error {
 	t.OnRecord(store.Audit{Action: "schema recorded", Subject: schema}, func(ctx context.Context, tx *store.Tx) error {
 		return putSchema(ctx, tx, sc, schema, state)
 	})
@@ -208,11 +213,7 @@ func (p *Promotions) unmigrate(ctx context.Context, t *run.Task, sc *scene) erro
 	default:
 		t.Progress("the schema stays migrated, and the old release goes on with it")
 	}
-	state := gate.SchemaProven
-	if sc.database().Contents.Database == nil {
-		state = gate.SchemaNone
-	}
-	return p.recordSchema(ctx, t, sc, now, state)
+	return p.recordSchema(t, sc, now, readState(sc.database()))
 }
 
 // endMigrating stops the replica that migrates when it starts: it would be started again and again, and try each time.
@@ -225,6 +226,11 @@ func (p *Promotions) endMigrating(ctx context.Context, t *run.Task, sc *scene) e
 		return err
 	}
 	return p.routeBack(ctx, t, sc)
+}
+
+// seed fills the database of an environment that had no release. After a kill it may run twice, as the definition says.
+func (p *Promotions) seed(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	return nil, sc.env.Seed(ctx, sc.New, t.Run)
 }
 
 func (p *Promotions) start(ctx context.Context, t *run.Task, sc *scene) (any, error) {
@@ -281,8 +287,13 @@ func (p *Promotions) unshare(ctx context.Context, t *run.Task, sc *scene) error 
 	return sc.env.Route(ctx, at.traffic(sc, p.World.Now()))
 }
 
-// live records what is live, in the transaction that records the step.
-func (p *Promotions) live(_ context.Context, t *run.Task, sc *scene) (any, error) {
+// live records what is live, in the transaction that records the step, and the schema that it lives on: an app may have
+// made tables as it started, whether it declares migrations or not.
+func (p *Promotions) live(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	schema, err := sc.env.Fingerprint(ctx, sc.New)
+	if err != nil {
+		return nil, err
+	}
 	t.OnRecord(store.Audit{Action: "live", Subject: string(sc.New.Digest()), Because: t.Plan.Because}, func(ctx context.Context, tx *store.Tx) error {
 		record, err := tx.Environment(ctx, sc.env.App, sc.env.Name)
 		if err != nil || record.Live == sc.New.Digest() {
@@ -293,9 +304,7 @@ func (p *Promotions) live(_ context.Context, t *run.Task, sc *scene) (any, error
 		}
 		record.Previous = previous(record, t.Plan)
 		record.Live, record.Since, record.Want = sc.New.Digest(), tx.Now(), store.Up
-		if record.SchemaState == "" || record.SchemaState == gate.SchemaNone && sc.New.Contents.Database != nil {
-			record.SchemaState = gate.SchemaProven
-		}
+		record.Schema, record.SchemaState = schema, readState(sc.New)
 		if t.Plan.Kind == plan.Rollback {
 			if err := tx.MarkBad(ctx, sc.env.App, t.Plan.From, orUnsaid(t.Plan.Because)); err != nil {
 				return err

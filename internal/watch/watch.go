@@ -113,12 +113,15 @@ func (l *Loop) environment(ctx context.Context, k place) error {
 		return err
 	}
 	record, err := l.World.Store.Environment(ctx, k.policy.App, k.name)
-	if err != nil || record.SchemaState == gate.SchemaHalfMigrated {
-		return err // on a half-migrated schema neither release is known to run: what stands there stays until a person acts
+	if err != nil {
+		return err
 	}
 	env, _ := l.World.Open(k.policy, k.name)
 	if record.Want != store.Up {
 		return env.Down(ctx) // what a kill in the middle of stopping it left, or a first release that did not make it
+	}
+	if record.SchemaState == gate.SchemaHalfMigrated {
+		return nil // neither release is known to run on it: what stands there stays until a person acts
 	}
 	var live *release.Release
 	if record.Live != "" {
