@@ -39,13 +39,17 @@ func All(r release.Release) Traffic {
 	return Traffic{Shares: []Share{{Release: r.Digest(), Percent: 100}}, Running: []release.Release{r}}
 }
 
+// routeTries is how often traffic that could not be put in force is tried again though no port had to be given up:
+// another Greenroom that looks for a free port holds each one for an instant.
+const routeTries = 3
+
 // Route puts traffic in force at the edge. A port that was free when it was promised, and is somebody else's by now, is
 // given up for another.
 func (e *Environment) Route(ctx context.Context, t Traffic) error {
 	var taken error
-	for {
+	for try := 0; ; try++ {
 		renewed, err := e.claim(ctx, t.Running)
-		if err != nil || taken != nil && !renewed {
+		if err != nil || taken != nil && !renewed && try > routeTries {
 			return cmp.Or(err, taken)
 		}
 		routes, err := e.routes(ctx, t)
