@@ -28,6 +28,8 @@ type Registered struct {
 	Policy  string `json:"policy"`           // digest
 	Before  string `json:"before,omitempty"` // digest; "" when the app was not known
 	Changed bool   `json:"changed"`
+	// Later are the environments that are up with the configuration of before, and get the new one when they start next.
+	Later []string `json:"later,omitempty"`
 }
 
 // EnvironmentsRequest names environments to start or stop.

@@ -10,6 +10,7 @@ import (
 	"greenroom/internal/evidence"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
+	"greenroom/internal/release"
 	"greenroom/internal/term"
 )
 
@@ -119,13 +120,26 @@ func (s *shell) rehearsed(ctx context.Context, c *api.Client, app string, run ap
 	s.print("\n%s\n", reportPage(s.Out, report))
 	switch {
 	case report.Verdict == evidence.Pass:
-		s.next("greenroom promote %s ENVIRONMENT", report.Release.Short())
+		s.next("greenroom promote %s %s", report.Release.Short(), whereNext(ctx, c, app, report.Release))
 	case run.Hint != "": // it did not come to its end
 		s.next("%s", term.Clean(run.Hint))
 	default:
 		s.next("repair it, then greenroom build && greenroom rehearse")
 	}
 	return verdictEnd(report.Verdict, "the rehearsal")
+}
+
+// whereNext is the first environment in which the release is not live.
+func whereNext(ctx context.Context, c *api.Client, app string, r release.Digest) string {
+	v, err := c.Status(ctx, app)
+	if err == nil && len(v.Apps) == 1 {
+		for _, e := range v.Apps[0].Environments {
+			if e.Live == nil || e.Live.Digest != r {
+				return term.Clean(e.Name)
+			}
+		}
+	}
+	return "ENVIRONMENT"
 }
 
 // dryRun shows a plan, and what the gate says.

@@ -73,7 +73,11 @@ func (s *shell) secretSet(ctx context.Context, environment, name string) error {
 	if err := c.SecretSet(ctx, api.SecretName{App: app, Environment: environment, Name: name}, value); err != nil {
 		return err
 	}
-	return s.secretDone(environment, name, "set")
+	if err := s.secretDone(environment, name, "set"); err != nil || s.json() {
+		return err
+	}
+	s.print("  what runs there gets it when it is started next: by a promotion, or greenroom down %[1]s && greenroom up %[1]s\n", term.Clean(environment))
+	return nil
 }
 
 // readSecret asks for a value where a person sits, and reads it where none does.

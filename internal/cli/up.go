@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,6 +57,9 @@ func (s *shell) up(ctx context.Context, environments []string, dry bool) error {
 	if !s.json() && reg.Changed {
 		s.print("%s the policy of %s is in force as it is in %s\n", s.Out.Mark(term.Pass), d.App.Name, term.Clean(d.Dir))
 	}
+	for _, e := range reg.Later {
+		s.warn("what runs in %[1]s keeps its configuration until it is started next: by a promotion, or greenroom down %[1]s && greenroom up %[1]s", e)
+	}
 	events, err := c.Up(ctx, api.EnvironmentsRequest{App: d.App.Name, Environments: environments})
 	if err != nil {
 		return err
@@ -70,8 +74,13 @@ func (s *shell) up(ctx context.Context, environments []string, dry bool) error {
 // output.
 func (s *shell) notices(d Definition) {
 	for _, n := range d.Notices {
-		_, _ = s.Err.Write([]byte(s.Err.Paint(term.Yellow, "!") + " " + term.Clean(n) + "\n")) // nobody is left to tell
+		s.warn("%s", n)
 	}
+}
+
+// warn tells something on standard error.
+func (s *shell) warn(format string, args ...any) {
+	_, _ = s.Err.Write([]byte(s.Err.Paint(term.Yellow, "!") + " " + term.Clean(fmt.Sprintf(format, args...)) + "\n")) // nobody is left to tell
 }
 
 func (s *shell) upDry(d Definition) error {

@@ -10,6 +10,9 @@ import (
 	"greenroom/internal/term"
 )
 
+// reasonWidth is how many cells a reason takes in a table; explain tells all of it.
+const reasonWidth = 50
+
 // releasesPage lists releases, the newest first.
 func releasesPage(s term.Screen, rs []api.ReleaseView, now time.Time) string {
 	if len(rs) == 0 {
@@ -22,7 +25,7 @@ func releasesPage(s term.Screen, rs []api.ReleaseView, now time.Time) string {
 			verdict = s.Paint(inkOf(r.Verdict), string(r.Verdict))
 		}
 		if r.Bad != "" {
-			verdict = s.Paint(term.Red, "bad: "+term.Clean(r.Bad))
+			verdict = s.Paint(term.Red, term.Fit("bad: "+term.Clean(r.Bad), reasonWidth))
 		}
 		rows = append(rows, []string{r.Digest.Short(), origin(r), ago(r.BuiltAt, now) + " ago", term.Clean(r.By),
 			bytesOf(r.Size), verdict, term.Clean(strings.Join(r.Live, ", "))})
@@ -38,19 +41,21 @@ func historyPage(s term.Screen, es []api.HistoryEntry) string {
 	rows := [][]string{dim(s, "WHEN", "WHO", "WHAT", "WHERE", "RELEASE", "OUTCOME", "")}
 	for _, e := range es {
 		rows = append(rows, []string{clock(e.At), term.Clean(e.By), term.Clean(e.Action), term.Clean(e.Environment),
-			e.Release.Short(), outcome(s, e.Outcome), term.Clean(e.Text)})
+			e.Release.Short(), outcome(s, e), term.Clean(e.Text)})
 	}
 	return term.Columns("", rows)
 }
 
-func outcome(s term.Screen, o plan.Outcome) string {
-	switch o {
-	case plan.Succeeded:
-		return s.Paint(term.Green, string(o))
-	case plan.RolledBack:
-		return s.Paint(term.Yellow, string(o))
+func outcome(s term.Screen, e api.HistoryEntry) string {
+	switch {
+	case e.Outcome == plan.Succeeded && e.Action == string(plan.Rehearsal):
+		return "finished" // which says nothing of its verdict
+	case e.Outcome == plan.Succeeded:
+		return s.Paint(term.Green, string(e.Outcome))
+	case e.Outcome == plan.RolledBack:
+		return s.Paint(term.Yellow, string(e.Outcome))
 	default:
-		return s.Paint(term.Red, string(o))
+		return s.Paint(term.Red, string(e.Outcome))
 	}
 }
 

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"io"
+	"maps"
 	"slices"
 
 	"greenroom/internal/api"
@@ -39,6 +40,9 @@ func (d *Daemon) Register(ctx context.Context, r api.Registration) (api.Register
 	if err := d.mayForget(ctx, before.Policy, r.Policy); err != nil {
 		return out, err
 	}
+	if out.Later, err = d.reconfigured(ctx, before.Policy, r.Policy); err != nil {
+		return out, err
+	}
 	by := store.Audit{Actor: api.Actor(ctx), Action: "policy registered", App: r.App, Subject: out.Policy}
 	return out, d.world.Store.Change(ctx, by, func(t *store.Tx) error {
 		if err := mayChange(ctx, t, before.Policy); out.Changed && err != nil {
@@ -65,6 +69,24 @@ func (d *Daemon) mayForget(ctx context.Context, before, now app.Policy) error {
 		}
 	}
 	return nil
+}
+
+// reconfigured are the environments that are up and whose configuration another policy changes.
+func (d *Daemon) reconfigured(ctx context.Context, before, now app.Policy) (names []string, err error) {
+	for _, e := range now.Environments {
+		was, known := before.Environment(e.Name)
+		if !known || maps.EqualFunc(was.Config, e.Config, func(a, b app.Config) bool { return a.Value == b.Value }) {
+			continue
+		}
+		record, err := d.world.Store.Environment(ctx, now.App, e.Name)
+		if err != nil {
+			return nil, err
+		}
+		if record.Want == store.Up && record.Live != "" {
+			names = append(names, e.Name)
+		}
+	}
+	return names, nil
 }
 
 // mayChange refuses another policy while a promotion goes on: its steps, and the way back, are those of the policy with

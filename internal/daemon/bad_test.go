@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"greenroom/internal/api"
 	"greenroom/internal/plan"
@@ -17,109 +16,132 @@ import (
 func TestBadReleases(t *testing.T) {
 	t.Parallel()
 	needPostgres(t)
-	patient := withPostgres().
+	s := withPostgres().
 		saying("watch: 200ms, max_errors: 1%", "watch: 2s, max_errors: 50%").
 		saying("    stop_grace_period: 3s\n    x-greenroom: {files: [bin/app, VERSION, TABLE, migrate.sql], run: bin/app serve}",
 			"    stop_grace_period: 1s\n    healthcheck: {start_period: 2s, interval: 500ms, retries: 1}\n"+
 				"    x-greenroom: {files: [bin/app, VERSION, TABLE, migrate.sql], run: bin/app serve}")
-	h := newHouse(t)
-	live := h.live(patient)
-	customers := h.customersOf(h.status().Address)
-	made := map[string]release.Digest{}
-	next := func(version string) release.Digest {
-		made[version] = h.build(patient.as(version, ""))
-		return made[version]
-	}
+	b := &badReleases{house: newHouse(t), sources: s}
+	b.good = b.live(s)
+	b.customers = b.customersOf(b.status().Address)
+	b.part(t, "never healthy, then known to be bad", b.neverHealthy)
+	b.part(t, "dies after it was healthy", b.dies)
+	b.part(t, "found by its journey before anybody is sent there", b.found)
+	b.part(t, "goes bad once it is live", b.goesBad)
+	b.part(t, "cancelled", b.cancelled)
+	b.part(t, "ignores SIGTERM", b.ignoresTheSignal)
+	b.part(t, "prints without end", b.babbles)
+}
 
-	h.part(t, "never healthy", func() {
-		h.tell("sick", "never", "no pudding")
-		h.wantOutcome(h.promote(next("never")), plan.RolledBack, "web", "503", "it printed last:", "last words: no pudding")
-		customers.wantFlawless(h, customers.cut())
-		h.wantSound(live)
-	})
-	h.part(t, "known to be bad", func() {
-		request := toProduction(made["never"])
-		request.Because = ""
-		_, err := h.client.Start(h.ctx(), request)
-		wantProblem(h, err, problem.Blocked, "not known to be bad", "it was rolled back", "no pudding", "greenroom explain")
-		explained, err := h.client.Explain(h.ctx(), appUnderTest, string(made["never"]), "production")
-		if must(h, err); explained.Decision.Allowed || !strings.Contains(explained.Decision.Missing()[0].Next, "--because REASON") {
-			h.Errorf("explained is %+v", explained.Decision)
-		}
-		h.tell("sick", "never", "")
-		h.wantOutcome(h.promote(made["never"]), plan.Succeeded)
-		h.wantSound(made["never"])
-		h.wantOutcome(h.promote(live), plan.Succeeded)
-	})
-	h.part(t, "dies after it was healthy", func() {
-		run := h.begin(next("dies"))
-		h.awaitStep(run.ID, "share-50")
-		h.tell("die", "dies", "now")
-		h.wantOutcome(h.await(run.ID), plan.RolledBack, "ended and was started again while it was watched")
-		customers.wantRecorded(h, customers.cut())
-		h.wantSound(live)
-	})
-	h.part(t, "found by its journey before anybody is sent there", func() {
-		h.tell("fail", "errors", "the pudding is off")
-		h.wantOutcome(h.promote(next("errors")), plan.RolledBack, "journey of")
-		customers.wantFlawless(h, customers.cut())
-		h.wantSound(live)
-	})
-	h.part(t, "goes bad once it is live", func() {
-		run := h.begin(next("later"))
-		h.awaitStep(run.ID, "watch")
-		h.tell("fail", "later", "the pudding is off")
-		h.wantOutcome(h.await(run.ID), plan.RolledBack, "answers of "+made["later"].Short()+" failed", "accepted are 50.0%")
-		customers.wantRecorded(h, customers.cut())
-		h.wantSound(live)
-	})
-	h.part(t, "cancelled", func() {
-		run := h.begin(next("cancelled"))
-		h.awaitStep(run.ID, "share-50")
-		must(h, h.client.Cancel(h.ctx(), run.ID))
-		if run = h.wantOutcome(h.await(run.ID), plan.RolledBack, "cancelled by"); !run.Cancelled {
-			h.Error("it is not told as cancelled")
-		}
-		if err := h.client.Cancel(h.ctx(), run.ID); err == nil {
-			h.Error("it was cancelled twice")
-		} else {
-			wantProblem(h, err, problem.Invalid, "has ended already")
-		}
-		customers.wantFlawless(h, customers.cut())
-		h.wantSound(live)
-		if v, err := h.client.Resolve(h.ctx(), appUnderTest, string(made["cancelled"])); err != nil || v.Bad != "" {
-			h.Errorf("a change of mind makes it bad: %q, %v", v.Bad, err)
-		}
-	})
-	h.part(t, "ignores SIGTERM", func() {
-		h.tell("stubborn", "stubborn", "yes")
-		h.wantOutcome(h.promote(next("stubborn")), plan.Succeeded)
-		h.wantSound(made["stubborn"])
-		h.wantOutcome(h.promote(live), plan.Succeeded)
-		customers.wantFlawless(h, customers.cut())
-		h.wantSound(live)
-	})
-	h.part(t, "prints without end", func() {
-		h.tell("babble", "babbles", "yes")
-		h.wantOutcome(h.promote(next("babbles")), plan.Succeeded)
-		began := time.Now()
-		h.wantSound(made["babbles"])
-		if took := time.Since(began); took > patience/4 {
-			h.Errorf("it took %s to look", took)
-		}
-		if size := h.size(h.home.Replicas()); size > 100<<20 {
-			h.Errorf("the replicas' folders have %d MiB", size>>20)
-		}
-		if size := h.size(h.home.Log()); size > 1<<20 {
-			h.Errorf("the daemon's log has %d KiB", size>>10)
-		}
-		lines, err := h.client.Logs(h.ctx(), api.LogQuery{App: appUnderTest, Environment: "production", Service: "web", Tail: 3})
-		must(h, err)
-		if all, err := drain(lines); err != nil || len(all) != 6 {
-			h.Errorf("%d lines, %v", len(all), err)
-		}
-		customers.wantFlawless(h, customers.cut())
-	})
+type badReleases struct {
+	*house
+	sources   sources
+	good      release.Digest
+	customers *customers
+}
+
+// next builds a release of this version.
+func (b *badReleases) next(version string) release.Digest {
+	b.Helper()
+	return b.build(b.sources.as(version, ""))
+}
+
+// wantGood fails the test when the good release is not live, or nothing else is as it should be. noticed says that
+// requests may have failed.
+func (b *badReleases) wantGood(noticed bool) {
+	b.Helper()
+	if batch := b.customers.cut(); noticed {
+		b.customers.wantRecorded(b, batch)
+	} else {
+		b.customers.wantFlawless(b, batch)
+	}
+	b.wantSound(b.good)
+}
+
+func (b *badReleases) neverHealthy() {
+	sick := b.next("sick")
+	b.tell("sick", "sick", "no pudding")
+	b.wantOutcome(b.promote(sick), plan.RolledBack, "web", "503", "it printed last:", "last words: no pudding")
+	b.wantGood(false)
+
+	request := toProduction(sick)
+	request.Because = ""
+	_, err := b.client.Start(b.ctx(), request)
+	wantProblem(b, err, problem.Blocked, "not known to be bad", "it was rolled back", "no pudding", "greenroom explain")
+	explained, err := b.client.Explain(b.ctx(), appUnderTest, string(sick), "production")
+	if must(b, err); explained.Decision.Allowed || !strings.Contains(explained.Decision.Missing()[0].Next, "--because REASON") {
+		b.Errorf("explained is %+v", explained.Decision)
+	}
+	b.tell("sick", "sick", "")
+	b.wantOutcome(b.promote(sick), plan.Succeeded) // because of a reason
+	b.wantSound(sick)
+	b.wantOutcome(b.promote(b.good), plan.Succeeded)
+	b.wantGood(false)
+}
+
+func (b *badReleases) dies() {
+	run := b.begin(b.next("dies"))
+	b.awaitStep(run.ID, "share-50")
+	b.tell("die", "dies", "now")
+	b.wantOutcome(b.await(run.ID), plan.RolledBack, "ended and was started again while it was watched")
+	b.wantGood(true)
+}
+
+func (b *badReleases) found() {
+	b.tell("fail", "fails", "the pudding is off")
+	b.wantOutcome(b.promote(b.next("fails")), plan.RolledBack, "journey of")
+	b.wantGood(false)
+}
+
+func (b *badReleases) goesBad() {
+	later := b.next("later")
+	run := b.begin(later)
+	b.awaitStep(run.ID, "watch")
+	b.tell("fail", "later", "the pudding is off")
+	b.wantOutcome(b.await(run.ID), plan.RolledBack, "answers of "+later.Short()+" failed", "accepted are 50.0%")
+	b.wantGood(true)
+}
+
+func (b *badReleases) cancelled() {
+	fine := b.next("fine")
+	run := b.begin(fine)
+	b.awaitStep(run.ID, "share-50")
+	must(b, b.client.Cancel(b.ctx(), run.ID))
+	if run = b.wantOutcome(b.await(run.ID), plan.RolledBack, "cancelled by"); !run.Cancelled {
+		b.Error("it is not told as cancelled")
+	}
+	wantProblem(b, b.client.Cancel(b.ctx(), run.ID), problem.Invalid, "has ended already")
+	if v, err := b.client.Resolve(b.ctx(), appUnderTest, string(fine)); err != nil || v.Bad != "" {
+		b.Errorf("a change of mind makes it bad: %q, %v", v.Bad, err)
+	}
+	b.wantGood(false)
+}
+
+func (b *badReleases) ignoresTheSignal() {
+	stubborn := b.next("stubborn")
+	b.tell("stubborn", "stubborn", "yes")
+	b.wantOutcome(b.promote(stubborn), plan.Succeeded)
+	b.wantSound(stubborn)
+	b.wantOutcome(b.promote(b.good), plan.Succeeded)
+	b.wantGood(false)
+}
+
+func (b *badReleases) babbles() {
+	b.tell("babble", "babbles", "yes")
+	b.good = b.next("babbles")
+	b.wantOutcome(b.promote(b.good), plan.Succeeded)
+	b.wantGood(false)
+	if size := b.size(b.home.Replicas()); size > 100<<20 {
+		b.Errorf("the replicas' folders have %d MiB", size>>20)
+	}
+	if size := b.size(b.home.Log()); size > 1<<20 {
+		b.Errorf("the daemon's log has %d KiB", size>>10)
+	}
+	lines, err := b.client.Logs(b.ctx(), api.LogQuery{App: appUnderTest, Environment: "production", Service: "web", Tail: 3})
+	must(b, err)
+	if all, err := drain(lines); err != nil || len(all) != 6 {
+		b.Errorf("%d lines, %v", len(all), err)
+	}
 }
 
 // size is how much a file, or all files below a folder, have in bytes.

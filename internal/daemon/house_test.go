@@ -186,7 +186,10 @@ func (h *house) end() {
 	}
 	h.client.Close()
 	select {
-	case <-h.ended:
+	case err := <-h.ended:
+		if err != nil {
+			h.Errorf("the daemon ended: %v", err)
+		}
 	case <-ctx.Done():
 		h.Error("the daemon does not end")
 	}

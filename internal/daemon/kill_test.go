@@ -135,6 +135,9 @@ func (s *swing) wantPassed(run api.RunView) {
 func (s *swing) wantAllWell() {
 	s.customers.wantFlawless(s, s.customers.cut())
 	s.wantSound(s.live)
+	if wrong := s.wrongPorts(s.live); wrong != "" {
+		s.Fatal(wrong)
+	}
 	if s.twoWorkers() {
 		s.Fatal("two workers ran at once")
 	}

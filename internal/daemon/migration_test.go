@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"greenroom/internal/api"
 	"greenroom/internal/evidence"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
@@ -66,6 +67,29 @@ func TestMigrationsThatLie(t *testing.T) {
 		h.wantOutcome(h.promote(next), plan.Succeeded)
 		h.wantSound(next)
 	})
+}
+
+// TestForwardAfterGoingBack goes back from a release that changed the schema. The schema stays, further than what the live
+// release's own migrations make, and the repaired release can be rehearsed and promoted on it all the same.
+func TestForwardAfterGoingBack(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	live := h.rehearsedLive(rehearsed())
+	worse := h.build(rehearsed().as("v2", "CREATE TABLE IF NOT EXISTS notes (note text)"))
+	h.wantRehearsed(worse)
+	h.wantOutcome(h.promote(worse), plan.Succeeded)
+	run, err := h.client.Start(h.ctx(), api.RunRequest{Kind: plan.Rollback, App: appUnderTest, Environment: "production", Because: "the notes are lost"})
+	must(t, err)
+	h.wantOutcome(h.await(run.ID), plan.Succeeded)
+	h.wantSound(live)
+
+	for _, version := range []string{"v3", "v4"} { // without the change; the second time the live release found the schema as it is
+		next := h.build(rehearsed().as(version, ""))
+		h.wantRehearsed(next)
+		h.wantOutcome(h.promote(next), plan.Succeeded)
+		h.wantSound(next)
+	}
 }
 
 // TestHalfMigrated has a migration that changes a part and fails, without a transaction: neither release is known to run

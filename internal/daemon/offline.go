@@ -117,10 +117,12 @@ func draft(ctx context.Context, dir string) (cli.Draft, error) {
 	}
 	out := cli.Draft{File: filepath.Join(abs, definition.FileName), Content: []byte(d.GreenroomYAML)}
 	for _, f := range d.Findings {
-		out.Findings = append(out.Findings, finding(f))
+		if f.Status != definition.Stays { // a notice tells of these
+			out.Findings = append(out.Findings, finding(f))
+		}
 	}
 	for _, n := range d.Notices {
-		out.Findings = append(out.Findings, cli.Finding{Subject: fmt.Sprintf("%s:%d", n.File, n.Line), Runs: true, Text: n.What})
+		out.Findings = append(out.Findings, cli.Finding{Subject: fmt.Sprintf("%s:%d", n.File, n.Line), Runs: true, Text: strings.TrimSuffix(n.What+"; "+n.Instead, "; ")})
 	}
 	return out, nil
 }
@@ -276,7 +278,7 @@ func (p Program) EnsureDaemon(ctx context.Context, h home.Home) error {
 		return err
 	}
 	cmd := exec.Command(p.Path, "--home", string(h), "daemon")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = "/", log, log, inherited(os.Environ())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return problem.New(problem.Unavailable, "the daemon can't be started: %w", err)

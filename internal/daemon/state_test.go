@@ -69,8 +69,10 @@ func TestTakenPorts(t *testing.T) {
 	needPostgres(t)
 	h := newHouse(t)
 	s := withPostgres()
-	h.register(s)
 	h.part(t, "an address that nobody knows yet", func() {
+		opening.Lock()
+		defer opening.Unlock()
+		h.register(s)
 		address := h.status().Address
 		defer h.take(address)()
 		must(h, h.upAgain())
@@ -80,6 +82,8 @@ func TestTakenPorts(t *testing.T) {
 	})
 	live := h.live(s)
 	h.part(t, "the address of an environment", func() {
+		opening.Lock()
+		defer opening.Unlock()
 		address := h.status().Address
 		h.down()
 		free := h.take(address)

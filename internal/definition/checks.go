@@ -83,6 +83,9 @@ func (d *document) command(run string, path []string) {
 // the words of its command name.
 func (d *document) checkFiles(k checkKeys, at []string) []string {
 	if _, given := d.given(append(at, "files")...); !given {
+		if program, _, _ := strings.Cut(k.Run, " "); strings.HasPrefix(program, "./") && escapes(program) == "" && !d.exists(program) && !d.isBuilt(program) {
+			d.report.notice(d.at(append(at, "run")...), quote(clip(program))+" is not in the repository", "the check can't be run without it")
+		}
 		return d.namedFiles(k.Run)
 	}
 	var files []string

@@ -23,6 +23,7 @@ const (
 	Runs   Status = "runs"   // as a plain process, as it stands
 	Served Status = "served" // Greenroom has the server itself
 	Cannot Status = "cannot" // not as it stands
+	Stays  Status = "stays"  // left out, because x-greenroom says so
 )
 
 // Finding is what `greenroom init` says about one service, or about one line of it.
@@ -128,7 +129,7 @@ func (m *mapper) finding(s service, own, why []string) Finding {
 		f.Status, f.Why = Cannot, strings.Join(why, "; ")
 		f.Line, f.Add = m.insert(s.Name, at, slices.Compact(own))
 	case s.stays:
-		f.Status, f.Why = Cannot, "it is left out: "+s.own.Skip
+		f.Status, f.Why = Stays, "it is left out: "+s.own.Skip
 	case s.out.Kind == app.KindPostgres:
 		f.Status, f.Why = Served, fmt.Sprintf("Greenroom runs a PostgreSQL server in the place of %s", s.Image)
 	default:

@@ -232,7 +232,8 @@ func (e *Environment) command(ctx context.Context, r release.Release, line, name
 	if err != nil {
 		return "", "", err
 	}
-	env := e.marked(v.of(service))
+	env, sweep := e.world.marked(v.of(service))
+	defer sweep()
 	env["PGAPPNAME"] = name
 	out := proc.NewTail(jobOutput)
 	limited, cancel := context.WithTimeout(ctx, timeout)
@@ -293,16 +294,10 @@ func (e *Environment) Check(ctx context.Context, r release.Release, c app.Check,
 	if err := e.checkFiles(ctx, r, work); err != nil {
 		return evidence.Result{}, err
 	}
-	env := e.marked(v.forCheck(address))
+	env, sweep := e.world.marked(v.forCheck(address))
+	defer sweep()
 	env["HOME"], env["TMPDIR"] = dir, dir
 	return check.Run(ctx, check.Request{Check: c, Dir: work, Env: list(env), Secrets: v.secretValues()}), nil
-}
-
-// marked puts the mark of this Greenroom into the environment of a command that does not outlive the control plane.
-func (e *Environment) marked(env map[string]string) map[string]string {
-	name, value, _ := strings.Cut(e.world.Mark(), "=")
-	env[name] = value
-	return env
 }
 
 // checkFiles unpacks the checks' files where they may write their reports.

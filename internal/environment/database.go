@@ -134,6 +134,17 @@ func (e *Environment) launchServer(ctx context.Context, r release.Release, serve
 	return server.Ready(ready)
 }
 
+// ServerNotice says what a person should know about the PostgreSQL server that Greenroom runs here, such as that it is of
+// another version than the image; "" for nothing, and for a database of another kind.
+func (e *Environment) ServerNotice(ctx context.Context, r release.Release) (string, error) {
+	db := r.Contents.Database
+	if db == nil || db.Engine == app.SQLite || e.givenDatabase(db) {
+		return "", nil
+	}
+	s, err := e.server(ctx, r)
+	return s.Programs.Notice, err
+}
+
 // server is the environment's PostgreSQL server, whether it runs or not.
 func (e *Environment) server(ctx context.Context, r release.Release) (postgres.Server, error) {
 	tag := ""

@@ -2,9 +2,11 @@ package environment
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,11 +20,35 @@ func (w *World) Mark() string { return "GREENROOM_COMMAND=" + string(w.Home) }
 // a second migrator beside the first would be worse than none. It is called when no run goes on, and returns how many
 // processes it ended.
 func (w *World) EndLeftovers(ctx context.Context) (int, error) {
-	ended := 0
+	ended, err := endMarked(ctx, w.Mark())
+	return ended, errors.Join(err, w.clearWork())
+}
+
+// marked puts two marks into the environment of a command that does not outlive the control plane: that of this
+// Greenroom, and one of its own. sweep is called when the command has ended: it ends what made a session of its own, to
+// which the end of the command's group means nothing.
+func (w *World) marked(env map[string]string) (_ map[string]string, sweep func()) {
+	name, value, _ := strings.Cut(w.Mark(), "=")
+	own := rand.Text()
+	env[name], env[ownMark] = value, own
+	return env, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if n, err := endMarked(ctx, ownMark+"="+own); err != nil || n > 0 {
+			w.Log.Warn("ended what a command left behind", "processes", n, "error", err)
+		}
+	}
+}
+
+// ownMark is the variable by which the processes of one command are known.
+const ownMark = "GREENROOM_COMMAND_ID"
+
+// endMarked kills all processes that have this in their environment, and says how many they were.
+func endMarked(ctx context.Context, mark string) (ended int, err error) {
 	for {
-		left, err := proc.Marked(w.Mark())
+		left, err := proc.Marked(mark)
 		if err != nil || len(left) == 0 {
-			return ended, errors.Join(err, w.clearWork())
+			return ended, err
 		}
 		for _, p := range left {
 			if err := p.Signal(syscall.SIGKILL); err == nil {

@@ -106,8 +106,10 @@ func (e *Environment) spec(ctx context.Context, r release.Release, s app.Service
 func (e *Environment) runJob(ctx context.Context, r release.Release, s app.Service, v variables, dir string, say func(string)) error {
 	say(s.Name + ": running to its end")
 	out := proc.NewTail(jobOutput)
+	env, sweep := e.world.marked(v.of(s))
+	defer sweep()
 	exit, err := proc.Run(ctx, proc.Command{
-		Argv: v.command(s), Dir: filepath.Join(dir, s.Dir), Env: list(e.marked(v.of(s))), Stdout: out, Stderr: out, Grace: s.Stop.Grace,
+		Argv: v.command(s), Dir: filepath.Join(dir, s.Dir), Env: list(env), Stdout: out, Stderr: out, Grace: s.Stop.Grace,
 	})
 	if err != nil {
 		return err

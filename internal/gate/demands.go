@@ -42,8 +42,8 @@ func (q Question) schema() Demand {
 		d.Next = fmt.Sprintf("finish it by hand, or restore the backup; then: greenroom explain %s %s", q.Release.Short(), q.Environment)
 	default:
 		d.Answer = Unknown
-		d.Reason = fmt.Sprintf("the schema of %s could not be read, or is not the recorded one", q.Environment)
-		d.Next = "greenroom status"
+		d.Reason = fmt.Sprintf("the schema of %s could not be read, or is not the recorded one: somebody changed it by hand", q.Environment)
+		d.Next = fmt.Sprintf("see that the database is up, and take back what was changed by hand; then: greenroom explain %s %s", q.Release.Short(), q.Environment)
 	}
 	return d
 }

@@ -16,7 +16,7 @@ func (r *Rehearsals) journeys(ctx context.Context, t *run.Task, s *set, check st
 	all := Journeys(s.Old.Contents)
 	result := evidence.Result{Check: check, Started: r.World.Now()}
 	if len(all) == 0 {
-		result.Verdict, result.Summary = evidence.Inconclusive, "no check of the old release is a journey: mark one with journey: true"
+		result.Verdict, result.Summary = evidence.Inconclusive, fmt.Sprintf("nobody knows: no check of %s is a journey; make one live before the schema changes, or except this check in the gate", s.Old.Digest().Short())
 		return result, nil
 	}
 	address, err := s.stage.URL(ctx)
@@ -67,6 +67,9 @@ func (r *Rehearsals) report(ctx context.Context, t *run.Task, s *set) (any, erro
 		return nil, err
 	}
 	rep.Notes = notes(s, reason, cancelled)
+	if notice, err := s.stage.ServerNotice(ctx, s.New); err == nil && notice != "" { // without the programs there is no stage at all
+		rep.Notes = append(rep.Notes, notice)
+	}
 	record, err := r.World.Store.Run(ctx, t.Run)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"greenroom/internal/app"
@@ -134,6 +135,9 @@ func (r *Rehearsals) occupy(ctx context.Context, t *run.Task, s *set) error {
 	if err := s.stage.Seed(ctx, s.Old, t.Run); err != nil {
 		return err
 	}
+	if err := r.catchUp(ctx, t, s); err != nil {
+		return err
+	}
 	return s.stage.Start(ctx, s.Old, processes(s.Old), say(t))
 }
 
@@ -261,8 +265,11 @@ func (r *Rehearsals) startNew(ctx context.Context, t *run.Task, s *set) (any, er
 			return nil, err
 		}
 	}
-	err := r.swapWorkers(ctx, t, s)
-	if err == nil {
+	before, err := s.stage.Fingerprint(ctx, s.New)
+	if err != nil {
+		return nil, err
+	}
+	if err = r.swapWorkers(ctx, t, s); err == nil {
 		err = s.stage.Start(ctx, s.New, processes(s.New), say(t))
 	}
 	result.Duration = r.World.Now().Sub(result.Started)
@@ -270,12 +277,26 @@ func (r *Rehearsals) startNew(ctx context.Context, t *run.Task, s *set) (any, er
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		result.Verdict, result.Summary = evidence.Fail, problem.From(err).Message
+		result.Verdict = evidence.Fail
+		result.Summary, result.Output, _ = strings.Cut(problem.From(err).Message, "\n") // below it: what it printed last
+		return result, nil
+	}
+	after, err := s.stage.Fingerprint(ctx, s.New)
+	if err != nil {
+		return nil, err
+	}
+	if s.HasOld && before != after {
+		result.Verdict, result.Summary = evidence.Fail, changedAtStart
 		return result, nil
 	}
 	result.Summary = fmt.Sprintf("healthy in %s", result.Duration.Round(time.Millisecond))
 	return result, s.stage.Route(ctx, r.both(s, 100))
 }
+
+// changedAtStart is what is found about a release that changes the schema behind its migration's back: nobody tried the
+// old release on what it made.
+const changedAtStart = "the schema changed while it started, and the old release was not tried on it: " +
+	"say how under `migrations:`, as `run: COMMAND`, or `at: start` where the app does it itself"
 
 // seed fills the database of a first release, of which the stage holds nothing but the schema.
 func (r *Rehearsals) seed(ctx context.Context, t *run.Task, s *set) error {
@@ -337,7 +358,7 @@ func (r *Rehearsals) notStarted(t *run.Task) (string, error) {
 		return "the release was not started", nil
 	}
 	if start.Verdict != evidence.Pass {
-		return "the release did not start: " + start.Summary, nil
+		return "the release did not start", nil // why is told by "start", above it
 	}
 	return "", nil
 }

@@ -40,6 +40,9 @@ func unhealthy(st state) error {
 	if s.Reason != "" {
 		b.WriteString(": " + s.Reason)
 	}
+	if s.Listen.Network == "tcp" && strings.HasSuffix(s.Reason, syscall.ECONNREFUSED.Error()) {
+		b.WriteString("; a service listens on the port that the variable PORT names")
+	}
 	if st.Last != "" {
 		b.WriteString("\nit printed last:\n  " + strings.ReplaceAll(st.Last, "\n", "\n  "))
 	}
