@@ -24,7 +24,7 @@ func (d *Daemon) Logs(ctx context.Context, q api.LogQuery) (api.Stream[api.LogLi
 	if len(replicas) == 0 {
 		if q.Service != "" {
 			return nil, problem.New(problem.NotFound, "nothing was printed there: no replica of a service %q is known in %s", q.Service, q.Environment).
-				WithHint("greenroom status shows the services of each environment")
+				WithHint("greenroom status")
 		}
 		return nil, problem.New(problem.NotFound, "nothing was printed there: no replica of that kind is known in %s", q.Environment).
 			WithHint("greenroom status")

@@ -80,6 +80,10 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 			return plan.Plan{}, err
 		}
 		f.Old = record.Live
+		if f.Old == f.New {
+			return plan.Plan{}, problem.New(problem.Invalid, "%s is live in %s already: there is nothing to rehearse", f.New.Short(), production.Name).
+				WithHint("greenroom build, once something has changed")
+		}
 	}
 	if f.Old != "" {
 		f.OldContents, err = d.contents(ctx, f.Old)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"greenroom/internal/app"
@@ -149,7 +151,7 @@ func (e *Environment) ServerNotice(ctx context.Context, r release.Release) (stri
 func (e *Environment) server(ctx context.Context, r release.Release) (postgres.Server, error) {
 	tag := ""
 	if s, ok := r.Contents.Service(r.Contents.Database.Service); ok {
-		tag = s.Image
+		tag = tagOf(s.Image)
 	}
 	programs, err := postgres.FindFor(tag, filepath.Join(e.Folder(), "postgres"))
 	if err != nil {
@@ -169,6 +171,13 @@ func (e *Environment) server(ctx context.Context, r release.Release) (postgres.S
 		return postgres.Server{}, err
 	}
 	return postgres.Server{Programs: programs, Dir: filepath.Join(e.Folder(), "postgres"), Port: port, User: user, Fast: e.Stage}, nil
+}
+
+// tagOf is the tag of an image: 16-alpine of registry:5000/library/postgres:16-alpine@sha256:….
+func tagOf(image string) string {
+	name, _, _ := strings.Cut(image, "@")
+	_, tag, _ := strings.Cut(path.Base(name), ":")
+	return tag
 }
 
 // account is the app's role and database in the environment's own server.

@@ -122,7 +122,7 @@ func (e *Environment) Remove(ctx context.Context) error {
 }
 
 // Inhabited are the environments and stages of which anything runs, or anything is in the edge's table, whether a policy
-// knows them or not. They are good for Down alone.
+// knows them or not. They are good for Leave alone.
 func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
 	running, err := w.Driver.List(ctx, driver.Filter{})
 	if err != nil {

@@ -138,8 +138,17 @@ func (e *Environment) Up(ctx context.Context, live *release.Release, say func(st
 	return e.Start(ctx, *live, processNames(live.Contents), say)
 }
 
-// Down stops everything of the environment and keeps its data.
+// Down stops everything of the environment and keeps its data, and its address: the edge answers there that nothing runs,
+// so that nobody else can take it.
 func (e *Environment) Down(ctx context.Context) error {
+	if err := e.Route(ctx, Traffic{}); err != nil {
+		return err
+	}
+	return e.StopAll(ctx)
+}
+
+// Leave stops everything of an environment that nobody knows any more and gives its address away.
+func (e *Environment) Leave(ctx context.Context) error {
 	if err := e.Unroute(ctx); err != nil {
 		return err
 	}

@@ -182,7 +182,7 @@ func (l *Loop) stray(ctx context.Context, e *environment.Environment) error {
 		return err
 	}
 	l.Log.Warn("stopping what belongs to no environment", "app", e.App, "environment", e.Name)
-	return e.Down(ctx)
+	return e.Leave(ctx)
 }
 
 // Locks keep what changes an environment apart: runs are created, environments started, stopped and reconciled each

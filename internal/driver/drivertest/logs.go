@@ -122,7 +122,7 @@ func logsOfALineWithoutEnd(b *bench) {
 // reason, in no log, and nowhere else in the driver's folder.
 func printsItsSecrets(b *bench) {
 	const secret = "hunter22-correct-horse"
-	s := b.spec("print:login with "+secret, "exit:3")
+	s := b.web("print:login with "+secret, "exit:3")
 	s.Secrets = []string{secret}
 	b.start(s)
 	_, err := b.Wait(b.ctx, s.ID)
