@@ -170,6 +170,12 @@ func (h *house) readSchema() string {
 	h.Helper()
 	db, err := postgres.Open(postgres.Config{URL: h.databaseURL()})
 	must(h, err)
+	h.eventually("the database answers", func() string { // one that was killed recovers first
+		if err := db.Ping(h.ctx()); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 	read, err := db.Fingerprint(h.ctx())
 	must(h, err)
 	return read

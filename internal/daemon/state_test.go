@@ -85,8 +85,9 @@ func TestTakenPorts(t *testing.T) {
 		opening.Lock()
 		defer opening.Unlock()
 		address := h.status().Address
-		h.down()
+		h.end() // as long as Greenroom runs, the edge keeps the address of an environment that is stopped
 		free := h.take(address)
+		h.start()
 		wantProblem(h, h.upAgain(), problem.Unavailable, "the edge cannot listen on "+strings.TrimPrefix(address, "http://"),
 			fmt.Sprintf("pid %d", os.Getpid()), "stop ")
 		free()
