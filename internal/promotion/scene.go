@@ -208,7 +208,8 @@ func (p *Promotions) proveOld(ctx context.Context, t *run.Task, sc *scene) error
 	if err != nil {
 		return err
 	}
-	return p.recordSchema(t, sc, schema, gate.SchemaProven)
+	recordSchema(t, sc, schema, gate.SchemaProven)
+	return nil
 }
 
 // tried says whether the new release got as far as to do anything. What fails before, a full disk during the backup for

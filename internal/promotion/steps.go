@@ -90,7 +90,8 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 	if err := p.asRehearsed(ctx, sc, t, m); err != nil {
 		return nil, err
 	}
-	return m, p.recordSchema(t, sc, m.After, readState(sc.New))
+	recordSchema(t, sc, m.After, readState(sc.New))
+	return m, nil
 }
 
 // migrationFailed tells whether the failed migration left the schema as it was.
@@ -146,11 +147,10 @@ func readState(r release.Release) gate.SchemaState {
 }
 
 // recordSchema records the schema together with the step.
-func (p *Promotions) recordSchema(t *run.Task, sc *scene, schema string, state gate.SchemaState) error {
+func recordSchema(t *run.Task, sc *scene, schema string, state gate.SchemaState) {
 	t.OnRecord(store.Audit{Action: "schema recorded", Subject: schema}, func(ctx context.Context, tx *store.Tx) error {
 		return putSchema(ctx, tx, sc, schema, state)
 	})
-	return nil
 }
 
 // recordHalfMigrated records it at once, because the step is about to fail. The fingerprint stays the one that was proven
@@ -213,7 +213,8 @@ func (p *Promotions) unmigrate(ctx context.Context, t *run.Task, sc *scene) erro
 	default:
 		t.Progress("the schema stays migrated, and the old release goes on with it")
 	}
-	return p.recordSchema(t, sc, now, readState(sc.database()))
+	recordSchema(t, sc, now, readState(sc.database()))
+	return nil
 }
 
 // endMigrating stops the replica that migrates when it starts: it would be started again and again, and try each time.
