@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"greenroom/internal/problem"
@@ -21,6 +22,10 @@ import (
 type Client struct {
 	dir  string
 	http *http.Client
+
+	mu    sync.Mutex
+	seen  bool   // the first table was read
+	doubt uint64 // the newest version over which a table may still come that nobody waits for, see Settled
 }
 
 // NewClient makes a client. Nothing is dialled before the first call.
@@ -35,7 +40,24 @@ func NewClient(dir string) *Client {
 // Table is the table in force. Its version is 0 when the edge was never given any.
 func (c *Client) Table(ctx context.Context) (Table, error) {
 	var t Table
-	return t, c.call(ctx, http.MethodGet, "/table", nil, nil, &t)
+	if err := c.call(ctx, http.MethodGet, "/table", nil, nil, &t); err != nil {
+		return t, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.seen {
+		c.seen, c.doubt = true, t.Version
+	}
+	return t, nil
+}
+
+// Settled says whether the table in force stays until somebody calls Swap. It does not while a Swap may be under way
+// whose caller was cancelled, or killed: what it sent may reach the edge later than the caller's next question. Putting
+// the very same table in force once more ends that, because a Swap over an older version is refused.
+func (c *Client) Settled(t Table) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen && t.Version > c.doubt
 }
 
 // Swap puts t in force if the table in force still has version was, and returns t's version. It is all or nothing: a
@@ -49,6 +71,11 @@ func (c *Client) Swap(ctx context.Context, t Table, was uint64) (uint64, error) 
 	}
 	var out swapped
 	err = c.call(ctx, http.MethodPut, "/table", url.Values{"was": {strconv.FormatUint(was, 10)}}, body, &out)
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.doubt = max(c.doubt, was)
+	}
 	return out.Version, err
 }
 

@@ -85,7 +85,7 @@ func (e *Environment) editTable(ctx context.Context, routes []edge.Route) error 
 		if t.Front, err = e.front(ctx, t.Routes); err != nil {
 			return err
 		}
-		if same(was.Routes, t.Routes) && slices.Equal(was.Front, t.Front) {
+		if same(was.Routes, t.Routes) && slices.Equal(was.Front, t.Front) && e.world.Edge.Settled(was) {
 			return nil
 		}
 		_, err = e.world.Edge.Swap(ctx, t, t.Version)
