@@ -23,6 +23,7 @@ import (
 	"greenroom/internal/artifact"
 	"greenroom/internal/daemon"
 	"greenroom/internal/home"
+	"greenroom/internal/key"
 	"greenroom/internal/plan"
 	"greenroom/internal/release"
 	"greenroom/internal/store"
@@ -286,7 +287,11 @@ func (b *bench) status(ctx context.Context) ([]time.Duration, error) {
 
 // fill records releases that differ in a word of their document.
 func (b *bench) fill(ctx context.Context) (err error) {
-	s, err := store.Open(ctx, b.home.Store(), nil)
+	keys, err := key.Open(b.home.Keys())
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, b.home.Store(), store.Options{Signer: keys.Signer, Ring: keys})
 	if err != nil {
 		return err
 	}

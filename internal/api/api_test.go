@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"greenroom/internal/evidence"
 	"greenroom/internal/problem"
 )
 
@@ -24,18 +25,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // serve runs the API over f on a socket until the test ends, or stop is called.
 func serve(t *testing.T, f *fake, log io.Writer) (socket string, stop func()) {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "api") // t.TempDir can be too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket = filepath.Join(dir, "s")
+	return serveBackend(t, f, log)
+}
+
+func serveBackend(t *testing.T, b Backend, log io.Writer) (socket string, stop func()) {
+	t.Helper()
+	socket = filepath.Join(folder(t), "s")
 	ln, err := Listen(socket, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, ln, NewServer(f, "1.2.3", slog.New(slog.NewTextHandler(log, nil)))) }()
+	go func() { done <- Serve(ctx, ln, NewServer(b, "1.2.3", slog.New(slog.NewTextHandler(log, nil)))) }()
 	stopped := false
 	stop = func() {
 		if stopped {
@@ -47,13 +49,23 @@ func serve(t *testing.T, f *fake, log io.Writer) (socket string, stop func()) {
 			t.Errorf("Serve: %v", err)
 		}
 	}
+	t.Cleanup(stop)
+	return socket, stop
+}
+
+// folder is a folder for a socket: one of t.TempDir can have too long a path.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "api")
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		stop()
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
 	})
-	return socket, stop
+	return dir
 }
 
 func dial(t *testing.T, socket string) *Client {
@@ -66,9 +78,9 @@ func dial(t *testing.T, socket string) *Client {
 	return c
 }
 
-// invoke calls a method of the client with filled arguments. It returns the arguments as the fake records them, and the
+// invoke calls a method of the client, or of another backend, with filled arguments. It returns the arguments as the fake records them, and the
 // result with the items of a stream collected; err is the method's or the stream's.
-func invoke(t *testing.T, c *Client, m reflect.Method) (args []any, result any, err error) {
+func invoke(t *testing.T, c Backend, m reflect.Method) (args []any, result any, err error) {
 	t.Helper()
 	f := reflect.ValueOf(c).MethodByName(m.Name)
 	in := []reflect.Value{reflect.ValueOf(t.Context())}
@@ -96,10 +108,20 @@ func invoke(t *testing.T, c *Client, m reflect.Method) (args []any, result any, 
 		result, err = collect(s)
 	case Stream[LogLine]:
 		result, err = collect(s)
+	case Stream[evidence.Entry]:
+		result, err = collect(s)
+	case io.ReadCloser:
+		result, err = drain(s)
 	default:
 		result = s
 	}
 	return args, result, err
+}
+
+// drain reads a bundle to its end.
+func drain(r io.ReadCloser) (any, error) {
+	b, err := io.ReadAll(r)
+	return string(b), errors.Join(err, r.Close())
 }
 
 func collect[T any](s Stream[T]) (items []T, err error) {
@@ -138,7 +160,7 @@ func TestEveryMethodTravels(t *testing.T) {
 			if d := cmp.Diff(args, asked.Args); d != "" {
 				t.Errorf("arguments (-sent +arrived):\n%s", d)
 			}
-			if asked.Actor != userName(uint32(os.Getuid())) {
+			if asked.Actor != peer(uint32(os.Getuid()), nil).Name {
 				t.Errorf("the actor is %q", asked.Actor)
 			}
 			if d := cmp.Diff(wanted(m), got); d != "" {
@@ -159,6 +181,10 @@ func wanted(m reflect.Method) any {
 		return []Event{filled[Event](), filled[Event](), filled[Event]()}
 	case m.Type.Out(0) == reflect.TypeFor[Stream[LogLine]]():
 		return []LogLine{filled[LogLine](), filled[LogLine](), filled[LogLine]()}
+	case m.Type.Out(0) == reflect.TypeFor[Stream[evidence.Entry]]():
+		return []evidence.Entry{filled[evidence.Entry](), filled[evidence.Entry](), filled[evidence.Entry]()}
+	case m.Type.Out(0) == reflect.TypeFor[io.ReadCloser]():
+		return bundleText
 	}
 	v := reflect.New(m.Type.Out(0)).Elem()
 	n := 0

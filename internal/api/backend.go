@@ -24,8 +24,11 @@ type Stream[T any] = iter.Seq2[T, error]
 type Backend interface {
 	// Version tells who answers.
 	Version(ctx context.Context) (Version, error)
-	// Register makes the policy part of a definition the one in force for its app, and the app known.
+	// Register makes an app known, with the policy part of its definition in force. A policy that is in force already stays
+	// what it is: Pending then says that the definition's is another, which Apply would put in force.
 	Register(ctx context.Context, r Registration) (Registered, error)
+	// Apply makes the policy part of a definition the one in force, and tells what that changes; dry only tells.
+	Apply(ctx context.Context, r Registration, dry bool) (Applied, error)
 	// Up starts environments and tells the progress until they are up; none named means all of the app's. An
 	// environment that is up already is told as such. The last event of each environment has Step set to its name and
 	// State done or failed; the stream's error tells what did not come up.
@@ -36,6 +39,12 @@ type Backend interface {
 	// Import takes a finished release: layout is an OCI image layout as a tar archive, whose blobs are verified. A
 	// release that is known already is the same release, and no error.
 	Import(ctx context.Context, info ReleaseInfo, layout io.Reader) (ReleaseView, error)
+	// Bundle is a release with its artifacts, and everything that is signed about it: an OCI image layout as a tar archive.
+	// The caller closes it.
+	Bundle(ctx context.Context, app, release string) (io.ReadCloser, error)
+	// Take takes a bundle: the release, and the evidence that keys have signed which the policy trusts for it. What
+	// somebody else signed, or what is missing of it, is told and not taken for true.
+	Take(ctx context.Context, app string, bundle io.Reader) (Taken, error)
 	// Releases lists an app's releases, the newest first; limit 0 means 50.
 	Releases(ctx context.Context, app string, limit int) ([]ReleaseView, error)
 	// Resolve finds the release that a name means. Ambiguous beginnings are Invalid.
@@ -58,6 +67,25 @@ type Backend interface {
 	Report(ctx context.Context, app, name string) (evidence.Report, error)
 	// Explain tells whether an environment would take a release now, and every reason why not.
 	Explain(ctx context.Context, app, release, environment string) (Explanation, error)
+
+	// Evidence lists everything that is signed about a release, the oldest first.
+	Evidence(ctx context.Context, app, release string) (EvidenceList, error)
+	// Standing is what an environment is, signed: the envelope.
+	Standing(ctx context.Context, app, environment string) ([]byte, error)
+	// TakeStanding takes what the Greenroom that runs an environment says of it, if its key is trusted for that.
+	TakeStanding(ctx context.Context, app string, envelope []byte) (StandingView, error)
+	// Keys lists the keys that are known, and what each may speak about in an app; app "" means this Greenroom's own.
+	Keys(ctx context.Context, app string) ([]KeyView, error)
+	// RotateKey makes a new key this Greenroom's own. What the old one signed before counts.
+	RotateKey(ctx context.Context, because string) (KeyView, error)
+	// RevokeKey makes that nothing of a key counts any more, and lists what leaned on it.
+	RevokeKey(ctx context.Context, id evidence.KeyID, because string) (Revoked, error)
+	// Log tells all entries of the log after that number, the oldest first, as they were signed.
+	Log(ctx context.Context, after int64) (Stream[evidence.Entry], error)
+	// Anchor tells the log's head, signed: what is to be written elsewhere.
+	Anchor(ctx context.Context) (Anchor, error)
+	// Review closes what breaking the glass in a run left open: somebody else has looked at it.
+	Review(ctx context.Context, run, because string) error
 
 	// Status tells how things stand: of one app, or of all with app "".
 	Status(ctx context.Context, app string) (StatusView, error)

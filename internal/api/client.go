@@ -32,8 +32,18 @@ var _ Backend = (*Client)(nil)
 // Dial connects to the daemon on that socket and makes sure that both speak the same protocol. version is this
 // program's. Close lets go of the connections.
 func Dial(ctx context.Context, socket, version string) (*Client, error) {
+	c := newClient(socket, version)
+	if _, err := c.Version(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// newClient is a client that has not spoken yet.
+func newClient(socket, version string) *Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
-	c := &Client{version: version, http: &http.Client{
+	return &Client{version: version, http: &http.Client{
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, "unix", socket)
@@ -43,11 +53,6 @@ func Dial(ctx context.Context, socket, version string) (*Client, error) {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	if _, err := c.Version(ctx); err != nil {
-		c.Close()
-		return nil, err
-	}
-	return c, nil
 }
 
 // Close lets go of the client's idle connections. Streams that are being read go on.

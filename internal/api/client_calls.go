@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -36,21 +37,11 @@ func (c *Client) Down(ctx context.Context, r EnvironmentsRequest) (Stream[Event]
 
 // Import implements Backend.
 func (c *Client) Import(ctx context.Context, info ReleaseInfo, layout io.Reader) (ReleaseView, error) {
-	body, pipe := io.Pipe()
-	form := multipart.NewWriter(pipe)
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		pipe.CloseWithError(writeImport(form, info, layout))
-	}()
-	res, err := c.send(ctx, http.MethodPost, "/releases", nil, form.FormDataContentType(), body)
-	_ = body.Close() // ends the writer where the daemon did not want the rest
-	<-written
-	if err != nil {
-		return ReleaseView{}, err
-	}
-	defer res.Body.Close() //nolint:errcheck // only read from
-	return decode[ReleaseView](ctx, res.Body)
+	boundary := multipart.NewWriter(nil).Boundary()
+	return upload[ReleaseView](ctx, c, "/releases", "multipart/form-data; boundary="+boundary, func(w io.Writer) error {
+		form := multipart.NewWriter(w)
+		return errors.Join(form.SetBoundary(boundary), writeImport(form, info, layout))
+	})
 }
 
 // Releases implements Backend.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -158,6 +159,74 @@ func (f *fake) SecretRemove(ctx context.Context, s SecretName) error {
 }
 
 func (f *fake) Shutdown(ctx context.Context) error { return f.record(ctx, "Shutdown") }
+
+func (f *fake) Apply(ctx context.Context, r Registration, dry bool) (Applied, error) {
+	return filled[Applied](), f.record(ctx, "Apply", r, dry)
+}
+
+func (f *fake) Bundle(ctx context.Context, app, rel string) (io.ReadCloser, error) {
+	if err := f.record(ctx, "Bundle", app, rel); err != nil {
+		return nil, err
+	}
+	return io.NopCloser(io.MultiReader(strings.NewReader(bundleText), failing{f.late})), nil
+}
+
+// bundleText is what a bundle holds here: more than fits into one buffer.
+var bundleText = strings.Repeat("a bundle ", 10_000)
+
+// failing is a reader that ends with err, or with the end where there is none.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) {
+	if f.err == nil {
+		return 0, io.EOF
+	}
+	return 0, f.err
+}
+
+func (f *fake) Take(ctx context.Context, app string, bundle io.Reader) (Taken, error) {
+	b, err := io.ReadAll(bundle)
+	if err != nil {
+		return Taken{}, err
+	}
+	return filled[Taken](), f.record(ctx, "Take", app, string(b))
+}
+
+func (f *fake) Evidence(ctx context.Context, app, rel string) (EvidenceList, error) {
+	return filled[EvidenceList](), f.record(ctx, "Evidence", app, rel)
+}
+
+func (f *fake) Standing(ctx context.Context, app, env string) ([]byte, error) {
+	return filled[[]byte](), f.record(ctx, "Standing", app, env)
+}
+
+func (f *fake) TakeStanding(ctx context.Context, app string, envelope []byte) (StandingView, error) {
+	return filled[StandingView](), f.record(ctx, "TakeStanding", app, envelope)
+}
+
+func (f *fake) Keys(ctx context.Context, app string) ([]KeyView, error) {
+	return filled[[]KeyView](), f.record(ctx, "Keys", app)
+}
+
+func (f *fake) RotateKey(ctx context.Context, because string) (KeyView, error) {
+	return filled[KeyView](), f.record(ctx, "RotateKey", because)
+}
+
+func (f *fake) RevokeKey(ctx context.Context, id evidence.KeyID, because string) (Revoked, error) {
+	return filled[Revoked](), f.record(ctx, "RevokeKey", id, because)
+}
+
+func (f *fake) Log(ctx context.Context, after int64) (Stream[evidence.Entry], error) {
+	return fakeStream[evidence.Entry](ctx, f, f.record(ctx, "Log", after))
+}
+
+func (f *fake) Anchor(ctx context.Context) (Anchor, error) {
+	return filled[Anchor](), f.record(ctx, "Anchor")
+}
+
+func (f *fake) Review(ctx context.Context, run, because string) error {
+	return f.record(ctx, "Review", run, because)
+}
 
 // filled is a T in which nothing is zero, so that a field that does not travel is noticed.
 func filled[T any]() T {

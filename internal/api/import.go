@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -86,6 +85,8 @@ func writeImport(w *multipart.Writer, info ReleaseInfo, layout io.Reader) error 
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(part, layout)
-	return errors.Join(err, w.Close())
+	if _, err = io.Copy(part, layout); err != nil {
+		return err // without the form's end, which would make a layout that is cut off look complete
+	}
+	return w.Close()
 }

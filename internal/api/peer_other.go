@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// peerUID is unknown here: this system is not supported as a place for the daemon.
-func peerUID(*net.UnixConn) (uint32, error) {
-	return 0, errors.New("the user of a socket's peer cannot be read on this system")
+// peerCredentials are unknown here: this system is not supported as a place for the daemon.
+func peerCredentials(*net.UnixConn) (uid uint32, gids []uint32, err error) {
+	return 0, nil, errors.New("the user of a socket's peer cannot be read on this system")
 }

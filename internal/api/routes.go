@@ -54,8 +54,17 @@ func act[I any](s *server, op huma.Operation, f func(context.Context, *I) error)
 	})
 }
 
-// stream registers an operation that answers with a stream.
+// stream registers an operation that answers with a stream, each item of which goes out when it comes.
 func stream[I, T any](s *server, op huma.Operation, f func(context.Context, *I) (Stream[T], error)) {
+	streamAt(s, op, f, atOnce)
+}
+
+// bulk registers an operation that answers with a stream of what is there already: it goes out in large pieces.
+func bulk[I, T any](s *server, op huma.Operation, f func(context.Context, *I) (Stream[T], error)) {
+	streamAt(s, op, f, inPieces)
+}
+
+func streamAt[I, T any](s *server, op huma.Operation, f func(context.Context, *I) (Stream[T], error), p pace) {
 	item := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[T](), true, "Item")
 	op.Responses["200"] = &huma.Response{
 		Description: `Server-sent events: "item" with one of these as data, "problem" with a problem, "end" at the end`,
@@ -68,7 +77,7 @@ func stream[I, T any](s *server, op huma.Operation, f func(context.Context, *I) 
 		}
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
 			_, w := humago.Unwrap(hc)
-			writeStream(hc.Context(), w, items)
+			writeStream(hc.Context(), w, items, p)
 		}}, nil
 	})
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // Protocol is the version of what is spoken on the socket. It grows when an older side could misunderstand a newer one.
-const Protocol = 1
+const Protocol = 2
 
 // The headers with which both sides say what they are.
 const (
@@ -46,6 +46,7 @@ func NewServer(b Backend, version string, log *slog.Logger) http.Handler {
 	s.registerRuns()
 	s.registerViews()
 	s.registerSecrets()
+	s.registerTrust()
 	return s.outer(version, mux)
 }
 

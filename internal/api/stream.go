@@ -27,9 +27,17 @@ const maxEvent = 16 << 20
 // ErrLost is in the chain of the error that ends a stream when the connection was lost: asking again may help.
 var ErrLost = errors.New("the connection was lost")
 
+// pace is when the items of a stream go out.
+type pace bool
+
+const (
+	atOnce   pace = true  // each when it comes: somebody watches
+	inPieces pace = false // when a buffer is full, and at the end
+)
+
 // writeStream sends what s yields. It stops when the client is gone. A stream that ended because ctx did is not complete,
 // so a daemon that ends leaves it without an end.
-func writeStream[T any](ctx context.Context, w http.ResponseWriter, s Stream[T]) {
+func writeStream[T any](ctx context.Context, w http.ResponseWriter, s Stream[T], p pace) {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -43,6 +51,9 @@ func writeStream[T any](ctx context.Context, w http.ResponseWriter, s Stream[T])
 		}
 		if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", event, b); err != nil {
 			return err
+		}
+		if p == inPieces && event == eventItem {
+			return nil
 		}
 		return rc.Flush()
 	}

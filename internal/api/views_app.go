@@ -28,6 +28,7 @@ type Registered struct {
 	Policy  string `json:"policy"`           // digest
 	Before  string `json:"before,omitempty"` // digest; "" when the app was not known
 	Changed bool   `json:"changed"`
+	Pending bool   `json:"pending,omitempty"` // the definition's policy is another than the one in force
 	// Later are the environments that are up with the configuration of before, and get the new one when they start next.
 	Later []string `json:"later,omitempty"`
 }
@@ -41,14 +42,15 @@ type EnvironmentsRequest struct {
 
 // ReleaseInfo is what the builder tells about a release beside its artifacts; none of it is part of its identity.
 type ReleaseInfo struct {
-	App        string               `json:"app"`
-	Digest     release.Digest       `json:"digest"`
-	Commit     string               `json:"commit,omitempty"` // full id; "" outside a git repository
-	Ref        string               `json:"ref,omitempty"`    // branch or tag that was checked out
-	Dirty      bool                 `json:"dirty,omitempty"`  // built with changes that are in no commit
-	By         string               `json:"by"`               // system user who built it
-	BuiltAt    time.Time            `json:"built_at"`
-	Statements []evidence.Statement `json:"statements,omitempty"` // of the checks at build
+	App      string         `json:"app"`
+	Digest   release.Digest `json:"digest"`
+	Commit   string         `json:"commit,omitempty"` // full id; "" outside a git repository
+	Ref      string         `json:"ref,omitempty"`    // branch or tag that was checked out
+	Dirty    bool           `json:"dirty,omitempty"`  // built with changes that are in no commit
+	By       string         `json:"by"`               // system user who built it
+	BuiltAt  time.Time      `json:"built_at"`
+	Builder  string         `json:"builder,omitempty"`  // the builder's public key, see evidence.FormatPublic
+	Evidence [][]byte       `json:"evidence,omitempty"` // envelopes: where it came from, and the checks at build
 }
 
 // ReleaseView is a release as people see it in lists.

@@ -16,6 +16,10 @@ type RunRequest struct {
 	Release     string    `json:"release,omitempty"`     // a release's name; "" in a rollback: the last one that the live schema can carry
 	Environment string    `json:"environment,omitempty"` // not in a rehearsal
 	Because     string    `json:"because,omitempty"`     // a reason, which a release known to be bad demands
+	// BreakGlass promotes past a no; Because is needed, and the right to. HalfMigrated is needed as well where the schema is
+	// half-migrated or not known.
+	BreakGlass   bool `json:"break_glass,omitempty"`
+	HalfMigrated bool `json:"half_migrated,omitempty"`
 }
 
 // PlanView is what would be done, and whether it may.
@@ -47,6 +51,7 @@ type RunView struct {
 	Ended       time.Time        `json:"ended,omitzero"`
 	Measurement *Measurement     `json:"measurement,omitempty"` // of a promotion or rollback that moved traffic
 	Verdict     evidence.Verdict `json:"verdict,omitempty"`     // of a rehearsal that finished
+	Glass       *GlassView       `json:"glass,omitempty"`       // the gate's no that was overridden
 }
 
 // Measurement is what a promotion did to the people who used the app meanwhile, as the edge counted it.

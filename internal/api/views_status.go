@@ -50,7 +50,8 @@ type EnvironmentStatus struct {
 	Schema   gate.SchemaState `json:"schema"`
 	Services []ServiceStatus  `json:"services,omitempty"`
 	Traffic  Traffic          `json:"traffic"`
-	Run      *RunSummary      `json:"run,omitempty"` // the promotion or rollback under way
+	Run      *RunSummary      `json:"run,omitempty"`   // the promotion or rollback under way
+	Glass    []GlassView      `json:"glass,omitempty"` // broken here, and not reviewed yet
 }
 
 // ServiceStatus is how one service stands.
@@ -80,7 +81,8 @@ type HistoryEntry struct {
 	Seq         int64          `json:"seq"`
 	At          time.Time      `json:"at"`
 	By          string         `json:"by"`
-	Action      string         `json:"action"` // "promotion", "rehearsal", "build", "up", "secret set", …
+	Action      string         `json:"action"`        // "promotion", "rehearsal", "build", "up", "secret set", …
+	App         string         `json:"app,omitempty"` // where several are told of
 	Environment string         `json:"environment,omitempty"`
 	Release     release.Digest `json:"release,omitempty"`
 	Run         string         `json:"run,omitempty"`

@@ -194,6 +194,12 @@ type Policy struct {
 	App          string          `json:"app"`
 	Environments []Environment   `json:"environments"` // in the order of the file
 	Gates        map[string]Gate `json:"gates,omitempty"`
+	// Roles say who may do what: system users, and groups as "@oncall". A right that is not listed is the owner's alone:
+	// the user that the daemon runs as, and root. One with an empty list is nobody's. RightApply is the owner's in any
+	// case, so that nobody can be locked out for good.
+	Roles map[Right][]string `json:"roles,omitempty"`
+	// Keys are whose evidence counts. Empty: this Greenroom's own key, and the builder's keys of its users.
+	Keys []TrustedKey `json:"keys,omitempty"` // sorted by name
 }
 
 // Environment returns the environment of that name.
@@ -224,13 +230,20 @@ func (p Policy) Production() (Environment, bool) {
 }
 
 // Digest identifies the policy: sha256 over its canonical JSON.
-func (p Policy) Digest() string {
-	b, err := json.Marshal(p)
-	if err != nil { // only strings, numbers and lists of them
+func (p Policy) Digest() string { return digest(p) }
+
+func digest(v any) string {
+	sum := sha256.Sum256(canonical(v))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// canonical is the JSON of a policy or a part of it, in which the keys of mappings are sorted.
+func canonical(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil { // only texts, numbers, dates and lists of them
 		panic(fmt.Sprintf("policy: %v", err))
 	}
-	sum := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	return b
 }
 
 // Environment is one running copy of the app, and how it differs from production.
@@ -266,6 +279,11 @@ func (s Scale) Of(n int) int {
 	default:
 		return n
 	}
+}
+
+// sameSize says whether both mean the same numbers of replicas; the reason and the last day are nothing to that.
+func (s Scale) sameSize(t Scale) bool {
+	return s.Replicas == t.Replicas && s.Num == t.Num && s.Den == t.Den
 }
 
 // Config is one variable that differs from production's.

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"greenroom/internal/release"
 )
 
@@ -84,33 +82,51 @@ func BenchmarkStore(b *testing.B) {
 	})
 }
 
-// BenchmarkImportIntoTenThousandReleases is about the index, which is written whole with every release.
-func BenchmarkImportIntoTenThousandReleases(b *testing.B) {
-	s := open(b)
-	var entries []ocispec.Descriptor
-	for i := range 10_000 { // as Import does, without syncing each
-		r := release.Release{Format: release.Format, App: fmt.Sprint("shop", i), Files: map[string]release.Artifact{}}
-		man, manBytes, err := manifest(r)
-		must(b, err)
-		must(b, os.WriteFile(s.blobPath(man.Digest), manBytes, 0o444))
-		must(b, os.WriteFile(s.blobPath(r.Digest()), r.Bytes(), 0o444))
-		entries = append(entries, manifestDescriptor(r.Digest(), man))
+// BenchmarkManyReleases is about what must not grow with the number of releases.
+func BenchmarkManyReleases(b *testing.B) {
+	for _, n := range []int{10_000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) { benchmarkReleases(b, n) })
 	}
-	must(b, s.writeIndex(entries))
-	s, err := Open(b.Context(), s.dir)
-	must(b, err)
-	var bundle bytes.Buffer
-	_, err = bundleOf(b.Context(), &bundle, "one more", nil)
-	must(b, err)
-	b.Run("import", func(b *testing.B) {
-		for b.Loop() {
-			_, err := s.Import(b.Context(), bytes.NewReader(bundle.Bytes()))
-			must(b, err)
-		}
-	})
+}
+
+func benchmarkReleases(b *testing.B, n int) {
+	s := open(b)
+	var list []known
+	for i := range n { // as Import does, without syncing each
+		r := release.Release{Format: release.Format, App: fmt.Sprint("shop", i), Files: map[string]release.Artifact{}}
+		man, text, err := manifest(r)
+		must(b, err)
+		must(b, os.WriteFile(s.blobPath(man.Digest), text, 0o444))
+		must(b, os.WriteFile(s.blobPath(r.Digest()), r.Bytes(), 0o444))
+		list = append(list, known{r.Digest(), man})
+	}
+	must(b, s.writeIndex(list))
 	b.Run("open", func(b *testing.B) {
 		for b.Loop() {
 			_, err := Open(b.Context(), s.dir)
+			must(b, err)
+		}
+	})
+	b.Run("release", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			_, err := s.Release(b.Context(), list[i%n].id)
+			must(b, err)
+		}
+	})
+	b.Run("import", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			b.StopTimer()
+			var bundle bytes.Buffer
+			_, err := bundleOf(b.Context(), &bundle, fmt.Sprint("one more", i), nil)
+			must(b, err)
+			b.StartTimer()
+			_, err = s.Import(b.Context(), &bundle)
+			must(b, err)
+		}
+	})
+	b.Run("sweep", func(b *testing.B) {
+		for b.Loop() {
+			_, err := s.Sweep(b.Context(), func(release.Digest) bool { return true })
 			must(b, err)
 		}
 	})

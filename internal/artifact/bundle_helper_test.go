@@ -16,6 +16,8 @@ import (
 // handmade is a bundle that a test puts together, and may put together wrongly.
 type handmade struct {
 	layers   map[string][]byte // artifact name: bytes
+	evidence [][]byte
+	refer    func(i int, m *ocispec.Manifest)
 	layout   string
 	release  func(*release.Release)
 	document func([]byte) []byte
@@ -52,6 +54,7 @@ func (h handmade) bytes(t testing.TB) []byte {
 	ind := ocispec.Index{Manifests: []ocispec.Descriptor{
 		manifestDescriptor(release.Of(doc), release.Artifact{Digest: release.Of(manBytes), Size: int64(len(manBytes))}),
 	}}
+	refs := h.referrers(t, artifactOf(manBytes), &ind)
 	if h.index != nil {
 		h.index(&ind)
 	}
@@ -71,6 +74,7 @@ func (h handmade) bytes(t testing.TB) []byte {
 			}
 		}
 	}
+	entries = append(entries, refs...)
 	if h.entries != nil {
 		entries = h.entries(entries)
 	}
@@ -79,6 +83,30 @@ func (h handmade) bytes(t testing.TB) []byte {
 		b = h.raw(b)
 	}
 	return b
+}
+
+// referrers are the blobs of the evidence; they are named in the index.
+func (h handmade) referrers(t testing.TB, subject release.Artifact, ind *ocispec.Index) []tar.Header {
+	t.Helper()
+	var entries []tar.Header
+	for i, envelope := range h.evidence {
+		r, err := refer(subject, envelope, i)
+		must(t, err)
+		var man ocispec.Manifest
+		must(t, json.Unmarshal(r.text, &man))
+		if h.refer != nil {
+			h.refer(i, &man)
+		}
+		r.text, err = json.Marshal(man)
+		must(t, err)
+		r.manifest = artifactOf(r.text)
+		ind.Manifests = append(ind.Manifests, r.descriptor())
+		entries = append(entries, blobEntry(r.text), blobEntry(envelope))
+	}
+	if len(entries) > 0 {
+		entries = append(entries, blobEntry([]byte("{}")))
+	}
+	return entries
 }
 
 func blobEntry(content []byte) tar.Header {
@@ -93,7 +121,7 @@ func bundleOf(ctx context.Context, w io.Writer, app string, layers map[string][]
 		a := release.Artifact{Digest: release.Of(content), Size: int64(len(content))}
 		rel.Files[name], byDigest[a.Digest] = a, content
 	}
-	return rel.Digest(), writeBundle(ctx, w, rel, func(a release.Artifact) (io.ReadCloser, error) {
+	return rel.Digest(), writeBundle(ctx, w, rel, nil, func(a release.Artifact) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(byDigest[a.Digest])), nil
 	})
 }

@@ -1,13 +1,10 @@
 package artifact
 
 import (
-	"archive/tar"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
@@ -44,20 +41,28 @@ func artifacts(r release.Release) []release.Artifact {
 	return list
 }
 
-// document is a release's document as an artifact.
-func document(r release.Release) (release.Artifact, []byte) {
-	b := r.Bytes()
-	return release.Artifact{Digest: release.Of(b), Size: int64(len(b))}, b
+// artifactOf names content.
+func artifactOf(b []byte) release.Artifact {
+	return release.Artifact{Digest: release.Of(b), Size: int64(len(b))}
+}
+
+// parts are all blobs of a release.
+func parts(r release.Release) ([]release.Digest, error) {
+	man, _, err := manifest(r)
+	list := []release.Digest{r.Digest(), man.Digest}
+	for _, a := range artifacts(r) {
+		list = append(list, a.Digest)
+	}
+	return list, err
 }
 
 // manifest is the OCI manifest of a release.
 func manifest(r release.Release) (release.Artifact, []byte, error) {
-	doc, _ := document(r)
 	m := ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
 		ArtifactType: MediaType,
-		Config:       descriptor(MediaType, doc),
+		Config:       descriptor(MediaType, artifactOf(r.Bytes())),
 		Layers:       []ocispec.Descriptor{},
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Files)) {
@@ -66,7 +71,31 @@ func manifest(r release.Release) (release.Artifact, []byte, error) {
 		m.Layers = append(m.Layers, layer)
 	}
 	b, err := json.Marshal(m)
-	return release.Artifact{Digest: release.Of(b), Size: int64(len(b))}, b, err
+	return artifactOf(b), b, err
+}
+
+// releaseOf reads the release of this manifest, whose document read gives, and sees that each follows from the other.
+func releaseOf(man []byte, read func(doc release.Artifact) ([]byte, error)) (release.Release, error) {
+	var m ocispec.Manifest
+	if err := json.Unmarshal(man, &m); err != nil {
+		return release.Release{}, fmt.Errorf("manifest: %w", err)
+	}
+	doc, err := read(release.Artifact{Digest: release.Digest(m.Config.Digest), Size: m.Config.Size})
+	if err != nil {
+		return release.Release{}, err
+	}
+	r, err := release.Parse(doc)
+	if err != nil {
+		return release.Release{}, err
+	}
+	_, want, err := manifest(r)
+	if err != nil {
+		return release.Release{}, err
+	}
+	if !bytes.Equal(man, want) {
+		return release.Release{}, errors.New("the manifest is not that of the release document")
+	}
+	return r, nil
 }
 
 // descriptor is what OCI calls a reference to content.
@@ -90,48 +119,10 @@ func index(entries []ocispec.Descriptor) ([]byte, error) {
 	})
 }
 
+// digestOf reads the name of a blob's file.
+func digestOf(name string) (release.Digest, bool) {
+	d := release.Digest("sha256:" + name)
+	return d, d.Valid()
+}
+
 func hexOf(d release.Digest) string { return digest.Digest(d).Encoded() }
-
-// writeBundle writes one release as a tar of an OCI image layout. open gives an artifact's content, which has to fail
-// before its end when it is not what its digest says.
-func writeBundle(ctx context.Context, w io.Writer, r release.Release,
-	open func(release.Artifact) (io.ReadCloser, error)) error {
-	man, manBytes, err := manifest(r)
-	if err != nil {
-		return err
-	}
-	doc, docBytes := document(r)
-	ind, err := index([]ocispec.Descriptor{manifestDescriptor(doc.Digest, man)})
-	if err != nil {
-		return err
-	}
-	tw := tar.NewWriter(cancellable{ctx, w})
-	err = errors.Join(
-		bundleEntry(tw, ocispec.ImageLayoutFile, int64(len(layoutText)), bytes.NewReader([]byte(layoutText))),
-		bundleEntry(tw, ocispec.ImageIndexFile, int64(len(ind)), bytes.NewReader(ind)),
-		bundleEntry(tw, blobsInArchive+hexOf(man.Digest), man.Size, bytes.NewReader(manBytes)),
-		bundleEntry(tw, blobsInArchive+hexOf(doc.Digest), doc.Size, bytes.NewReader(docBytes)))
-	if err != nil {
-		return err
-	}
-	for _, a := range artifacts(r) {
-		content, err := open(a)
-		if err != nil {
-			return err
-		}
-		err = bundleEntry(tw, blobsInArchive+hexOf(a.Digest), a.Size, content)
-		if err = errors.Join(err, content.Close()); err != nil {
-			return fmt.Errorf("artifact %s: %w", a.Digest.Short(), err)
-		}
-	}
-	return tw.Close()
-}
-
-// bundleEntry writes one file of a bundle.
-func bundleEntry(tw *tar.Writer, name string, size int64, content io.Reader) error {
-	if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644}); err != nil {
-		return err
-	}
-	_, err := io.Copy(tw, content)
-	return err
-}

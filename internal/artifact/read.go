@@ -1,55 +1,58 @@
 package artifact
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
-	"oras.land/oras-go/v2/errdef"
 
 	"greenroom/internal/release"
 )
 
 // Release gives the document of a release, read from its blob and verified. One that is not in the store is a problem
 // of code NotFound, a damaged one of code Unavailable.
-func (s *Store) Release(ctx context.Context, id release.Digest) (release.Release, error) {
+func (s *Store) Release(_ context.Context, id release.Digest) (release.Release, error) {
 	if !id.Valid() {
 		return release.Release{}, unknown(id)
 	}
-	entry, err := s.oci.Resolve(ctx, hexOf(id))
-	if errors.Is(err, errdef.ErrNotFound) {
+	r, err := s.release(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		r, err = s.absent(id)
+	}
+	switch {
+	case errors.Is(err, errUnknown):
 		return release.Release{}, unknown(id)
-	}
-	if err != nil {
-		return release.Release{}, err
-	}
-	man, err := content.FetchAll(ctx, s.oci, entry)
-	if err != nil {
-		return release.Release{}, s.damaged(id, err)
-	}
-	r, err := s.document(ctx, id, man)
-	if err != nil {
+	case err != nil:
 		return release.Release{}, s.damaged(id, err)
 	}
 	return r, nil
 }
 
-// document reads the release document that a manifest has as its config, and sees that each follows from the other.
-func (s *Store) document(ctx context.Context, id release.Digest, man []byte) (release.Release, error) {
-	var m ocispec.Manifest
-	if err := json.Unmarshal(man, &m); err != nil {
-		return release.Release{}, err
+// errUnknown says that a release is not in the store, and is not meant to be.
+var errUnknown = errors.New("not in the store")
+
+// absent looks again for a release of which something was not there: it may just be coming in. Of one that is not known
+// the index says nothing; only then it is read.
+func (s *Store) absent(id release.Digest) (release.Release, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.release(id)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return r, err
 	}
-	if m.Config.Digest != digest.Digest(id) || m.Config.Size > maxDocument {
-		return release.Release{}, errors.New("its manifest names another document")
+	if listed, bad := s.listed(id); bad != nil || listed {
+		return release.Release{}, errors.Join(bad, err)
 	}
-	doc, err := content.FetchAll(ctx, s.oci, m.Config)
+	return release.Release{}, errUnknown
+}
+
+// release reads a release's document and sees that its manifest is there.
+func (s *Store) release(id release.Digest) (release.Release, error) {
+	doc, err := s.small(id)
 	if err != nil {
 		return release.Release{}, err
 	}
@@ -57,34 +60,42 @@ func (s *Store) document(ctx context.Context, id release.Digest, man []byte) (re
 	if err != nil {
 		return release.Release{}, err
 	}
-	_, want, err := manifest(r)
-	if err != nil {
-		return release.Release{}, err
+	man, _, err := manifest(r)
+	if err == nil {
+		_, err = s.small(man.Digest) // what has its digest is it
 	}
-	if !bytes.Equal(man, want) {
-		return release.Release{}, errors.New("its manifest is not that of its document")
+	if err != nil {
+		return release.Release{}, fmt.Errorf("manifest: %w", err)
 	}
 	return r, nil
 }
 
-// Export writes a release as a tar of an OCI image layout, as Import takes it. A blob that is not what its digest says
-// ends it with an error, and leaves the archive cut off.
-func (s *Store) Export(ctx context.Context, id release.Digest, w io.Writer) error {
-	r, err := s.Release(ctx, id)
-	if err != nil {
-		return err
-	}
-	return writeBundle(ctx, w, r, func(a release.Artifact) (io.ReadCloser, error) { return s.open(ctx, a) })
-}
-
-// open gives a blob's content. Where others say io.EOF it says whether that was what the digest promised.
-func (s *Store) open(ctx context.Context, a release.Artifact) (io.ReadCloser, error) {
-	d := descriptor(layerType, a)
-	rc, err := s.oci.Fetch(ctx, d)
+// small reads and verifies a blob that is a document.
+func (s *Store) small(d release.Digest) (text []byte, err error) {
+	f, err := os.Open(s.blobPath(d))
 	if err != nil {
 		return nil, err
 	}
-	return verified{content.NewVerifyReader(rc, d), rc}, nil
+	defer func() { err = errors.Join(err, f.Close()) }()
+	text, err = io.ReadAll(io.LimitReader(f, maxDocument+1))
+	if err == nil && release.Of(text) != d {
+		err = fmt.Errorf("blob %s: %w", d.Short(), content.ErrMismatchedDigest)
+	}
+	return text, err
+}
+
+// open gives a blob's content. Where others say io.EOF it says whether that was what the digest promised.
+func (s *Store) open(a release.Artifact) (io.ReadCloser, error) {
+	f, err := os.Open(s.blobPath(a.Digest))
+	if err != nil {
+		return nil, err
+	}
+	return verify(f, a), nil
+}
+
+// verify reads content that has to be this artifact.
+func verify(rc io.ReadCloser, a release.Artifact) io.ReadCloser {
+	return verified{content.NewVerifyReader(rc, descriptor(layerType, a)), rc}
 }
 
 // verified is a blob that says at its end, instead of io.EOF, when it was not what its digest says.

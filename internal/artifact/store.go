@@ -3,7 +3,6 @@ package artifact
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -11,8 +10,6 @@ import (
 	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/content/oci"
-	"oras.land/oras-go/v2/errdef"
 
 	"greenroom/internal/atomicfile"
 	"greenroom/internal/problem"
@@ -22,41 +19,31 @@ import (
 // Store keeps releases by content, in an OCI image layout that any OCI tool can read. It is safe for concurrent use;
 // one process at a time may have it open.
 //
-// oras reads the layout and knows what refers to what. The writing is our own: oras syncs nothing to disk and writes
-// index.json in place, so a kill in that moment would lose every release.
+// A release's document is a blob, and its identity that blob's digest: whatever the number of releases, one is found by
+// opening a file. What is read is verified each time; nothing is read when the store is opened.
 type Store struct {
 	dir   string
 	limit int64      // bytes of one import
-	mu    sync.Mutex // held while the index changes
-	oci   *oci.Store
+	mu    sync.Mutex // held while the index or the blobs' folder changes
 	place sync.Mutex // held while artifacts are laid out
 }
 
-// incomingFolder holds bundles while they are imported.
-const incomingFolder = "incoming"
-
-// Open opens the store in dir, makes it where there is none, and clears what an interrupted import left behind. A
-// damaged store is a problem of code Unavailable.
-func Open(ctx context.Context, dir string) (*Store, error) {
+// Open opens the store in dir, makes it where there is none, finishes what an import had verified before it was killed,
+// and clears away what it had not. A damaged store is a problem of code Unavailable.
+func Open(_ context.Context, dir string) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := prepare(dir); err != nil {
+	s := &Store{dir: dir, limit: maxBundle}
+	if err := s.prepare(); err != nil {
 		return nil, problem.New(problem.Unavailable, "the release store in %s can't be used: %w", dir, err)
 	}
-	layout, err := oci.NewWithContext(ctx, dir)
-	if err != nil {
+	if err := s.check(); err != nil {
 		return nil, damagedStore(dir, err)
 	}
-	layout.AutoSaveIndex = false
-	s := &Store{dir: dir, limit: maxBundle, oci: layout}
-	// oras overlooks a manifest that is gone, and would then clear away the rest of that release as well.
-	if err := s.complete(ctx); err != nil {
-		return nil, damagedStore(dir, err)
-	}
-	if err := layout.GC(ctx); err != nil {
-		return nil, damagedStore(dir, err)
+	if err := s.finishPending(); err != nil {
+		return nil, s.diskProblem(err)
 	}
 	return s, nil
 }
@@ -66,48 +53,47 @@ func damagedStore(dir string, err error) error {
 		WithHint("put %s back from your backup, or move it away and build or import the releases again", dir)
 }
 
-// complete says whether each release that the index names has its manifest.
-func (s *Store) complete(ctx context.Context) error {
-	entries, err := s.entriesBut(ctx, "")
-	if err != nil {
-		return err
-	}
-	for _, d := range entries {
-		ok, err := s.oci.Exists(ctx, d)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return fmt.Errorf("the manifest %s of release %s is missing", d.Digest, d.Annotations[ocispec.AnnotationRefName])
-		}
-	}
-	return nil
-}
-
-// prepare makes the parts of a layout that are not there.
-func prepare(dir string) error {
-	if err := os.RemoveAll(filepath.Join(dir, incomingFolder)); err != nil {
-		return err
-	}
+// prepare makes the parts of a layout that are not there, and clears away what came in and was not verified. An index that is missing beside blobs is not made: what it
+// would not name would be cleared away.
+func (s *Store) prepare() error {
 	for _, sub := range []string{blobsFolder, incomingFolder} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o755); err != nil {
 			return err
 		}
 	}
-	empty, err := index([]ocispec.Descriptor{})
+	if err := s.discard(); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(s.indexPath()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	blobs, err := os.Open(filepath.Join(s.dir, blobsFolder))
 	if err != nil {
+		return err
+	}
+	names, err := blobs.Readdirnames(1)
+	if err = errors.Join(err, blobs.Close()); len(names) > 0 || !errors.Is(err, io.EOF) {
 		return err
 	}
 	return errors.Join(
-		writeMissing(filepath.Join(dir, ocispec.ImageLayoutFile), []byte(layoutText)),
-		writeMissing(filepath.Join(dir, ocispec.ImageIndexFile), empty))
+		atomicfile.Write(filepath.Join(s.dir, ocispec.ImageLayoutFile), []byte(layoutText), 0o644),
+		s.writeIndex(nil))
 }
 
-func writeMissing(name string, b []byte) error {
-	if _, err := os.Lstat(name); !os.IsNotExist(err) {
+// check looks whether this is a store, and mends what a kill or an earlier Greenroom left of its index.
+func (s *Store) check() error {
+	layout, err := os.ReadFile(filepath.Join(s.dir, ocispec.ImageLayoutFile))
+	if err != nil || string(layout) != layoutText {
+		return errors.Join(errors.New("not an OCI image layout of version "+ocispec.ImageLayoutVersion), err)
+	}
+	if err = s.checkIndex(); !errors.Is(err, errNotLines) {
 		return err
 	}
-	return atomicfile.Write(name, b, 0o644)
+	pending, err := s.pending()
+	if err != nil {
+		return err
+	}
+	return s.mendIndex(len(pending) > 0)
 }
 
 // Put takes a built release into the store and returns its identity. Putting it twice is putting it once.
@@ -124,110 +110,39 @@ func (s *Store) Put(ctx context.Context, built Built) (release.Digest, error) {
 	return id, err
 }
 
-// Export writes the release as a tar of an OCI image layout, as Import takes it.
-func (b Built) Export(ctx context.Context, w io.Writer) error {
-	return writeBundle(ctx, w, b.Release, func(a release.Artifact) (io.ReadCloser, error) {
-		return os.Open(filepath.Join(b.dir, hexOf(a.Digest)))
-	})
-}
-
 // Import reads a tar of an OCI image layout that holds one release, verifies all of it, and keeps it. It is kept as a
 // whole or not at all, whatever happens in between; importing it twice is importing it once, and mends blobs that were
-// damaged. What is not exactly a release is a problem of code Invalid.
-func (s *Store) Import(ctx context.Context, r io.Reader) (id release.Digest, err error) {
-	dir, err := os.MkdirTemp(filepath.Join(s.dir, incomingFolder), "")
+// damaged. What is not exactly a release is a problem of code Invalid, and so is a release with evidence.
+func (s *Store) Import(ctx context.Context, r io.Reader) (release.Digest, error) {
+	id, _, err := s.take(ctx, r, 0)
+	return id, err
+}
+
+// ImportBundle is Import for a release with its evidence, as ExportBundle writes it. The release is kept; the evidence is
+// returned, in its order, and is nobody's word yet: that its bytes are those that were sent is all that was verified.
+func (s *Store) ImportBundle(ctx context.Context, r io.Reader) (id release.Digest, evidence [][]byte, err error) {
+	return s.take(ctx, r, maxEnvelopes)
+}
+
+// take imports a bundle with at most so many envelopes.
+func (s *Store) take(ctx context.Context, r io.Reader, envelopes int) (id release.Digest, evidence [][]byte, err error) {
+	dir, err := os.MkdirTemp(filepath.Join(s.dir, incomingFolder), "new-")
 	if err != nil {
-		return "", s.diskProblem(err)
+		return "", nil, s.diskProblem(err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b, err := readBundle(ctx, r, dir, s.limit)
 	if err != nil {
-		return "", s.importProblem(ctx, err)
+		return "", nil, bundleProblem(ctx, err, s.diskProblem)
 	}
-	rel, err := b.release()
+	rel, evidence, err := b.contents(envelopes)
 	if err != nil {
-		return "", s.importProblem(ctx, err)
+		return "", nil, bundleProblem(ctx, err, s.diskProblem)
 	}
-	if err := s.adopt(ctx, rel, b); err != nil {
-		return "", s.diskProblem(err)
+	if err := s.adopt(rel, b); err != nil {
+		return "", nil, s.diskProblem(err)
 	}
-	return rel.Digest(), nil
-}
-
-// adopt moves a bundle's blobs to their places and then makes the release known. The blobs are on disk, with their
-// names, before the index names them.
-func (s *Store) adopt(ctx context.Context, r release.Release, b *bundle) error {
-	man, _, err := manifest(r)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for d := range b.blobs {
-		// Over one that is there already, too: it has the same content, or is damaged. Whoever reads it keeps the old file.
-		if err := os.Rename(b.path(d), s.blobPath(d)); err != nil {
-			return err
-		}
-	}
-	if err := atomicfile.SyncDir(filepath.Join(s.dir, blobsFolder)); err != nil {
-		return err
-	}
-	entry := manifestDescriptor(r.Digest(), man)
-	entries, err := s.entriesBut(ctx, hexOf(r.Digest()))
-	if err != nil {
-		return err
-	}
-	if err := s.writeIndex(append(entries, entry)); err != nil {
-		return err
-	}
-	return s.oci.Tag(ctx, entry, hexOf(r.Digest()))
-}
-
-// Remove forgets a release and deletes what only it refers to. Removing one that is not there is no error.
-func (s *Store) Remove(ctx context.Context, id release.Digest) error {
-	if !id.Valid() {
-		return unknown(id)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	entries, err := s.entriesBut(ctx, hexOf(id))
-	if err != nil {
-		return err
-	}
-	if err := s.writeIndex(entries); err != nil {
-		return s.diskProblem(err)
-	}
-	if err := s.oci.Untag(ctx, hexOf(id)); err != nil && !errors.Is(err, errdef.ErrNotFound) {
-		return err
-	}
-	return s.oci.GC(ctx)
-}
-
-// entriesBut lists what the index names, without the release of that name.
-func (s *Store) entriesBut(ctx context.Context, name string) ([]ocispec.Descriptor, error) {
-	entries := []ocispec.Descriptor{}
-	err := s.oci.Tags(ctx, "", func(tags []string) error {
-		for _, tag := range tags {
-			if tag == name {
-				continue
-			}
-			d, err := s.oci.Resolve(ctx, tag)
-			if err != nil {
-				return err
-			}
-			entries = append(entries, d)
-		}
-		return nil
-	})
-	return entries, err
-}
-
-func (s *Store) writeIndex(entries []ocispec.Descriptor) error {
-	b, err := index(entries)
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(filepath.Join(s.dir, ocispec.ImageIndexFile), b, 0o644)
+	return rel.Digest(), evidence, nil
 }
 
 func (s *Store) blobPath(d release.Digest) string { return filepath.Join(s.dir, blobsFolder, hexOf(d)) }
@@ -239,18 +154,6 @@ func unknown(id release.Digest) error {
 func (s *Store) damaged(id release.Digest, err error) error {
 	return problem.New(problem.Unavailable, "release %s is damaged in the store: %w", id.Short(), err).
 		WithHint("greenroom build, from the same sources: the same release mends it")
-}
-
-// importProblem tells why a bundle was not taken: it was interrupted, the disk did not take it, or it is no release.
-func (s *Store) importProblem(ctx context.Context, err error) error {
-	var path *fs.PathError
-	switch {
-	case ctx.Err() != nil:
-		return problem.New(problem.Interrupted, "the import was interrupted: %w", err)
-	case errors.As(err, &path):
-		return s.diskProblem(err)
-	}
-	return problem.New(problem.Invalid, "this is not a release: %w", err).WithHint("greenroom build, and send what it made")
 }
 
 func (s *Store) diskProblem(err error) error {

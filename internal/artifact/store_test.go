@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
@@ -74,13 +73,13 @@ func TestStoreIsAnOCILayout(t *testing.T) {
 
 func TestStoreComesBack(t *testing.T) {
 	s, id := stored(t)
-	must(t, os.WriteFile(filepath.Join(s.dir, blobsFolder, strings.Repeat("0", 64)), []byte("adopted, but not known: killed"), 0o444))
 	must(t, os.Mkdir(filepath.Join(s.dir, incomingFolder, "killed"), 0o700))
 	back, err := Open(t.Context(), s.dir)
 	must(t, err)
 	wantClean(t, back, id)
 	second, err := back.Import(t.Context(), bytes.NewReader(handmade{}.bytes(t)))
 	must(t, err)
+	must(t, os.WriteFile(filepath.Join(s.dir, incomingFolder, "killed"), []byte("a file"), 0o444))
 	back, err = Open(t.Context(), s.dir)
 	must(t, err)
 	for _, id := range []release.Digest{id, second} {
@@ -191,27 +190,23 @@ func TestTamperedBlobsAreRefused(t *testing.T) {
 }
 
 func TestOpenNoticesDamage(t *testing.T) {
-	for name, harm := range map[string]func(t *testing.T, s *Store, id release.Digest){
-		"index": func(t *testing.T, s *Store, _ release.Digest) {
+	for name, harm := range map[string]func(t *testing.T, s *Store){
+		"index": func(t *testing.T, s *Store) {
 			must(t, os.WriteFile(filepath.Join(s.dir, "index.json"), []byte(`{"man`), 0o644))
 		},
-		"empty": func(t *testing.T, s *Store, _ release.Digest) {
+		"empty": func(t *testing.T, s *Store) {
 			must(t, os.Truncate(filepath.Join(s.dir, "index.json"), 0))
 		},
-		"layout": func(t *testing.T, s *Store, _ release.Digest) {
+		"layout": func(t *testing.T, s *Store) {
 			must(t, os.WriteFile(filepath.Join(s.dir, "oci-layout"), []byte(`{}`), 0o644))
 		},
-		"manifest": func(t *testing.T, s *Store, id release.Digest) {
-			r, err := s.Release(t.Context(), id)
-			must(t, err)
-			man, _, err := manifest(r)
-			must(t, err)
-			must(t, os.Remove(s.blobPath(man.Digest)))
-		},
+		"half":  func(t *testing.T, s *Store) { must(t, os.Truncate(filepath.Join(s.dir, "index.json"), 200)) },
+		"none":  func(t *testing.T, s *Store) { must(t, os.Remove(filepath.Join(s.dir, "index.json"))) },
+		"other": func(t *testing.T, s *Store) { must(t, os.Remove(filepath.Join(s.dir, "oci-layout"))) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, id := stored(t)
-			harm(t, s, id)
+			s, _ := stored(t)
+			harm(t, s)
 			_, err := Open(t.Context(), s.dir)
 			wantProblem(t, err, problem.Unavailable, "is damaged")
 		})
@@ -257,7 +252,7 @@ func TestStoreIsSafeForConcurrentUse(t *testing.T) {
 	must(t, s.Verify(t.Context(), id, "service/web", dir))
 	back, err := Open(t.Context(), s.dir)
 	must(t, err)
-	entries, err := back.entriesBut(t.Context(), "")
+	entries, err := back.all()
 	must(t, err)
 	if len(entries) != 5 {
 		t.Errorf("%d releases instead of 5", len(entries))

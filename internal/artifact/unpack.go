@@ -125,7 +125,7 @@ func (s *Store) extract(ctx context.Context, a release.Artifact, dir string) (er
 
 // read scans a stored artifact.
 func (s *Store) read(ctx context.Context, a release.Artifact, visit func(entry, io.Reader) error) (err error) {
-	blob, err := s.open(ctx, a)
+	blob, err := s.open(a)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,8 @@ import (
 )
 
 func (s *shell) buildCommand() *cobra.Command {
-	return &cobra.Command{
+	var verbose bool
+	cmd := &cobra.Command{
 		Use:   "build",
 		Short: "Build a release, once; prints its id",
 		Long: `Builds every service's files in the repository, as you, packs them with production's configuration, the
@@ -26,33 +27,35 @@ Only the release's id goes to standard output, so that it can be the input of th
 whose checks at build fail is kept, with that evidence against it; the exit code is 1 then.`,
 		Example: "  greenroom build\n  greenroom rehearse $(greenroom build)\n  greenroom build --output json",
 		Args:    takes(0),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return s.build(cmd.Context()) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return s.build(cmd.Context(), verbose) },
 	}
+	verboseFlag(cmd, &verbose)
+	return cmd
 }
 
-func (s *shell) build(ctx context.Context) error {
+func (s *shell) build(ctx context.Context, verbose bool) error {
 	d, err := s.Load(ctx, s.dir)
 	if err != nil {
 		return err
 	}
-	s.notices(d)
+	s.notices(d, verbose)
 	c, err := s.connect(ctx) // before the long work, not after it
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	info, release, err := s.buildAndImport(ctx, c, d)
+	built, release, err := s.buildAndImport(ctx, c, d)
 	if err != nil {
 		return err
 	}
 	if s.json() {
-		if err := s.emit(map[string]any{"release": release, "statements": info.Statements}); err != nil {
+		if err := s.emit(map[string]any{"release": release, "statements": built.Statements}); err != nil {
 			return err
 		}
 	} else {
 		s.print("%s\n", release.Digest.Short())
 	}
-	if err := s.builtChecks(info.Statements); err != nil {
+	if err := s.builtChecks(built.Statements); err != nil {
 		return err
 	}
 	if !s.json() { // not on standard output, which is the release's id
@@ -62,12 +65,11 @@ func (s *shell) build(ctx context.Context) error {
 }
 
 // buildAndImport shows its progress on standard error: standard output is the release's id.
-func (s *shell) buildAndImport(ctx context.Context, c *api.Client, d Definition) (info api.ReleaseInfo, r api.ReleaseView, err error) {
+func (s *shell) buildAndImport(ctx context.Context, c *api.Client, d Definition) (built Built, r api.ReleaseView, err error) {
 	p := term.NewProgress(s.Err)
 	defer p.Close()
-	built, err := s.Build(ctx, d, func(e api.Event) { show(p, e) })
-	if err != nil {
-		return info, r, err
+	if built, err = s.Build(ctx, d, func(e api.Event) { show(p, e) }); err != nil {
+		return built, r, err
 	}
 	defer func() { err = errors.Join(err, built.Layout.Close()) }()
 	const step = "import"
@@ -75,10 +77,10 @@ func (s *shell) buildAndImport(ctx context.Context, c *api.Client, d Definition)
 	r, err = c.Import(ctx, built.Info, built.Layout)
 	if err != nil {
 		p.End(step, term.Fail, "")
-		return built.Info, r, err
+		return built, r, err
 	}
 	p.End(step, term.Pass, strings.TrimPrefix(origin(r)+", "+bytesOf(r.Size), ", "))
-	return built.Info, r, nil
+	return built, r, nil
 }
 
 // builtChecks tells what the checks at build found; the worst verdict decides the exit code.

@@ -83,14 +83,18 @@ func (s *shell) root() *cobra.Command {
 	return root
 }
 
-// commands adds them, in two groups: what one does, and what one looks at.
+// commands adds them, in groups: what one does, what proves it, and what one looks at.
 func (s *shell) commands(root *cobra.Command) {
-	const first, rest = "first", "rest"
+	const first, proof, rest = "first", "proof", "rest"
 	root.AddGroup(&cobra.Group{ID: first, Title: "From development to production:"},
-		&cobra.Group{ID: rest, Title: "To look around:"})
+		&cobra.Group{ID: proof, Title: "What is signed, and by whom:"}, &cobra.Group{ID: rest, Title: "To look around:"})
 	for _, c := range []*cobra.Command{s.demoCommand(), s.initCommand(), s.upCommand(), s.downCommand(), s.buildCommand(),
-		s.rehearseCommand(), s.explainCommand(), s.promoteCommand(), s.rollbackCommand()} {
+		s.rehearseCommand(), s.explainCommand(), s.promoteCommand(), s.rollbackCommand(), s.applyCommand(), s.breakGlassCommand()} {
 		c.GroupID = first
+		root.AddCommand(c)
+	}
+	for _, c := range []*cobra.Command{s.evidenceCommand(), s.releaseCommand(), s.keyCommand(), s.auditCommand()} {
+		c.GroupID = proof
 		root.AddCommand(c)
 	}
 	for _, c := range []*cobra.Command{s.statusCommand(), s.releasesCommand(), s.historyCommand(), s.logsCommand(),

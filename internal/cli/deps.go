@@ -6,6 +6,7 @@ import (
 
 	"greenroom/internal/api"
 	"greenroom/internal/app"
+	"greenroom/internal/evidence"
 	"greenroom/internal/home"
 	"greenroom/internal/term"
 )
@@ -28,6 +29,15 @@ type Deps struct {
 	Commit func(ctx context.Context, dir, ref string) (string, error)
 	// Build makes a release out of a repository, as the caller, and runs its checks at build. It tells what it does.
 	Build func(ctx context.Context, d Definition, tell func(api.Event)) (Built, error)
+
+	// TrustKey proposes the definition in dir, or in a folder above it, with a key among its `keys:`, and writes nothing. A
+	// key of that name that is there already is replaced.
+	TrustKey func(dir string, k app.TrustedKey) (Edit, error)
+	// PushBundle puts a bundle, an OCI image layout as a tar archive, into a registry under ref (host/repository:tag), and
+	// PullBundle gets one from there; the command closes it. An end that comes too early is an error of the reader, not
+	// io.EOF.
+	PushBundle func(ctx context.Context, bundle io.Reader, ref string) error
+	PullBundle func(ctx context.Context, ref string) (io.ReadCloser, error)
 
 	// EnsureDaemon starts the daemon of that state folder when none runs, and returns when it answers.
 	EnsureDaemon func(ctx context.Context, h home.Home) error
@@ -67,10 +77,18 @@ type Finding struct {
 	Replaces bool   `json:"replaces,omitempty"`
 }
 
+// Edit is a proposed change of a file.
+type Edit struct {
+	File   string // absolute path
+	Before []byte
+	After  []byte
+}
+
 // Built is a finished release on its way to the daemon.
 type Built struct {
-	Info   api.ReleaseInfo
-	Layout io.ReadCloser // OCI image layout as a tar archive; the command closes it
+	Info       api.ReleaseInfo
+	Statements []evidence.Statement // what the checks at build found; Info.Evidence has them signed
+	Layout     io.ReadCloser        // OCI image layout as a tar archive; the command closes it
 }
 
 // DemoOptions are what a person chose for the demo.

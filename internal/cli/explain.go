@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +15,8 @@ func (s *shell) explainCommand() *cobra.Command {
 		Use:   "explain RELEASE ENVIRONMENT",
 		Short: "May it go, and if not, every reason and what to do",
 		Long: `Asks an environment's gate about a release, and shows every demand with its answer: yes, no, or could not
-be decided, the reason, and the command that would change it. Nothing is done.
+be decided, the reason, and the command that would change it; the evidence behind it, who signed it and when,
+and whether what it depends on is still so. Nothing is done.
 
 The exit code is 0 when the environment takes the release, and 4 when it does not.`,
 		Example:           "  greenroom explain latest production\n  greenroom explain 3f2a91c0 staging --output json",
@@ -32,18 +34,19 @@ func (s *shell) explain(ctx context.Context, name, environment string) error {
 	defer c.Close()
 	release, err := s.resolve(ctx, c, app, name)
 	if err != nil {
-		return err
+		return s.swapped(ctx, c, app, "explain", name, environment, err)
 	}
 	e, err := c.Explain(ctx, app, string(release.Digest), environment)
 	if err != nil {
-		return err
+		return s.swapped(ctx, c, app, "explain", name, environment, err)
 	}
 	if s.json() {
 		if err := s.emit(e); err != nil {
 			return err
 		}
 	} else {
-		s.print("%s", decisionPage(s.Out, term.Clean(app)+" "+release.Digest.Short(), environment, e.Decision))
+		s.print("%s%s", explainPage(s.Out, term.Clean(app)+" "+release.Digest.Short(), environment, e.Decision, time.Now()),
+			s.openGlass(ctx, c, app, environment))
 		if e.Decision.Allowed {
 			s.next("greenroom promote %s %s", release.Digest.Short(), environment)
 		}

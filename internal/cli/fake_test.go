@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"greenroom/internal/api"
+	"greenroom/internal/app"
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
 	"greenroom/internal/plan"
@@ -45,13 +46,18 @@ type fake struct {
 	cancel   chan struct{}
 	noApp    bool
 	released []api.ReleaseView
+	policy   app.Policy // in force
+	log      []evidence.Entry
+	envelope map[release.Digest][][]byte // that are signed, by release
+	glass    []api.GlassView             // broken in production
 }
 
 var _ api.Backend = (*fake)(nil)
 
 func newFake() *fake {
 	return &fake{up: true, stop: func() {}, cancel: make(chan struct{}), reached: make(chan struct{}),
-		secrets: map[string]string{}, released: []api.ReleaseView{good, broken, unsure, sour, stuck}}
+		secrets: map[string]string{}, released: []api.ReleaseView{good, broken, unsure, sour, stuck},
+		policy: inForce(), log: fakeLog(), envelope: map[release.Digest][][]byte{good.Digest: fakeEvidence()}}
 }
 
 func (f *fake) did(format string, args ...any) {
@@ -66,7 +72,8 @@ func (f *fake) Version(context.Context) (api.Version, error) {
 
 func (f *fake) Register(_ context.Context, r api.Registration) (api.Registered, error) {
 	f.did("register %s", r.App)
-	return api.Registered{Policy: r.Policy.Digest(), Changed: true}, nil
+	pending := r.Policy.Digest() != f.policy.Digest()
+	return api.Registered{Policy: f.policy.Digest(), Changed: !pending, Pending: pending}, nil
 }
 
 func events(es ...api.Event) api.Stream[api.Event] {
@@ -122,11 +129,12 @@ func (f *fake) Resolve(_ context.Context, _, name string) (api.ReleaseView, erro
 }
 
 func decision(d release.Digest, env string) gate.Decision {
-	demands := []gate.Demand{{Name: "a schema that is known", Answer: gate.Yes, Reason: "the schema is the recorded one"}}
+	demands := []gate.Demand{{Name: "a schema that is known", Answer: gate.Yes, Reason: "the schema is the recorded one"},
+		{Name: "check unit", Answer: gate.Yes, Reason: "passed in r1: 12 tests passed", Proof: fakeProof(true)}}
 	allowed := d != broken.Digest
 	if !allowed {
 		demands = append(demands,
-			gate.Demand{Name: "check checkout", Answer: gate.No, Reason: "it failed: TestPay: got \x1b[31m500", Next: "greenroom rehearse " + d.Short()},
+			gate.Demand{Name: "check checkout", Answer: gate.No, Reason: "it failed: TestPay: got \x1b[31m500", Next: "greenroom rehearse " + d.Short(), Proof: fakeProof(false)},
 			gate.Demand{Name: "live in staging", Answer: gate.Unknown, Reason: "staging could not be asked"})
 	}
 	_ = env
@@ -155,7 +163,7 @@ func (f *fake) Plan(_ context.Context, r api.RunRequest) (api.PlanView, error) {
 }
 
 func (f *fake) Start(ctx context.Context, r api.RunRequest) (api.RunView, error) {
-	f.did("start %s %s %s", r.Kind, r.Environment, r.Because)
+	f.did("start %s %s %s%s", r.Kind, r.Environment, r.Because, map[bool]string{true: " past the gate"}[r.BreakGlass])
 	p := f.planOf(r)
 	return api.RunView{ID: string(r.Kind) + "-" + string(p.Release), Plan: p, Queue: 1, By: api.Actor(ctx)}, nil
 }
@@ -278,6 +286,9 @@ func (f *fake) Status(_ context.Context, app string) (api.StatusView, error) {
 		for i := range v.Apps[0].Environments {
 			v.Apps[0].Environments[i].State = api.EnvironmentDown
 		}
+	}
+	if !f.noApp {
+		v.Apps[0].Environments[2].Glass = f.glass
 	}
 	if app == "" && !f.noApp && f.up {
 		v.Apps = append(v.Apps, api.AppStatus{Name: "blog", Repository: "/src/blog"})

@@ -177,7 +177,16 @@ func fakeDeps() Deps {
 			}
 			return "", problem.New(problem.NotFound, "no such ref")
 		},
-		Build: fakeBuild,
+		Build:    fakeBuild,
+		TrustKey: fakeTrustKey,
+		PushBundle: func(_ context.Context, bundle io.Reader, ref string) error {
+			n, err := io.Copy(io.Discard, bundle)
+			fmt.Println("pushed", ref, n > 0)
+			return err
+		},
+		PullBundle: func(_ context.Context, ref string) (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader("the bundle of " + ref)), nil
+		},
 		EnsureDaemon: func(_ context.Context, h home.Home) error {
 			if _, err := os.Stat(h.Socket()); err != nil {
 				return problem.New(problem.Unavailable, "the control plane did not start: %w", err)
@@ -210,7 +219,12 @@ func fakeLoad(_ context.Context, dir string) (Definition, error) {
 			WithHint("greenroom schema")
 	}
 	d := Definition{Dir: dir, Notices: []string{"compose.yaml:7: cpus is not honoured by the process driver"}}
-	d.App = app.App{Name: name, Policy: app.Policy{App: name, Environments: []app.Environment{{Name: "dev"}, {Name: "production", After: "dev"}}}}
+	d.App = app.App{Name: name, Policy: inForce()}
+	d.App.Policy.App = name
+	if name == "wilder" { // the shop, with a weaker gate
+		d.App.Name, d.App.Policy.App = "shop", "shop"
+		d.App.Policy.Gates = map[string]app.Gate{"production": {Except: map[string]app.Except{"checkout": {Because: "in a hurry"}}}}
+	}
 	return d, nil
 }
 
@@ -220,7 +234,7 @@ func fakeBuild(_ context.Context, d Definition, tell func(api.Event)) (Built, er
 	b := Built{Info: api.ReleaseInfo{App: d.App.Name, Digest: good.Digest, Ref: "main", Commit: good.Commit, By: "ada"},
 		Layout: io.NopCloser(strings.NewReader("layout"))}
 	if d.App.Name == "failing" {
-		b.Info.Statements = []evidence.Statement{{Result: evidence.Result{Check: "unit", Verdict: evidence.Fail, Summary: "TestSum failed"}}}
+		b.Statements = []evidence.Statement{{Result: evidence.Result{Check: "unit", Verdict: evidence.Fail, Summary: "TestSum failed"}}}
 	}
 	return b, nil
 }

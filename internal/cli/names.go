@@ -12,6 +12,10 @@ import (
 // resolve finds the release that a person named. Anything that can be a git ref is what git says that it is now: a
 // branch means its newest commit, not the last release that was built on it.
 func (s *shell) resolve(ctx context.Context, c *api.Client, app, name string) (api.ReleaseView, error) {
+	if strings.TrimSpace(name) == "" {
+		return api.ReleaseView{}, problem.New(problem.Invalid, "the name of a release is empty").
+			WithHint("greenroom releases; latest is the newest")
+	}
 	if name == "latest" || looksLikeID(name) {
 		r, err := c.Resolve(ctx, app, name)
 		if err == nil || name == "latest" || problem.From(err).Code != problem.NotFound {

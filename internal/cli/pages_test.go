@@ -15,6 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"greenroom/internal/api"
+	"greenroom/internal/app"
+	"greenroom/internal/evidence"
+	"greenroom/internal/gate"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
@@ -71,6 +74,52 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// wordy is a gate's no with much to read.
+func wordy() gate.Decision {
+	d := decision(broken.Digest, "")
+	d.Demands[1].Reason = "passed in r1: 12 tests passed, among them those that somebody wrote after the last fault in the till of the shop"
+	d.Demands = append(d.Demands, gate.Demand{Name: "check a-name-that-is-longer-than-any-column", Answer: gate.No,
+		Reason: "there is no evidence about it for this release", Next: "greenroom rehearse x"})
+	return d
+}
+
+func fakeApplied() api.Applied {
+	a := api.Applied{Changes: []app.Change{
+		{Path: "gates.production.except.checkout", Is: "in a hurry\x1b[2J", Note: app.WeakensGate},
+		{Path: "roles.promote", Was: "anna", Is: "anna, bob"},
+		{Path: "environments.qa", Was: "after dev"}}, Void: []release.Digest{good.Digest, sour.Digest}}
+	a.Changed = true
+	return a
+}
+
+func fakeEdit() Edit {
+	return Edit{File: "/src/greenroom.yaml", Before: []byte("app: shop\n\nenvironments: {}\n"),
+		After: []byte("app: shop\n\nkeys:\n  staging: ed25519:x\x1b[2J\n\nenvironments: {}\n")}
+}
+
+// fakeList is evidence of which one piece is damaged, and one gone.
+func fakeList() api.EvidenceList {
+	f := newFake()
+	damaged := bytes.Replace(f.envelope[good.Digest][0], []byte(`"payload":"ey`), []byte(`"payload":"ex`), 1)
+	f.envelope[good.Digest] = append(f.envelope[good.Digest], damaged)
+	l := must1(f.Evidence(context.Background(), "shop", string(good.Digest)))
+	gone := api.EvidenceView{Seq: 9, Fault: "it was recorded, and is gone\x1b[2J", Signer: "staging"}
+	gone.Kind, gone.At = evidence.KindRollout, at
+	l.Items = append(l.Items, gone)
+	return l
+}
+
+func fakeVerification() *verification {
+	v := &verification{keys: evidence.Keys{keyOf(ownKey)}}
+	v.file(envelopeFile{envelopes: append(fakeEvidence(), must1(evidence.Seal(fakeStatement("smoke", evidence.Fail), strangerKey)), []byte("{}")), bundle: true})
+	return v
+}
+
+// keyOf is a key that is trusted with everything.
+func keyOf(s evidence.Signer) evidence.Key {
+	return evidence.Key{ID: s.ID(), Public: s.Public(), Name: "own", Checks: []string{evidence.Any}, Environments: []string{evidence.Any}}
+}
+
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
@@ -119,10 +168,20 @@ func fakeRun(t *testing.T, kind plan.Kind, d release.Digest) api.RunView {
 func TestJSON(t *testing.T) {
 	for _, line := range []string{"up", "up --dry-run", "down qa", "build", "rehearse", "rehearse --dry-run", "rehearse --detach",
 		"explain latest production", "promote latest production", "promote latest production --dry-run",
-		"promote latest production --detach", "rollback production", "status", "status --all", "releases", "history",
-		"diff a b", "secret list", "secret rm X -e qa", "schema", "version", "init --dry-run", "down"} {
+		"promote latest production --detach", "rollback production --because x", "status", "status --all", "releases", "history",
+		"diff a b", "secret list", "secret rm X -e qa", "schema", "version", "init --dry-run",
+		"apply", "apply --dry-run", "break-glass production BROKEN --because x --yes", "break-glass production BROKEN --dry-run",
+		"break-glass review r9 --because x", "evidence show GOOD", "evidence verify GOOD", "evidence export GOOD --out DIR/e",
+		"evidence export production --baseline", "evidence import STANDING", "release export GOOD DIR/b", "release import STANDING",
+		"key list", "key show", "key rotate --because x", "key revoke staging --because x --yes", "key trust " + public(stagingKey) + " --as s",
+		"audit verify", "audit head", "audit export DIR/a", "down"} {
 		t.Run(line, func(t *testing.T) {
 			p := newPerson(t)
+			standing := filepath.Join(p.dir, "standing.json")
+			if err := os.WriteFile(standing, fakeStanding(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			line = strings.NewReplacer("GOOD", good.Digest.Short(), "BROKEN", broken.Digest.Short(), "DIR", p.dir, "STANDING", standing).Replace(line)
 			got := p.types(t.Context(), append(strings.Fields(line), "--output", "json")...)
 			if got.code != 0 {
 				t.Fatalf("exit code %d: %s", got.code, got.err)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -42,13 +43,41 @@ func (s *shell) promote(ctx context.Context, name, environment string, o runOpti
 	defer c.Close()
 	release, err := s.resolve(ctx, c, app, name)
 	if err != nil {
-		return err
+		return s.swapped(ctx, c, app, "promote", name, environment, err)
 	}
-	return s.change(ctx, c, api.RunRequest{Kind: plan.Promotion, App: app, Release: string(release.Digest),
+	err = s.change(ctx, c, api.RunRequest{Kind: plan.Promotion, App: app, Release: string(release.Digest),
 		Environment: environment, Because: o.because}, o)
+	return s.swapped(ctx, c, app, "promote", name, environment, err)
 }
 
-// change does a promotion or a rollback: what both have in common, from the gate's answer to the proof.
+// swapped explains an error where a release and an environment were named in the wrong order: the release comes first.
+func (s *shell) swapped(ctx context.Context, c *api.Client, app, command, release, environment string, err error) error {
+	if p := problem.From(err); p == nil || p.Code != problem.NotFound {
+		return err
+	}
+	names := environmentNames(ctx, c, app)
+	if !slices.Contains(names, release) || slices.Contains(names, environment) {
+		return err
+	}
+	return problem.New(problem.Invalid, "%s is an environment: the release comes first", term.Clean(release)).
+		WithHint("greenroom %s %s %s", command, term.Clean(environment), term.Clean(release))
+}
+
+// environmentNames are those of an app; none where it can't be asked.
+func environmentNames(ctx context.Context, c *api.Client, app string) (names []string) {
+	v, err := c.Status(ctx, app)
+	if err != nil {
+		return nil
+	}
+	for _, a := range v.Apps {
+		for _, e := range a.Environments {
+			names = append(names, e.Name)
+		}
+	}
+	return names
+}
+
+// change does a promotion or a rollback, if the gate says yes.
 func (s *shell) change(ctx context.Context, c *api.Client, r api.RunRequest, o runOptions) error {
 	if o.dry {
 		return s.dryRun(ctx, c, r)
@@ -60,6 +89,11 @@ func (s *shell) change(ctx context.Context, c *api.Client, r api.RunRequest, o r
 	if !v.Decision.Allowed {
 		return s.refused(r, v)
 	}
+	return s.carryOut(ctx, c, r, o)
+}
+
+// carryOut starts a promotion or a rollback and shows it, to the proof.
+func (s *shell) carryOut(ctx context.Context, c *api.Client, r api.RunRequest, o runOptions) error {
 	run, err := c.Start(ctx, r)
 	if err != nil {
 		return err
@@ -68,7 +102,7 @@ func (s *shell) change(ctx context.Context, c *api.Client, r api.RunRequest, o r
 		return s.detached(run)
 	}
 	if !s.json() {
-		s.print("%s\n", s.Out.Paint(term.Bold, sentence(run.Plan)))
+		s.print("%s\n%s", s.Out.Paint(term.Bold, sentence(run.Plan)), s.openGlass(ctx, c, r.App, r.Environment))
 	}
 	run, err = s.follow(ctx, c, run)
 	if ctx.Err() != nil {

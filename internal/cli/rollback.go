@@ -17,12 +17,12 @@ func (s *shell) rollbackCommand() *cobra.Command {
 		Short: "Go back to the last release that the live schema can carry",
 		Long: `Makes an earlier release live again: the last one that the live schema can carry, or the one named with --to.
 Where the schema can carry none, it says so before anything is touched. The release that was live is
-remembered as bad, with your reason.
+remembered as bad, with your reason, so there has to be one: on a terminal it asks.
 
 While a promotion is under way it is that promotion that is stopped and taken back.
 
 Ctrl-C stops the watching, not the rollback.`,
-		Example:           "  greenroom rollback production --because \"orders are lost\"\n  greenroom rollback production --dry-run\n  greenroom rollback staging --to 3f2a91c0",
+		Example:           "  greenroom rollback production --because \"orders are lost\"\n  greenroom rollback production --dry-run\n  greenroom rollback staging --to 3f2a91c0 --because \"the whole week was wrong\"",
 		Args:              takes(1, "ENVIRONMENT"),
 		ValidArgsFunction: completeInTurn(s.completeEnvironments()),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,6 +45,11 @@ func (s *shell) rollback(ctx context.Context, environment, to string, o runOptio
 	if to == "" && !o.dry {
 		if run, err := promotionUnderWay(ctx, c, app, environment); err != nil || run != nil {
 			return s.stopRun(ctx, c, run, err)
+		}
+	}
+	if !o.dry {
+		if o.because, err = s.reason(ctx, o.because, "the release that is live now, which is known to be bad from then on"); err != nil {
+			return err
 		}
 	}
 	r := api.RunRequest{Kind: plan.Rollback, App: app, Environment: environment, Because: o.because}

@@ -12,29 +12,31 @@ import (
 )
 
 func (s *shell) upCommand() *cobra.Command {
-	var dry bool
+	var dry, verbose bool
 	cmd := &cobra.Command{
 		Use:   "up [ENVIRONMENT…]",
 		Short: "Start Greenroom and the environments here",
-		Long: `Starts Greenroom's control plane where it does not run yet, registers the policy part of the definition
-(environments, differences, gates), and starts the environments; without a name, all of them.
+		Long: `Starts Greenroom's control plane where it does not run yet, makes an app that is new known with the policy part
+of its definition (environments, differences, gates, roles), and starts the environments; without a name, all
+of them. A policy that is in force already stays what it is: greenroom apply changes it.
 
 Each environment that had a release starts with it again. One that never had any gets its address now
 and its first release by greenroom promote.`,
 		Example:           "  greenroom up\n  greenroom up dev\n  greenroom up --dry-run            # read the definition, start nothing",
 		ValidArgsFunction: s.completeEnvironments(),
-		RunE:              func(cmd *cobra.Command, args []string) error { return s.up(cmd.Context(), args, dry) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return s.up(cmd.Context(), args, dry, verbose) },
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "read the definition and tell what would start")
+	verboseFlag(cmd, &verbose)
 	return cmd
 }
 
-func (s *shell) up(ctx context.Context, environments []string, dry bool) error {
+func (s *shell) up(ctx context.Context, environments []string, dry, verbose bool) error {
 	d, err := s.Load(ctx, s.dir)
 	if err != nil {
 		return err
 	}
-	s.notices(d)
+	s.notices(d, verbose)
 	if dry {
 		return s.upDry(d)
 	}
@@ -57,9 +59,10 @@ func (s *shell) up(ctx context.Context, environments []string, dry bool) error {
 	if !s.json() && reg.Changed {
 		s.print("%s the policy of %s is in force as it is in %s\n", s.Out.Mark(term.Pass), d.App.Name, term.Clean(d.Dir))
 	}
-	for _, e := range reg.Later {
-		s.warn("what runs in %[1]s keeps its configuration until it is started next: by a promotion, or greenroom down %[1]s && greenroom up %[1]s", e)
+	if reg.Pending {
+		s.warn("the definition's policy differs from the one in force: greenroom apply")
 	}
+	s.later(reg.Later)
 	events, err := c.Up(ctx, api.EnvironmentsRequest{App: d.App.Name, Environments: environments})
 	if err != nil {
 		return err
@@ -70,9 +73,18 @@ func (s *shell) up(ctx context.Context, environments []string, dry bool) error {
 	return s.showStatus(ctx, c, d.App.Name, true)
 }
 
+// verboseFlag lists what is folded into one line without it.
+func verboseFlag(cmd *cobra.Command, verbose *bool) {
+	cmd.Flags().BoolVarP(verbose, "verbose", "v", false, "list every notice about the definition")
+}
+
 // notices tells what the definition says and the driver does not do: on standard error, so that it is seen beside any
-// output.
-func (s *shell) notices(d Definition) {
+// output. They are the same each time, so several are one line for those who have read them.
+func (s *shell) notices(d Definition, verbose bool) {
+	if len(d.Notices) > 1 && !verbose {
+		s.warn("%d things in the Compose file are done differently here, or not at all (--verbose lists them)", len(d.Notices))
+		return
+	}
 	for _, n := range d.Notices {
 		s.warn("%s", n)
 	}

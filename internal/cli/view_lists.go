@@ -38,9 +38,9 @@ func historyPage(s term.Screen, es []api.HistoryEntry) string {
 	if len(es) == 0 {
 		return "nothing was done yet\n"
 	}
-	rows := [][]string{dim(s, "WHEN", "WHO", "WHAT", "WHERE", "RELEASE", "OUTCOME", "")}
+	rows := [][]string{dim(s, "NO", "WHEN", "WHO", "WHAT", "WHERE", "RELEASE", "OUTCOME", "")}
 	for _, e := range es {
-		rows = append(rows, []string{clock(e.At), term.Clean(e.By), term.Clean(e.Action), term.Clean(e.Environment),
+		rows = append(rows, []string{fmt.Sprint(e.Seq), clock(e.At), term.Clean(e.By), term.Clean(e.Action), term.Clean(e.Environment),
 			e.Release.Short(), outcome(s, e), term.Clean(e.Text)})
 	}
 	return term.Columns("", rows)

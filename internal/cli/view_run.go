@@ -5,35 +5,10 @@ import (
 	"strings"
 
 	"greenroom/internal/api"
-	"greenroom/internal/gate"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/term"
 )
-
-// decisionPage is what a gate says: the answer first, then demand by demand, with the next command for every no.
-func decisionPage(s term.Screen, what, environment string, d gate.Decision) string {
-	var b strings.Builder
-	head, mark := " takes ", term.Pass
-	if !d.Allowed {
-		head, mark = " does not take ", term.Fail
-	}
-	fmt.Fprintf(&b, "%s %s\n", s.Mark(mark), s.Paint(term.Bold, term.Clean(environment)+head+what))
-	if len(d.Demands) > 0 {
-		b.WriteString("\n")
-	}
-	width := 0
-	for _, m := range d.Demands {
-		width = max(width, term.Width(term.Clean(m.Name)))
-	}
-	for _, m := range d.Demands {
-		fmt.Fprintf(&b, "  %s %s  %s\n", s.Mark(markOfAnswer(m.Answer)), term.Pad(term.Clean(m.Name), width), term.Clean(m.Reason))
-		if m.Answer != gate.Yes && m.Next != "" {
-			fmt.Fprintf(&b, "    %s  next: %s\n", term.Pad("", width), s.Paint(term.Bold, term.Clean(m.Next)))
-		}
-	}
-	return b.String()
-}
 
 // planPage is what would be done, step by step.
 func planPage(s term.Screen, p plan.Plan) string {
@@ -86,6 +61,9 @@ func runPage(s term.Screen, r api.RunView) string {
 	}
 	if r.Reason != "" {
 		b.WriteString(term.Indent("  ", term.CleanBlock(r.Reason)))
+	}
+	if r.Glass != nil {
+		b.WriteString(glassPage(s, env, *r.Glass))
 	}
 	if r.Measurement != nil {
 		b.WriteString(proof(s, *r.Measurement))

@@ -115,6 +115,9 @@ func remarks(s term.Screen, e api.EnvironmentStatus) string {
 	if e.Schema == gate.SchemaHalfMigrated || e.Schema == gate.SchemaUnknown {
 		say("its schema is %s, which blocks every promotion there", e.Schema)
 	}
+	for _, g := range e.Glass {
+		b.WriteString(glassPage(s, term.Clean(e.Name), g))
+	}
 	return b.String()
 }
 

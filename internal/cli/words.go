@@ -2,7 +2,9 @@ package cli
 
 import (
 	"fmt"
+	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"greenroom/internal/evidence"
@@ -88,4 +90,30 @@ func inkOf(v evidence.Verdict) term.Ink {
 	default:
 		return term.Yellow
 	}
+}
+
+// cells is how wide a line may be: as wide as the terminal. Elsewhere lines are not broken, so that they can be searched.
+func cells(s term.Screen) int {
+	if s.Live {
+		return s.Width()
+	}
+	return math.MaxInt
+}
+
+// wrap breaks text between words into lines of at most width cells; a longer word has a line of its own. There is always
+// a line.
+func wrap(text string, width int) []string {
+	lines := []string{""}
+	for word := range strings.FieldsSeq(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case term.Width(*last)+1+term.Width(word) <= width:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }

@@ -124,9 +124,19 @@ func (h *house) load(dir string) app.App {
 // register makes the policy of the sources the one in force.
 func (h *house) register(s sources) {
 	h.Helper()
-	dir := h.write(s)
-	_, err := h.client.Register(h.ctx(), api.Registration{App: appUnderTest, Repository: dir, Policy: h.load(dir).Policy})
+	r := h.registration(s)
+	registered, err := h.client.Register(h.ctx(), r)
 	must(h, err)
+	if registered.Pending {
+		_, err = h.client.Apply(h.ctx(), r, false)
+		must(h, err)
+	}
+}
+
+func (h *house) registration(s sources) api.Registration {
+	h.Helper()
+	dir := h.write(s)
+	return api.Registration{App: appUnderTest, Repository: dir, Policy: h.load(dir).Policy}
 }
 
 // build makes a release and hands it to the daemon.

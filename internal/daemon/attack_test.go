@@ -63,13 +63,12 @@ func TestUnderfoot(t *testing.T) {
 		run := h.begin(next)
 		h.awaitStep(run.ID, "start")
 		other := s.saying("drain: 5s", "drain: 6s")
-		dir := h.write(other)
-		registration := api.Registration{App: appUnderTest, Repository: dir, Policy: h.load(dir).Policy}
-		_, err := h.client.Register(h.ctx(), registration)
+		registration := h.registration(other)
+		_, err := h.client.Apply(h.ctx(), registration, false)
 		wantProblem(h, err, problem.Blocked, "under way", run.ID)
 		h.tell("sick", "v2", "")
 		h.wantOutcome(h.await(run.ID), plan.Succeeded)
-		_, err = h.client.Register(h.ctx(), registration)
+		_, err = h.client.Apply(h.ctx(), registration, false)
 		must(h, err)
 		live = next
 	})

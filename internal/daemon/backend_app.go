@@ -2,158 +2,43 @@ package daemon
 
 import (
 	"context"
-	"io"
-	"maps"
 	"slices"
 
 	"greenroom/internal/api"
 	"greenroom/internal/app"
-	"greenroom/internal/evidence"
-	"greenroom/internal/gate"
-	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/rehearsal"
-	"greenroom/internal/release"
 	"greenroom/internal/store"
 )
 
 var _ api.Backend = (*Daemon)(nil)
 
-// Register is api.Backend's.
+// Register is api.Backend's. What is in force stays: another policy takes Apply.
 func (d *Daemon) Register(ctx context.Context, r api.Registration) (api.Registered, error) {
-	if r.App == "" || r.App != r.Policy.App {
-		return api.Registered{}, problem.New(problem.Invalid, "the policy is that of %q, not of %q", r.Policy.App, r.App)
+	if err := d.sensible(r); err != nil {
+		return api.Registered{}, err
 	}
-	if _, taken := r.Policy.Environment(rehearsal.Stage); taken {
-		return api.Registered{}, problem.New(problem.Invalid, "an environment can't be called %s: that is the stage of rehearsals", rehearsal.Stage)
+	known, err := d.world.Store.App(ctx, r.App)
+	switch {
+	case err == nil:
+		return api.Registered{Policy: known.Digest, Before: known.Digest, Pending: known.Digest != r.Policy.Digest()}, nil
+	case problem.From(err).Code != problem.NotFound:
+		return api.Registered{}, err
 	}
-	out := api.Registered{Policy: r.Policy.Digest()}
-	before, err := d.world.Store.App(ctx, r.App)
-	if err != nil && problem.From(err).Code != problem.NotFound {
-		return out, err
-	}
-	out.Before = before.Digest
-	out.Changed = out.Before != out.Policy
-	if !out.Changed && before.Repository == r.Repository {
-		return out, nil
-	}
-	if err := d.mayForget(ctx, before.Policy, r.Policy); err != nil {
-		return out, err
-	}
-	if out.Later, err = d.reconfigured(ctx, before.Policy, r.Policy); err != nil {
-		return out, err
-	}
+	out := api.Registered{Policy: r.Policy.Digest(), Changed: true}
 	by := store.Audit{Actor: api.Actor(ctx), Action: "policy registered", App: r.App, Subject: out.Policy}
 	return out, d.world.Store.Change(ctx, by, func(t *store.Tx) error {
-		if err := mayChange(ctx, t, before.Policy); out.Changed && err != nil {
-			return err
-		}
 		return t.PutApp(ctx, store.App{Name: r.App, Repository: r.Repository, Policy: r.Policy})
 	})
 }
 
-// mayForget refuses a policy that does not know an environment which is up: it would be stopped as a stray, and a slip of
-// the pen in a name must not take production down.
-func (d *Daemon) mayForget(ctx context.Context, before, now app.Policy) error {
-	for _, e := range before.Environments {
-		if _, known := now.Environment(e.Name); known {
-			continue
-		}
-		record, err := d.world.Store.Environment(ctx, before.App, e.Name)
-		if err != nil {
-			return err
-		}
-		if record.Want == store.Up && record.Live != "" {
-			return problem.New(problem.Blocked, "the definition has no environment %s any more, and %s is live there", e.Name, record.Live.Short()).
-				WithHint("greenroom down %s, or put it back into the definition", e.Name)
-		}
+// sensible refuses a policy that can't be any.
+func (d *Daemon) sensible(r api.Registration) error {
+	if r.App == "" || r.App != r.Policy.App {
+		return problem.New(problem.Invalid, "the policy is that of %q, not of %q", r.Policy.App, r.App)
 	}
-	return nil
-}
-
-// reconfigured are the environments that are up and whose configuration another policy changes.
-func (d *Daemon) reconfigured(ctx context.Context, before, now app.Policy) (names []string, err error) {
-	for _, e := range now.Environments {
-		was, known := before.Environment(e.Name)
-		if !known || maps.EqualFunc(was.Config, e.Config, func(a, b app.Config) bool { return a.Value == b.Value }) {
-			continue
-		}
-		record, err := d.world.Store.Environment(ctx, now.App, e.Name)
-		if err != nil {
-			return nil, err
-		}
-		if record.Want == store.Up && record.Live != "" {
-			names = append(names, e.Name)
-		}
-	}
-	return names, nil
-}
-
-// mayChange refuses another policy while a promotion goes on: its steps, and the way back, are those of the policy with
-// which it began.
-func mayChange(ctx context.Context, t *store.Tx, p app.Policy) error {
-	open, err := t.Unfinished(ctx)
-	if err != nil {
-		return err
-	}
-	for _, r := range open {
-		if r.Plan.App == p.App && r.Plan.Kind != plan.Rehearsal {
-			return problem.New(problem.Blocked, "a %s of %s is under way (%s), and the definition changes what it goes by", r.Plan.Kind, r.Plan.Environment, r.ID).
-				WithHint("wait until it has ended (greenroom status), then greenroom up")
-		}
-	}
-	return nil
-}
-
-// Import is api.Backend's. What comes in is verified by digest before anything of it is known.
-func (d *Daemon) Import(ctx context.Context, info api.ReleaseInfo, layout io.Reader) (api.ReleaseView, error) {
-	id, err := d.world.Artifacts.Import(ctx, layout)
-	if err != nil {
-		return api.ReleaseView{}, err
-	}
-	if id != info.Digest {
-		return api.ReleaseView{}, problem.New(problem.Invalid, "what came in is release %s, not %s as announced", id.Short(), info.Digest.Short())
-	}
-	r, err := d.world.Artifacts.Release(ctx, id)
-	if err != nil {
-		return api.ReleaseView{}, err
-	}
-	if r.App != info.App {
-		return api.ReleaseView{}, problem.New(problem.Invalid, "release %s is one of %s, not of %s", id.Short(), r.App, info.App)
-	}
-	if err := checkStatements(r, id, info.Statements); err != nil {
-		return api.ReleaseView{}, err
-	}
-	actor := api.Actor(ctx)
-	build := store.Build{Release: id, App: r.App, Revision: info.Commit, Ref: info.Ref, Dirty: info.Dirty, At: info.BuiltAt, By: actor}
-	by := store.Audit{Actor: actor, Action: "build", App: r.App, Subject: string(id), Because: info.Ref}
-	err = d.world.Store.Change(ctx, by, func(t *store.Tx) error {
-		if err := t.PutRelease(ctx, r.Bytes(), build); err != nil {
-			return err
-		}
-		for _, s := range info.Statements {
-			if err := t.PutStatement(ctx, s); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return api.ReleaseView{}, err
-	}
-	return d.releaseView(ctx, build)
-}
-
-// checkStatements takes from a builder only what a builder may say: the results of this release's checks at build.
-func checkStatements(r release.Release, id release.Digest, statements []evidence.Statement) error {
-	atBuild := map[string]bool{}
-	for _, c := range r.Contents.Checks {
-		atBuild[c.Name] = c.AtBuild
-	}
-	for _, s := range statements {
-		if s.App != r.App || s.Release != id || s.Run != gate.BuildRun || !atBuild[s.Result.Check] {
-			return problem.New(problem.Invalid, "the statement about %s is not one that the build of %s may make", s.Result.Check, id.Short())
-		}
+	if _, taken := r.Policy.Environment(rehearsal.Stage); taken {
+		return problem.New(problem.Invalid, "an environment can't be called %s: that is the stage of rehearsals", rehearsal.Stage)
 	}
 	return nil
 }

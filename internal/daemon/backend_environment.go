@@ -294,6 +294,13 @@ func (d *Daemon) environmentStatus(ctx context.Context, e *environment.Environme
 		return s, err
 	}
 	s.Since = record.Since
+	open, err := d.world.Store.OpenGlass(ctx, e.App, e.Name)
+	if err != nil {
+		return s, err
+	}
+	for _, g := range open {
+		s.Glass = append(s.Glass, glassView(g))
+	}
 	if len(s.Hosts) > 0 {
 		if s.Front, err = d.world.Front(ctx); err != nil {
 			return s, err

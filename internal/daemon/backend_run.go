@@ -37,8 +37,8 @@ func (d *Daemon) Start(ctx context.Context, r api.RunRequest) (api.RunView, erro
 	if err != nil {
 		return api.RunView{}, err
 	}
-	if !decision.Allowed {
-		return api.RunView{}, promotion.Refused(decision, p.Release, p.Environment)
+	if _, err := promotion.Pass(decision, p); err != nil {
+		return api.RunView{}, err
 	}
 	started, err := d.runs.Start(ctx, p, api.Actor(ctx))
 	if err != nil {
@@ -70,20 +70,17 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	f := rehearsal.Facts{App: a.Name, Policy: a.Digest, New: b.Release}
+	f := rehearsal.Facts{App: a.Name, Policy: a.Policy.Conditions(), New: b.Release}
 	if f.NewContents, err = d.contents(ctx, b.Release); err != nil {
 		return plan.Plan{}, err
 	}
-	if production, ok := a.Policy.Production(); ok {
-		record, err := d.world.Store.Environment(ctx, a.Name, production.Name)
-		if err != nil {
-			return plan.Plan{}, err
-		}
-		f.Old = record.Live
-		if f.Old == f.New {
-			return plan.Plan{}, problem.New(problem.Invalid, "%s is live in %s already: there is nothing to rehearse", f.New.Short(), production.Name).
-				WithHint("greenroom build, once something has changed")
-		}
+	baseline, err := d.world.Production(ctx, a.Policy)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	if f.Old = release.Digest(baseline[release.PartRelease]); f.Old == f.New {
+		return plan.Plan{}, problem.New(problem.Invalid, "%s is live in production already: there is nothing to rehearse", f.New.Short()).
+			WithHint("greenroom build, once something has changed")
 	}
 	if f.Old != "" {
 		f.OldContents, err = d.contents(ctx, f.Old)
@@ -105,6 +102,10 @@ func (d *Daemon) planPromotion(ctx context.Context, a store.App, r api.RunReques
 			WithHint("greenroom status")
 	}
 	decision, err := d.world.Decide(ctx, a.Policy, f.New, r.Environment, r.Because)
+	if err == nil && r.BreakGlass && decision.Allowed {
+		err = problem.New(problem.Invalid, "there is no glass to break: %s takes %s", r.Environment, f.New.Short()).
+			WithHint("greenroom promote %s %s", f.New.Short(), r.Environment)
+	}
 	return promotion.Make(f), decision, err
 }
 
@@ -120,6 +121,13 @@ func (d *Daemon) facts(ctx context.Context, a store.App, r api.RunRequest, to re
 	}
 	f := promotion.Facts{
 		Kind: r.Kind, App: a.Name, Environment: env, Policy: a.Digest, New: to, Old: record.Live, Because: r.Because,
+	}
+	if r.BreakGlass {
+		f.Glass = &plan.Glass{HalfMigrated: r.HalfMigrated}
+	}
+	if d.world.Elsewhere(a.Policy, r.Environment) {
+		return f, problem.New(problem.Invalid, "%s lives elsewhere: its own Greenroom promotes there", r.Environment).
+			WithHint("greenroom release export %s FILE, and there: greenroom release import FILE", to.Short())
 	}
 	if production, ok := a.Policy.Production(); ok {
 		f.Production = production.Name == r.Environment
@@ -285,7 +293,7 @@ func (d *Daemon) schemaSince(ctx context.Context, record store.Environment, c re
 
 // rehearsedBack says whether a rehearsal of the live release against that one found that one can go back.
 func (d *Daemon) rehearsedBack(ctx context.Context, a store.App, live, to release.Digest) (bool, error) {
-	statements, err := d.world.Store.Statements(ctx, a.Name, live)
+	statements, err := d.world.Statements(ctx, a.Policy, live)
 	if err != nil {
 		return false, err
 	}
@@ -312,6 +320,9 @@ func (d *Daemon) Run(ctx context.Context, id string) (api.RunView, error) {
 		v.Cancelled = v.Cancelled || e.State == plan.Cancelled
 	}
 	v.Measurement = measurement(r)
+	if v.Glass, err = d.glassOf(ctx, r); err != nil {
+		return v, err
+	}
 	if v.Queue, err = d.queue(ctx, r); err != nil {
 		return v, err
 	}
@@ -324,6 +335,33 @@ func (d *Daemon) Run(ctx context.Context, id string) (api.RunView, error) {
 		}
 	}
 	return v, nil
+}
+
+// glassOf tells of a no that the run overrode; nil where it did not.
+func (d *Daemon) glassOf(ctx context.Context, r store.Run) (*api.GlassView, error) {
+	if r.Plan.Glass == nil {
+		return nil, nil
+	}
+	g, err := d.world.Store.Glass(ctx, r.ID)
+	if problem.From(err) != nil && problem.From(err).Code == problem.NotFound {
+		return nil, nil // it is not broken yet, or the gate said yes in the end
+	}
+	if err != nil {
+		return nil, err
+	}
+	v := glassView(g)
+	return &v, nil
+}
+
+func glassView(g store.Glass) api.GlassView {
+	v := api.GlassView{Run: g.Run, By: g.By, Because: g.Because, At: g.At}
+	for _, m := range g.Overridden {
+		v.Overridden = append(v.Overridden, m.Name+": "+m.Reason)
+	}
+	if g.ReviewedBy != "" {
+		v.Reviewed = g.ReviewedBy + ": " + g.Review
+	}
+	return v
 }
 
 // queue is how many runs come before one that waits.

@@ -19,6 +19,7 @@ import (
 	"greenroom/internal/edge"
 	"greenroom/internal/environment"
 	"greenroom/internal/home"
+	"greenroom/internal/key"
 	"greenroom/internal/problem"
 	"greenroom/internal/promotion"
 	"greenroom/internal/rehearsal"
@@ -82,11 +83,16 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // open opens everything that is kept in the state folder.
 func open(ctx context.Context, o Options) (*environment.World, error) {
-	s, err := store.Open(ctx, o.Home.Store(), nil)
+	ring, err := key.Open(o.Home.Keys())
 	if err != nil {
 		return nil, err
 	}
-	w := &environment.World{Home: o.Home, Store: s, Edge: edge.NewClient(o.Home.Edge()), Log: o.Log, Now: time.Now}
+	s, err := store.Open(ctx, o.Home.Store(), store.Options{Signer: ring.Signer, Ring: ring})
+	if err != nil {
+		return nil, err
+	}
+	w := &environment.World{Home: o.Home, Store: s, Ring: ring, Edge: edge.NewClient(o.Home.Edge()), Log: o.Log, Now: time.Now}
+	w.LogFault = newLogCheck(w).Fault
 	if w.Secrets, err = secret.Open(o.Home.Secrets()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -129,8 +135,16 @@ func (d *Daemon) serve(ctx context.Context) error {
 	loops.Go(func() { loop.Run(ctx) })
 	loops.Go(func() { d.keepEdge(ctx) })
 	loops.Go(func() { d.traffic.run(ctx, d.world.Edge) })
+	loops.Go(func() { d.lookAtLog(ctx) })
 	d.log.Info("greenroom serves", "home", d.opts.Home, "version", d.opts.Version)
-	return api.Serve(ctx, ln, api.NewServer(d, d.opts.Version, d.log))
+	return api.Serve(ctx, ln, api.NewServer(api.Guarded(d, d), d.opts.Version, d.log))
+}
+
+// lookAtLog verifies the log once from its beginning, so that the first question to a gate does not have to.
+func (d *Daemon) lookAtLog(ctx context.Context) {
+	if fault := d.world.LogFault(ctx); fault != "" && ctx.Err() == nil {
+		d.log.Error("the log of what happened is not whole; gates say no until a person has looked", "fault", fault)
+	}
 }
 
 // privateFolder makes the socket's folder, which may lie in the temporary folder that everybody can write to: one of that

@@ -25,6 +25,7 @@ import (
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
 	"greenroom/internal/home"
+	"greenroom/internal/key"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
@@ -49,6 +50,9 @@ func (p Program) Deps() cli.Deps {
 		Schema:       definition.Schema,
 		Commit:       commit,
 		Build:        p.Build,
+		TrustKey:     trustKey,
+		PushBundle:   pushBundle,
+		PullBundle:   pullBundle,
 		EnsureDaemon: p.EnsureDaemon,
 		Daemon: func(ctx context.Context, h home.Home, _ []string) error {
 			return Run(ctx, Options{Home: h, Version: p.Version, Program: p.Path, Log: logger(os.Stderr)})
@@ -159,6 +163,7 @@ func (p Program) Build(ctx context.Context, d cli.Definition, tell func(api.Even
 	if err != nil {
 		return cli.Built{}, err
 	}
+	started := time.Now().UTC()
 	steps := &buildSteps{tell: tell}
 	built, err := artifact.Build(ctx, artifact.BuildOptions{
 		Repository: d.Dir, App: d.App, Env: os.Environ(), State: string(h),
@@ -171,6 +176,15 @@ func (p Program) Build(ctx context.Context, d cli.Definition, tell func(api.Even
 	steps.end(plan.Done, "")
 	info := origin(ctx, d)
 	info.Digest = built.Release.Digest()
+	signer, err := builder(h)
+	if err != nil {
+		return cli.Built{}, errors.Join(err, built.Close())
+	}
+	info.Builder = evidence.FormatPublic(signer.Public())
+	if err := p.signOrigin(&info, started, signer); err != nil {
+		return cli.Built{}, errors.Join(err, built.Close())
+	}
+	var statements []evidence.Statement
 	for _, c := range d.App.Contents.Checks {
 		if !c.AtBuild {
 			continue
@@ -181,9 +195,34 @@ func (p Program) Build(ctx context.Context, d cli.Definition, tell func(api.Even
 			return cli.Built{}, errors.Join(err, built.Close())
 		}
 		steps.end(stateOf(result.Verdict), result.Summary)
-		info.Statements = append(info.Statements, statement(info, result))
+		found := statement(info, result)
+		envelope, err := evidence.Seal(found, signer)
+		if err != nil {
+			return cli.Built{}, errors.Join(err, built.Close())
+		}
+		statements = append(statements, found)
+		info.Evidence = append(info.Evidence, envelope)
 	}
-	return cli.Built{Info: info, Layout: stream(ctx, built)}, nil
+	return cli.Built{Info: info, Statements: statements, Layout: stream(ctx, built)}, nil
+}
+
+// builder signs what this user builds.
+func builder(h home.Home) (evidence.Signer, error) {
+	ring, err := key.Open(h.Builder())
+	if err != nil {
+		return evidence.Signer{}, err
+	}
+	return ring.Signer(), nil
+}
+
+// signOrigin says where a release came from.
+func (p Program) signOrigin(info *api.ReleaseInfo, started time.Time, by evidence.Signer) error {
+	envelope, err := evidence.SealProvenance(evidence.Provenance{
+		App: info.App, Release: info.Digest, Commit: info.Commit, Ref: info.Ref, Dirty: info.Dirty,
+		Builder: info.By, Version: p.Version, Started: started, Ended: time.Now().UTC(),
+	}, by)
+	info.Evidence = append(info.Evidence, envelope)
+	return err
 }
 
 // buildSteps tells a build's progress as events: one step ends where the next begins.

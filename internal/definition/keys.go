@@ -5,6 +5,8 @@ import (
 
 	"github.com/invopop/jsonschema"
 	"go.yaml.in/yaml/v4"
+
+	"greenroom/internal/app"
 )
 
 // The keys of greenroom.yaml. The published schema is reflected from these types, and the same schema finds unknown keys
@@ -19,6 +21,8 @@ type fileKeys struct {
 	Migrations   *migrationsKeys             `yaml:"migrations,omitempty" jsonschema_description:"How a release changes the database's schema."`
 	Checks       map[string]*checkKeys       `yaml:"checks,omitempty" jsonschema_description:"The questions that a release must answer."`
 	Gates        map[string]*gateKeys        `yaml:"gates,omitempty" jsonschema_description:"What an environment demands. Default: production demands that every check, own and built in, has passed in a rehearsal."`
+	Roles        rolesKeys                   `yaml:"roles,omitempty" jsonschema_description:"Who may do what: lists of system users, as anna, and of groups, as '@oncall'. A right that is not listed is the owner's, which is the user that Greenroom runs as, and root; one with an empty list is nobody's. The owner can always apply a policy."`
+	Keys         map[string]*trustedKeys     `yaml:"keys,omitempty" jsonschema_description:"Whose evidence counts beside this Greenroom's own. Default: that of the builders who are users here, for checks at build."`
 }
 
 type environmentKeys struct {
@@ -88,6 +92,27 @@ type gateKeys struct {
 type exceptKeys struct {
 	Because string `yaml:"because" jsonschema_description:"Why."`
 	Until   text   `yaml:"until" jsonschema_description:"The last day of the exception, as 2026-12-31."`
+}
+
+// rolesKeys are the people who hold a right.
+type rolesKeys map[string][]string
+
+// JSONSchema knows the rights.
+func (rolesKeys) JSONSchema() *jsonschema.Schema {
+	s := &jsonschema.Schema{Type: "object", Properties: jsonschema.NewProperties(), AdditionalProperties: jsonschema.FalseSchema}
+	for _, r := range app.Rights {
+		s.Properties.Set(string(r), &jsonschema.Schema{
+			Type: "array", Items: &jsonschema.Schema{Type: "string"}, Description: "Who may " + r.Says() + ".",
+		})
+	}
+	return s
+}
+
+type trustedKeys struct {
+	Key          string   `yaml:"key,omitempty" jsonschema_description:"The public key: ed25519: and base64, or a PEM block of type PUBLIC KEY. This or file."`
+	File         string   `yaml:"file,omitempty" jsonschema_description:"The PEM file of the public key in the repository."`
+	Checks       []string `yaml:"checks,omitempty" jsonschema_description:"The checks that it may speak about. Default: all."`
+	Environments []string `yaml:"environments,omitempty" jsonschema_description:"Where what it speaks about happened: environments, rehearsal (the stage) or build. Default: rehearsal and build."`
 }
 
 // serviceKeys are what x-greenroom on a service of Compose may hold.

@@ -19,8 +19,11 @@ const (
 	defaultDrain     = 30 * time.Second
 )
 
-// stageName is the stage's, see package rehearsal.
-const stageName = "rehearsal"
+// takenNames are what no environment can be called, because evidence says of it where it was found.
+var takenNames = map[string]string{
+	app.StageName: "the stage on which rehearsals happen",
+	app.BuildName: "the place where releases are built",
+}
 
 // builtInChecks are the checks that every rehearsal makes by itself. A gate's except may name them.
 var builtInChecks = []string{"migration", "old-on-new", "rollback"}
@@ -38,8 +41,8 @@ func (d *document) policy() app.Policy {
 		}
 		if what, instead := badName(name); what != "" {
 			d.report.fault(d.atKey("environments", name), what, instead)
-		} else if name == stageName {
-			d.report.fault(d.atKey("environments", name), "`"+name+"` is the name of the stage on which rehearsals happen", "give the environment another name")
+		} else if taken, ok := takenNames[name]; ok {
+			d.report.fault(d.atKey("environments", name), "`"+name+"` is the name of "+taken, "give the environment another name")
 		}
 		p.Environments = append(p.Environments, d.environment(name, keys))
 	}
@@ -47,16 +50,27 @@ func (d *document) policy() app.Policy {
 		if _, given := d.given("environments"); given {
 			d.report.fault(d.at("environments"), "there is no environment", "name at least one, or leave the key out for staging and production")
 		}
-		p.Environments = []app.Environment{
-			{Name: "staging", Rollout: defaultRollout()},
-			{Name: "production", After: "staging", Rollout: defaultRollout()},
+		after := ""
+		for _, name := range d.environmentNames() {
+			p.Environments = append(p.Environments, app.Environment{Name: name, After: after, Rollout: defaultRollout()})
+			after = name
 		}
 	}
 	d.looks(p)
 	d.order(p)
 	d.reasons(p)
 	p.Gates = d.gates(p)
+	p.Roles = d.roles()
+	p.Keys = d.trusted()
 	return p
+}
+
+// environmentNames are those of the file, or of an app that names none.
+func (d *document) environmentNames() []string {
+	if names := d.names("environments"); len(names) > 0 {
+		return names
+	}
+	return []string{"staging", "production"}
 }
 
 // looks gives every environment but production the shorter watch, where the file gives none.

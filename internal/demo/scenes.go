@@ -70,7 +70,7 @@ func (s *story) build(ctx context.Context, name string) (id release.Digest, err 
 		}
 		id = r.Digest
 		said := "release " + id.Short()
-		for _, st := range built.Info.Statements {
+		for _, st := range built.Statements {
 			if st.Result.Verdict != evidence.Pass {
 				return "", untold("check %s at build: %s: %s", st.Result.Check, st.Result.Verdict, st.Result.Summary)
 			}

@@ -13,6 +13,27 @@ import (
 	"greenroom/internal/store"
 )
 
+// Production is the baseline of an app's production: what it is now where it lives here, and what was last brought of it
+// where it lives elsewhere. It is empty for one that has no release yet.
+func (w *World) Production(ctx context.Context, p app.Policy) (release.Baseline, error) {
+	production, ok := p.Production()
+	if !ok {
+		return release.Baseline{}, nil
+	}
+	if e, _ := w.Open(p, production.Name); !w.Elsewhere(p, production.Name) {
+		return e.Baseline(ctx)
+	}
+	s, err := w.Standing(ctx, p, production.Name)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, problem.New(problem.Blocked, "%s lives elsewhere, and what it is now was not brought here", production.Name).
+			WithHint("there: greenroom evidence export %s --baseline > FILE; here: greenroom evidence import FILE", production.Name)
+	}
+	return s.Baseline, nil
+}
+
 // Baseline is what the environment is now: a fingerprint for each part that evidence can depend on. It is empty for an
 // environment that has no release yet.
 func (e *Environment) Baseline(ctx context.Context) (release.Baseline, error) {
@@ -103,37 +124,40 @@ func (w *World) question(ctx context.Context, p app.Policy, d release.Digest, en
 	if err != nil {
 		return q, err
 	}
-	if q.Statements, err = w.Store.Statements(ctx, p.App, d); err != nil {
+	if q.Evidence, err = w.Store.Evidence(ctx, p.App, d); err != nil {
 		return q, err
 	}
-	if q.Schema, err = e.schemaNow(ctx, record, q.Statements); err != nil {
+	if q.Keys, err = w.Keys(ctx, p); err != nil {
+		return q, err
+	}
+	q.LogFault = w.LogFault(ctx)
+	if q.Schema, err = e.schemaNow(ctx, record, gate.Believed(q.Evidence, q.Keys)); err != nil {
 		return q, err
 	}
 	if q.KnownBad, err = w.Store.KnownBad(ctx, p.App, d); err != nil {
 		return q, err
 	}
-	if q.Baseline, err = e.productionBaseline(ctx, p); err != nil {
+	if q.Baseline, err = w.Production(ctx, p); err != nil {
 		return q, err
 	}
 	q.First = q.Baseline[release.PartRelease] == ""
-	q.After, err = w.presence(ctx, p, e.Settings.After)
+	q.After, err = w.Presence(ctx, p, e.Settings.After)
 	return q, err
 }
 
-func (e *Environment) productionBaseline(ctx context.Context, p app.Policy) (release.Baseline, error) {
-	production, ok := p.Production()
-	if !ok {
-		return release.Baseline{}, nil
-	}
-	pe, _ := e.world.Open(p, production.Name)
-	return pe.Baseline(ctx)
-}
-
-// presence is what is live in an environment, and whether all of it is healthy.
-func (w *World) presence(ctx context.Context, p app.Policy, name string) (*gate.Presence, error) {
+// Presence is what is live in an environment, and whether all of it is healthy; nil for nothing. Of one that lives
+// elsewhere it is what was last brought.
+func (w *World) Presence(ctx context.Context, p app.Policy, name string) (*gate.Presence, error) {
 	e, ok := w.Open(p, name)
 	if !ok {
 		return nil, nil
+	}
+	if w.Elsewhere(p, name) {
+		s, err := w.Standing(ctx, p, name)
+		if err != nil || s == nil {
+			return nil, err
+		}
+		return &gate.Presence{Release: s.Release, Since: s.Since, Healthy: s.Healthy}, nil
 	}
 	record, err := w.Store.Environment(ctx, p.App, name)
 	if err != nil || record.Live == "" {

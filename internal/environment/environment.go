@@ -23,6 +23,7 @@ import (
 	"greenroom/internal/driver"
 	"greenroom/internal/edge"
 	"greenroom/internal/home"
+	"greenroom/internal/key"
 	"greenroom/internal/secret"
 	"greenroom/internal/store"
 )
@@ -35,8 +36,10 @@ type World struct {
 	Store     *store.Store
 	Artifacts *artifact.Store
 	Secrets   *secret.Box
+	Ring      *key.Ring
 	Log       *slog.Logger
 	Now       func() time.Time
+	LogFault  func(ctx context.Context) string // why the log can't be believed; "" when it is whole
 
 	unpacked sync.RWMutex // read: files are being unpacked; written: those that nobody needs are being removed
 }

@@ -1,5 +1,8 @@
-// Package evidence is what a check found: its verdict, and the statement that binds the verdict to a release, a
-// baseline and a policy. The statement is the value that will be signed; today it is kept as it is.
+// Package evidence is what a check found: its verdict, the statement that binds the verdict to a release, a baseline and a
+// policy, the envelope that is signed around it, and the log that says what was recorded when.
+//
+// Envelopes are DSSE's around in-toto statements, signed with ed25519, so that anybody can verify them without Greenroom
+// (docs/evidence). They are read more strictly than those formats ask for: what was verified is what is parsed.
 package evidence
 
 import (
@@ -71,9 +74,9 @@ type Statement struct {
 	ID          string           `json:"id"`
 	App         string           `json:"app"`
 	Release     release.Digest   `json:"release"`
-	Environment string           `json:"environment"` // or the stage
-	Run         string           `json:"run"`         // the run that it came from; "build" for a check at build
-	Policy      string           `json:"policy"`      // digest; "" for a check at build
+	Environment string           `json:"environment"` // or Stage, or Build
+	Run         string           `json:"run"`         // the run that it came from; Build for a check at build
+	Policy      string           `json:"policy"`      // digest of its conditions (app.Policy); "" for a check at build
 	Baseline    release.Baseline `json:"baseline,omitempty"`
 	DependsOn   []release.Part   `json:"depends_on,omitempty"`
 	Result      Result           `json:"result"`

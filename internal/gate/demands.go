@@ -11,7 +11,7 @@ import (
 // sensible refuses a question that contradicts itself, and finds the environment that it is about.
 func (q Question) sensible() (app.Environment, *Demand) {
 	fault := func(format string, args ...any) *Demand {
-		return &Demand{Name: "a sensible question", Answer: Unknown, Reason: fmt.Sprintf(format, args...)}
+		return &Demand{Name: demandSense, Answer: Unknown, Reason: fmt.Sprintf(format, args...)}
 	}
 	env, ok := q.Policy.Environment(q.Environment)
 	switch {
@@ -30,7 +30,7 @@ func (q Question) sensible() (app.Environment, *Demand) {
 }
 
 func (q Question) schema() Demand {
-	d := Demand{Name: "a schema that is known", Answer: Yes}
+	d := Demand{Name: demandSchema, Answer: Yes}
 	switch q.Schema {
 	case SchemaNone:
 		d.Reason = fmt.Sprintf("%s has no schema yet", q.Environment)

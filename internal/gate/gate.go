@@ -12,9 +12,9 @@ import (
 
 // The checks that are built in. Production demands them like the team's own.
 const (
-	Migration = "migration"  // within its budget
-	OldOnNew  = "old-on-new" // the old release's journeys on the new schema
-	Rollback  = "rollback"   // records whether and until when one can go back; passes
+	Migration = evidence.CheckMigration // within its budget
+	OldOnNew  = "old-on-new"            // the old release's journeys on the new schema
+	Rollback  = evidence.CheckRollback  // records whether and until when one can go back; passes
 )
 
 // Builtin lists the built-in checks. Their evidence depends on all of the baseline.
@@ -23,7 +23,7 @@ func Builtin() []app.Check {
 }
 
 // BuildRun is the Run of statements that the builder made, for checks with `at: build`.
-const BuildRun = "build"
+const BuildRun = evidence.Build
 
 // SchemaState is what is known about the schema that is live in an environment.
 type SchemaState string
@@ -44,16 +44,18 @@ type Question struct {
 	Policy      app.Policy  // in force
 	Checks      []app.Check // the release's own
 	Builtin     []app.Check // see Builtin
-	// Statements are all that is known about the release, in the order in which they were recorded, the oldest first.
-	// Their times decide nothing, so a clock that was set back neither hides nor revives evidence.
-	Statements []evidence.Statement
-	Baseline   release.Baseline // what production is now
-	First      bool             // production is empty: it never had a release
-	After      *Presence        // what is live in the environment that this one comes after; nil: nothing
-	KnownBad   *KnownBad        // nil: nothing bad is known
-	Override   string           // a person's reason to take a release that is known to be bad
-	Schema     SchemaState      // of the environment's database
-	Now        time.Time
+	// Evidence is all that was recorded about the release, in the order of the log, the oldest first: also what is gone.
+	// Its times decide nothing, so a clock that was set back neither hides nor revives evidence.
+	Evidence []evidence.Recorded
+	Keys     evidence.Keys    // that are known, and what each may speak about
+	LogFault string           // why the log can't be believed; "" when it is whole
+	Baseline release.Baseline // what production is now
+	First    bool             // production is empty: it never had a release
+	After    *Presence        // what is live in the environment that this one comes after; nil: nothing
+	KnownBad *KnownBad        // nil: nothing bad is known
+	Override string           // a person's reason to take a release that is known to be bad
+	Schema   SchemaState      // of the environment's database
+	Now      time.Time
 }
 
 // Presence is what is live in an environment.
@@ -79,13 +81,38 @@ const (
 	Unknown Answer = "unknown" // it could not be decided
 )
 
+// The names of demands that more is said about elsewhere.
+const (
+	demandSense  = "a sensible question"
+	demandLog    = "a log that is whole"
+	demandSchema = "a schema that is known"
+)
+
 // Demand is one thing that the environment asks for.
 type Demand struct {
-	Name      string `json:"name"` // "check checkout", "live in staging", "not known to be bad"
-	Answer    Answer `json:"answer"`
-	Reason    string `json:"reason"`
-	Next      string `json:"next,omitempty"`      // the command that would change the answer
-	Statement string `json:"statement,omitempty"` // id of the evidence that decided
+	Name   string `json:"name"` // "check checkout", "live in staging", "not known to be bad"
+	Answer Answer `json:"answer"`
+	Reason string `json:"reason"`
+	Next   string `json:"next,omitempty"`  // the command that would change the answer
+	Proof  *Proof `json:"proof,omitempty"` // the evidence that decided
+}
+
+// Proof is the evidence behind an answer.
+type Proof struct {
+	Statement string         `json:"statement"` // its id
+	Envelope  release.Digest `json:"envelope"`
+	Key       evidence.KeyID `json:"key"`
+	Signer    string         `json:"signer"` // the key's name
+	At        time.Time      `json:"at"`     // when it was found, as the signer says
+	DependsOn []Dependence   `json:"depends_on,omitempty"`
+}
+
+// Dependence is one thing that evidence depends on, and whether it still holds.
+type Dependence struct {
+	On    string `json:"on"` // a part of the baseline, or "policy"
+	Was   string `json:"was"`
+	Is    string `json:"is"`
+	Holds bool   `json:"holds"`
 }
 
 // Decision is the answer, demand by demand.
@@ -111,7 +138,8 @@ func Decide(q Question) Decision {
 	if fault != nil {
 		return Decision{Demands: []Demand{*fault}}
 	}
-	demands := []Demand{q.schema(), q.notKnownBad()}
+	log := q.log()
+	demands := []Demand{log, q.schema(), q.notKnownBad()}
 	if env.After != "" {
 		demands = append(demands, q.after(env))
 	}
@@ -119,7 +147,7 @@ func Decide(q Question) Decision {
 		demands = append(demands, q.soak(env, soak))
 	}
 	if production, ok := q.Policy.Production(); ok && production.Name == env.Name {
-		demands = append(demands, q.rehearsed(env)...)
+		demands = append(demands, q.rehearsed(env, log)...)
 	}
 	d := Decision{Allowed: true, Demands: demands}
 	for _, m := range demands {

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 
 	"greenroom/internal/app"
@@ -11,7 +10,11 @@ import (
 )
 
 // rehearsed demands every check, own and built in.
-func (q Question) rehearsed(env app.Environment) []Demand {
+func (q Question) rehearsed(env app.Environment, log Demand) []Demand {
+	if log.Answer != Yes {
+		return []Demand{{Name: "a rehearsal", Answer: Unknown, Next: log.Next,
+			Reason: "evidence counts by its place in the log, and the log can't be believed"}}
+	}
 	if len(q.Builtin) == 0 {
 		return []Demand{{Name: "a rehearsal", Answer: Unknown, Reason: "the question names no built-in check"}}
 	}
@@ -19,10 +22,11 @@ func (q Question) rehearsed(env app.Environment) []Demand {
 		return []Demand{{Name: "a baseline", Answer: Unknown, Reason: fmt.Sprintf(
 			"what %s is now could not be read", env.Name), Next: "greenroom status"}}
 	}
+	said := pieces(q.Evidence, q.Keys)
 	var demands []Demand
 	seen := map[string]bool{}
 	for _, c := range slices.Concat(q.Checks, q.Builtin) {
-		d := q.check(env, c)
+		d := q.check(env, c, said)
 		if seen[c.Name] {
 			d.Answer, d.Reason, d.Next = Unknown, fmt.Sprintf("two checks are called %s", c.Name), "greenroom build"
 		}
@@ -32,7 +36,7 @@ func (q Question) rehearsed(env app.Environment) []Demand {
 	return demands
 }
 
-func (q Question) check(env app.Environment, c app.Check) Demand {
+func (q Question) check(env app.Environment, c app.Check, said []piece) Demand {
 	name := "check " + c.Name
 	except, excepted := q.Policy.Gates[env.Name].Except[c.Name]
 	if excepted && (except.Until.IsZero() || q.Now.Before(except.Until)) {
@@ -42,121 +46,138 @@ func (q Question) check(env app.Environment, c app.Check) Demand {
 		}
 		return Demand{Name: name, Answer: Yes, Reason: reason}
 	}
-	d := q.proof(env, c)
+	d := q.proof(env, c, said)
 	d.Name = name
 	if excepted && d.Answer != Yes {
 		d.Reason += fmt.Sprintf(" (the exception ended on %s)", day(except.Until))
 	}
-	if d.Answer == Yes {
-		return d
-	}
-	d.Next = "greenroom rehearse " + q.Release.Short()
-	if c.AtBuild {
-		d.Next = "greenroom build"
-	}
 	return d
 }
 
-// proof looks for a pass of the check that counts and that nothing later contradicts: the newest statement that is not
-// a pass hides every pass before it, wherever it was made, and never the reverse. So taking a pass away, or giving one
-// again, can't make a no a yes.
-func (q Question) proof(env app.Environment, c app.Check) Demand {
-	d := Demand{Answer: No, Reason: "there is no evidence about it for this release"}
+// proof looks for a pass of the check that counts and that nothing later contradicts. What is not a pass hides every pass
+// before it, wherever it was made and whoever signed it; so does what can't be read, because it may have been a failure.
+// A pass that does not count hides nothing. So taking evidence away, damaging it, giving it again, or losing its key can't
+// make a no a yes; and a failure that nobody trusted told of is got over by passing again.
+func (q Question) proof(env app.Environment, c app.Check, said []piece) Demand {
+	d := Demand{Answer: No, Reason: "there is no evidence about it for this release", Next: q.again(c)}
 	if c.AtBuild {
 		d.Reason = "it did not run when the release was built"
 	}
-	for _, s := range q.about(c.Name) {
-		answer, reason := verdict(s)
-		if s.Result.Verdict == evidence.Fail && c.Name == OldOnNew && env.Rollout.Downtime {
-			// The old release does not have to live on the new schema where it is stopped before the schema changes.
-			answer, reason = Yes, fmt.Sprintf("it failed in %s, and %s accepts downtime: %s", s.Run, env.Name, s.Result.Summary)
+	for _, p := range said {
+		if p.fault != nil {
+			d = Demand{Answer: Unknown, Reason: fmt.Sprintf("%v, and may have been a failure", p.fault), Next: q.again(c)}
+			continue
 		}
-		if answer == Yes {
-			if why := q.void(c, s); why != "" {
-				if d.Answer == Yes {
-					continue // an older pass counts; this one says nothing against it
-				}
-				answer, reason = No, why
-			}
+		if p.Kind != evidence.KindCheck || p.Statement.App != q.App || p.Statement.Release != q.Release || p.Check != c.Name {
+			continue
 		}
-		d = Demand{Answer: answer, Reason: reason, Statement: s.ID}
+		w := q.word(env, c, p)
+		if w.Answer == Yes || d.Answer != Yes || p.Verdict != evidence.Pass {
+			d = w
+		}
 	}
 	return d
 }
 
-// about lists the statements about one check of exactly this release, each once, the oldest first. Where one id says
-// two things, neither is believed.
-func (q Question) about(check string) []evidence.Statement {
-	var about []evidence.Statement
-	first := map[string]evidence.Statement{}
-	for _, s := range q.Statements {
-		if s.App != q.App || s.Release != q.Release || s.Result.Check != check {
-			continue
-		}
-		if before, known := first[s.ID]; known {
-			if reflect.DeepEqual(before, s) {
-				continue
-			}
-			s.Result.Verdict = "contradicting itself"
-		}
-		first[s.ID] = s
-		about = append(about, s)
+// word is what one statement says about a check.
+func (q Question) word(env app.Environment, c app.Check, p piece) Demand {
+	s, r := p.Statement, p.Statement.Result
+	depends := q.dependences(c, s)
+	d := Demand{Next: q.again(c), Proof: &Proof{
+		Statement: s.ID, Envelope: p.digest, Key: p.Signer.ID, Signer: p.Signer.Name, At: s.At, DependsOn: depends,
+	}}
+	void := q.void(c, p, depends)
+	// The old release does not have to live on the new schema where it is stopped before the schema changes.
+	accepted := r.Verdict == evidence.Fail && c.Name == OldOnNew && env.Rollout.Downtime
+	switch {
+	case r.Verdict != evidence.Pass && p.Doubt != nil:
+		d.Answer, d.Reason = Unknown, fmt.Sprintf("it may have failed in %s, but %v", s.Run, p.Doubt)
+	case r.Verdict == evidence.Inconclusive:
+		d.Answer, d.Reason = Unknown, fmt.Sprintf("it could not decide in %s: %s", s.Run, r.Summary)
+	case r.Verdict == evidence.Fail && !accepted:
+		d.Answer, d.Reason = No, fmt.Sprintf("it failed in %s: %s", s.Run, r.Summary)
+		d.Next = "repair it, then: greenroom build" // the same release fails again
+	case void != "":
+		d.Answer, d.Reason = No, void
+	case accepted:
+		d.Answer, d.Next = Yes, ""
+		d.Reason = fmt.Sprintf("it failed in %s, and %s accepts downtime: %s", s.Run, env.Name, r.Summary)
+	default:
+		d.Answer, d.Next = Yes, ""
+		d.Reason = fmt.Sprintf("passed in %s: %s", s.Run, r.Summary)
 	}
-	return about
+	return d
 }
 
-// verdict reads what a statement says. Only a clean pass is a yes.
-func verdict(s evidence.Statement) (Answer, string) {
-	r := s.Result
-	switch {
-	case r.Verdict == evidence.Fail:
-		return No, fmt.Sprintf("it failed in %s: %s", s.Run, r.Summary)
-	case r.Verdict == evidence.Inconclusive:
-		return Unknown, fmt.Sprintf("it could not decide in %s: %s", s.Run, r.Summary)
-	case r.Verdict != evidence.Pass, r.Failed > 0, s.ID == "", s.Run == "":
-		return Unknown, fmt.Sprintf("its evidence from %q makes no sense (verdict %q, %d failed)", s.Run, r.Verdict, r.Failed)
+// again is the command that asks the check once more.
+func (q Question) again(c app.Check) string {
+	if c.AtBuild {
+		return "greenroom build"
 	}
-	return Yes, fmt.Sprintf("passed in %s: %s", s.Run, r.Summary)
+	return "greenroom rehearse " + q.Release.Short()
 }
 
 // void says why a pass does not count, or nothing.
-func (q Question) void(c app.Check, s evidence.Statement) string {
-	if c.AtBuild {
-		if s.Run != BuildRun {
-			return fmt.Sprintf("it passed in %s, but belongs to the build", s.Run)
-		}
+func (q Question) void(c app.Check, p piece, depends []Dependence) string {
+	s := p.Statement
+	switch {
+	case p.Doubt != nil:
+		return fmt.Sprintf("it passed in %s, but %v", s.Run, p.Doubt)
+	case c.AtBuild && s.Environment != evidence.Build:
+		return fmt.Sprintf("it passed in %s, but belongs to the build", s.Run)
+	case c.AtBuild:
 		return "" // the build knows no production and no policy
-	}
-	if s.Run == BuildRun {
+	case s.Environment == evidence.Build:
 		return "it passed at the build, but not in a rehearsal"
-	}
-	if _, live := q.Policy.Environment(s.Environment); live {
+	case s.Environment != evidence.Stage:
 		return fmt.Sprintf("it passed in %s, but not in a rehearsal", s.Environment)
 	}
-	if s.Policy != q.Policy.Digest() {
-		return fmt.Sprintf("the policy changed since it passed in %s", s.Run)
+	for _, d := range depends {
+		switch {
+		case d.Holds:
+		case d.On == onPolicy:
+			return fmt.Sprintf("the policy changed since it passed in %s", s.Run)
+		default:
+			return fmt.Sprintf("it passed in %s, but production's %s changed since (was %s, is %s)", s.Run, d.On, short(d.Was), short(d.Is))
+		}
 	}
-	changed := s.Baseline.Changed(q.Baseline, dependsOn(c, s))
-	if len(changed) == 0 {
-		return ""
-	}
-	part := changed[0]
-	return fmt.Sprintf("it passed in %s, but production's %s changed since (was %s, is %s)",
-		s.Run, part, short(s.Baseline[part]), short(q.Baseline[part]))
+	return ""
 }
 
-// dependsOn is what the check and its evidence name together, and everything where the check names nothing or
-// something that is not a part.
-func dependsOn(c app.Check, s evidence.Statement) []release.Part {
-	if len(c.DependsOn) == 0 {
-		return release.Parts
+// onPolicy is the dependence on what the stage is built like.
+const onPolicy = "policy"
+
+// dependences are what the statement depends on, and whether that still holds: the policy, and the parts of the baseline
+// that the check and its evidence name together. A part that this Greenroom does not know never holds.
+func (q Question) dependences(c app.Check, s evidence.Statement) []Dependence {
+	if c.AtBuild {
+		return nil
 	}
-	parts := slices.Clone(s.DependsOn)
-	for _, p := range c.DependsOn {
-		if !slices.Contains(release.Parts, release.Part(p)) {
-			return release.Parts
+	conditions := q.Policy.Conditions()
+	all := []Dependence{{On: onPolicy, Was: s.Policy, Is: conditions, Holds: s.Policy == conditions}}
+	parts := append(named(c), s.DependsOn...)
+	for _, p := range release.Parts {
+		if slices.Contains(parts, p) {
+			all = append(all, Dependence{On: string(p), Was: s.Baseline[p], Is: q.Baseline[p], Holds: s.Baseline[p] == q.Baseline[p]})
 		}
+	}
+	for _, p := range s.DependsOn {
+		if !slices.Contains(release.Parts, p) {
+			all = append(all, Dependence{On: string(p), Was: s.Baseline[p]})
+		}
+	}
+	return all
+}
+
+// named are the parts that a check names: all where it names none, or something that is not a part.
+func named(c app.Check) []release.Part {
+	var parts []release.Part
+	for _, p := range c.DependsOn {
 		parts = append(parts, release.Part(p))
+	}
+	unknown := func(p release.Part) bool { return !slices.Contains(release.Parts, p) }
+	if len(parts) == 0 || slices.ContainsFunc(parts, unknown) {
+		return slices.Clone(release.Parts)
 	}
 	return parts
 }

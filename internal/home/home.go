@@ -78,6 +78,12 @@ func (h Home) Store() string { return h.join("greenroom.db") }
 // Secrets is the folder of the key that secrets are sealed with.
 func (h Home) Secrets() string { return h.join("secrets") }
 
+// Keys is the folder of the keys that the daemon signs with.
+func (h Home) Keys() string { return h.join("keys") }
+
+// Builder is the folder of the key that this user's builds are signed with.
+func (h Home) Builder() string { return h.join("builder") }
+
 // Artifacts is the OCI layout of all releases.
 func (h Home) Artifacts() string { return h.join("artifacts") }
 

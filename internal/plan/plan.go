@@ -32,7 +32,13 @@ type Plan struct {
 	From        release.Digest `json:"from,omitempty"` // what was live when the plan was made
 	Policy      string         `json:"policy"`         // digest of the policy in force when the plan was made
 	Because     string         `json:"because,omitempty"`
+	Glass       *Glass         `json:"glass,omitempty"` // a promotion past the gate's no
 	Steps       []Step         `json:"steps"`
+}
+
+// Glass is a person's word to go past a gate's no; the plan's Because says why.
+type Glass struct {
+	HalfMigrated bool `json:"half_migrated,omitempty"` // also on a schema that is half-migrated or unknown
 }
 
 // Step is one idempotent action. Doing it again after a kill must be the same as doing it once.

@@ -48,6 +48,7 @@ type Facts struct {
 	// the rehearsal's migration and start took together.
 	Downtime *time.Duration
 	Because  string
+	Glass    *plan.Glass
 }
 
 // ShareArgs are the arguments of ActionShare.
@@ -71,7 +72,7 @@ type ServicesArgs struct {
 func Make(f Facts) plan.Plan {
 	p := plan.Plan{
 		Format: plan.Format, Kind: f.Kind, App: f.App, Environment: f.Environment.Name,
-		Release: f.New, From: f.Old, Policy: f.Policy, Because: f.Because,
+		Release: f.New, From: f.Old, Policy: f.Policy, Because: f.Because, Glass: f.Glass,
 	}
 	b := builder{Facts: f, plan: &p}
 	b.step("prepare", ActionPrepare, false, "unpack release %s and check it against its digest", f.New.Short())

@@ -3,7 +3,6 @@ package promotion
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -108,32 +107,6 @@ func (p *Promotions) prepare(ctx context.Context, t *run.Task, sc *scene) (any, 
 		}
 	}
 	return nil, sc.env.NeedSecrets(ctx, sc.New)
-}
-
-// gate asks again: between the plan and now production may have changed.
-func (p *Promotions) gate(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	d, err := p.World.Decide(ctx, sc.Policy, sc.New.Digest(), sc.env.Name, t.Plan.Because)
-	if err != nil {
-		return nil, err
-	}
-	if !d.Allowed {
-		return d, Refused(d, sc.New.Digest(), sc.env.Name)
-	}
-	return d, nil
-}
-
-// Refused is a gate's no as a problem that tells the first reason and how to see all.
-func Refused(d gate.Decision, r release.Digest, environment string) error {
-	missing := d.Missing()
-	reason := "it says no without a reason"
-	if len(missing) > 0 {
-		reason = fmt.Sprintf("%s: %s", missing[0].Name, missing[0].Reason)
-	}
-	if len(missing) > 1 {
-		reason += fmt.Sprintf(" (and %d more)", len(missing)-1)
-	}
-	return problem.New(problem.Blocked, "%s does not take %s: %s", environment, r.Short(), reason).
-		WithHint("greenroom explain %s %s", r.Short(), environment)
 }
 
 func (p *Promotions) backup(ctx context.Context, t *run.Task, sc *scene) (any, error) {

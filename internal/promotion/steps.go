@@ -125,7 +125,7 @@ func (p *Promotions) asRehearsed(ctx context.Context, sc *scene, t *run.Task, m 
 
 // rehearsedSchema is what the newest rehearsal of the release saw its migration do; nil without one.
 func (p *Promotions) rehearsedSchema(ctx context.Context, sc *scene) (*evidence.SchemaChange, error) {
-	statements, err := p.World.Store.Statements(ctx, sc.env.App, sc.New.Digest())
+	statements, err := p.World.Statements(ctx, sc.Policy, sc.New.Digest())
 	if err != nil {
 		return nil, err
 	}
@@ -378,33 +378,6 @@ func (p *Promotions) unretire(ctx context.Context, t *run.Task, sc *scene) error
 		return err
 	}
 	return sc.env.Start(ctx, sc.Old, at.warm(sc.Old.Contents), say(t))
-}
-
-// Measured is what a promotion did to the people who used the environment meanwhile.
-type Measured struct {
-	Seen     bool             `json:"seen"` // the edge measured all of it
-	Edge     edge.Measurement `json:"edge"`
-	Journeys bool             `json:"journeys"` // the release that answers now was proven by a journey
-}
-
-// measure reads the measurement that began with the way back. An edge that was restarted meanwhile has lost it, and
-// then nothing is claimed.
-func (p *Promotions) measure(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	m, err := p.World.Edge.Measure(ctx, sc.env.RouteName(), markName)
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if err != nil { // it harms nobody but the reader of the page
-		if problem.From(err).Code != problem.NotFound {
-			t.Progress("not measured: %s", problem.From(err).Message)
-		}
-		return Measured{}, nil
-	}
-	answers := sc.New
-	if reason, _ := t.Turned(); reason != "" && sc.HasOld {
-		answers = sc.Old
-	}
-	return Measured{Seen: t.WasDone("way-back"), Edge: m, Journeys: len(ProductionChecks(answers.Contents)) > 0}, nil
 }
 
 func say(t *run.Task) func(string) { return func(s string) { t.Progress("%s", s) } }

@@ -75,12 +75,10 @@ func (r *Rehearsals) Actions() map[string]run.Action {
 
 // baseline reads what production is, and that it still is what the plan was made for.
 func (r *Rehearsals) baseline(ctx context.Context, t *run.Task, s *set) (any, error) {
-	production, ok := s.Policy.Production()
-	if !ok {
+	if _, ok := s.Policy.Production(); !ok {
 		return nil, problem.New(problem.Invalid, "%s has no environment to rehearse for", t.Plan.App)
 	}
-	env, _ := r.World.Open(s.Policy, production.Name)
-	b, err := env.Baseline(ctx)
+	b, err := r.World.Production(ctx, s.Policy)
 	if err != nil {
 		return nil, err
 	}

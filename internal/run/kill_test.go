@@ -92,7 +92,7 @@ func child() {
 func carryOut(dir, fails string, hook func(p Point, step string)) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	s, err := store.Open(ctx, filepath.Join(dir, "state.db"), nil)
+	s, err := store.Open(ctx, filepath.Join(dir, "state.db"), options())
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func folder(t *testing.T, state []byte) string {
 func emptyState(t *testing.T) []byte {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "state.db")
-	s, err := store.Open(t.Context(), file, nil)
+	s, err := store.Open(t.Context(), file, options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestKilledAtEachPointOfEachStep(t *testing.T) {
 // checkFolder looks whether each effect happened once and in its order, and whether the store says the same.
 func checkFolder(t *testing.T, at, dir string, outcome plan.Outcome, log string) {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(dir, "state.db"), nil)
+	s, err := store.Open(t.Context(), filepath.Join(dir, "state.db"), options())
 	if err != nil {
 		t.Fatal(err)
 	}

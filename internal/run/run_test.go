@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"crypto/ed25519"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"greenroom/internal/evidence"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
@@ -101,7 +103,7 @@ func rehearsal() plan.Plan {
 
 func openStore(t testing.TB, file string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), file, nil)
+	s, err := store.Open(t.Context(), file, options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -626,4 +628,10 @@ func TestNothingBeginsAfterClose(t *testing.T) {
 	if x.history() != "" {
 		t.Errorf("%s: %s", id, x.history())
 	}
+}
+
+// options are those of a store with the one key of these tests, which killed processes share.
+func options() store.Options {
+	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	return store.Options{Signer: func() evidence.Signer { return evidence.NewSigner(private) }}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"greenroom/internal/plan"
 	"greenroom/internal/store"
@@ -72,4 +73,10 @@ func (t *Task) OnRecord(by store.Audit, do func(ctx context.Context, tx *store.T
 	t.commits = append(t.commits, store.Commit{By: by, Do: func(tx *store.Tx) error {
 		return do(context.Background(), tx)
 	}})
+}
+
+// Outcome is how the run ends once this step is done; "" when more is to be done after it.
+func (t *Task) Outcome() plan.Outcome {
+	m := plan.Next(t.Plan, append(slices.Clone(t.journal), plan.Entry{Step: t.Step.Name, State: plan.Done}))
+	return m.Outcome
 }

@@ -16,7 +16,7 @@ func TestARealFullDisk(t *testing.T) {
 		t.Skip("NOT TESTED: mounting a small disk takes root; TestAFullDisk covers the rules")
 	}
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=512k"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
 		t.Skipf("NOT TESTED: no small disk can be mounted here: %v", err)
 	}
 	t.Cleanup(func() {

@@ -4,15 +4,21 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"greenroom/internal/evidence"
-	"greenroom/internal/gate"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
 )
 
-// PutStatement keeps a statement. One that is kept already stays where it is in the order; another one under its id is
-// an error.
+// PutEvidence keeps an envelope about a release, and records it in the log; what the envelope says is the caller's to look
+// at. One that is recorded already is not recorded again; if it is gone from here, it is put back.
+func (t *Tx) PutEvidence(ctx context.Context, app string, d release.Digest, kind evidence.Kind, envelope []byte) (release.Digest, error) {
+	return t.putEvidence(ctx, app, d, kind, envelope, "", "")
+}
+
+// PutStatement seals a statement with this Greenroom's key and keeps it as evidence. One that is kept already stays as it
+// is, and where it is in the order; another one under its id is a problem.
 func (t *Tx) PutStatement(ctx context.Context, s evidence.Statement) error {
 	if s.ID == "" {
 		return fmt.Errorf("a statement about %s without an id", s.Result.Check)
@@ -21,81 +27,76 @@ func (t *Tx) PutStatement(ctx context.Context, s evidence.Statement) error {
 	if err != nil {
 		return err
 	}
-	kept, known, err := first(ctx, t.Reader, scanText, `SELECT body FROM statements WHERE id = ?`, s.ID)
-	if err != nil {
+	content := string(release.Of(body)) // and not the envelope, which another key seals into other bytes
+	kept, known, err := first(ctx, t.Reader, scanText, `SELECT content FROM evidence WHERE statement = ? AND statement <> ''`, s.ID)
+	if err != nil || known && kept == content {
 		return err
-	}
-	if known && kept != string(body) {
-		return problem.New(problem.Invalid, "another statement has the id %s", s.ID)
 	}
 	if known {
-		return nil
+		return problem.New(problem.Invalid, "another statement has the id %s", s.ID)
 	}
-	_, err = t.exec(ctx, `INSERT INTO statements (id, app, release, body) VALUES (?, ?, ?, ?)`, s.ID, s.App, s.Release, string(body))
-	return err
-}
-
-// Statements lists what is known about a release, in the order in which it was kept, the oldest first.
-func (r Reader) Statements(ctx context.Context, app string, d release.Digest) ([]evidence.Statement, error) {
-	return collect(ctx, r, scanJSON[evidence.Statement],
-		`SELECT body FROM statements WHERE app = ? AND release = ? ORDER BY seq`, app, d)
-}
-
-// PutReport keeps the report of a rehearsal; a run has one.
-func (t *Tx) PutReport(ctx context.Context, p evidence.Report) error {
-	body, err := json.Marshal(p)
+	envelope, err := evidence.Seal(s, t.signer)
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `INSERT INTO reports (run, app, release, body, at) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (run) DO UPDATE SET body = excluded.body`, p.Run, p.App, p.Release, string(body), nanos(t.now))
+	_, err = t.putEvidence(ctx, s.App, s.Release, evidence.KindCheck, envelope, s.ID, content)
 	return err
 }
 
-// Report is that of a run.
-func (r Reader) Report(ctx context.Context, run string) (evidence.Report, error) {
-	p, found, err := first(ctx, r, scanJSON[evidence.Report], `SELECT body FROM reports WHERE run = ?`, run)
-	if err == nil && !found {
-		err = problem.New(problem.NotFound, "there is no report of the run %s", run).WithHint("greenroom status")
+func (t *Tx) putEvidence(ctx context.Context, app string, d release.Digest, kind evidence.Kind, envelope []byte, id, content string) (release.Digest, error) {
+	digest := release.Of(envelope)
+	detail, err := json.Marshal(digest)
+	if err != nil {
+		return "", err
 	}
-	return p, err
-}
-
-// LatestReport is that of the last rehearsal of a release.
-func (r Reader) LatestReport(ctx context.Context, app string, d release.Digest) (evidence.Report, error) {
-	p, found, err := first(ctx, r, scanJSON[evidence.Report],
-		`SELECT body FROM reports WHERE app = ? AND release = ? ORDER BY rowid DESC LIMIT 1`, app, d)
-	if err == nil && !found {
-		err = problem.New(problem.NotFound, "%s was not rehearsed", d.Short()).WithHint("greenroom rehearse %s", d.Short())
+	seq, recorded, err := first(ctx, t.Reader, scanNumber,
+		`SELECT seq FROM audit WHERE action = 'evidence' AND app = ? AND subject = ? AND detail = ?`, app, d, string(detail))
+	if err != nil {
+		return "", err
 	}
-	return p, err
-}
-
-// MarkBad remembers that a release is bad.
-func (t *Tx) MarkBad(ctx context.Context, app string, d release.Digest, reason string) error {
-	_, err := t.exec(ctx, `INSERT INTO known_bad (app, release, reason, at) VALUES (?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET reason = excluded.reason, at = excluded.at`, app, d, reason, nanos(t.now))
-	return err
-}
-
-// ClearBad forgets it; the audit entry of the change says why.
-func (t *Tx) ClearBad(ctx context.Context, app string, d release.Digest) error {
-	_, err := t.exec(ctx, `DELETE FROM known_bad WHERE app = ? AND release = ?`, app, d)
-	return err
-}
-
-// KnownBad tells what is remembered against a release, nil for nothing.
-func (r Reader) KnownBad(ctx context.Context, app string, d release.Digest) (*gate.KnownBad, error) {
-	bad, found, err := first(ctx, r, func(row row) (b gate.KnownBad, err error) {
-		var at int64
-		err = row.Scan(&b.Reason, &at)
-		b.At = moment(at)
-		return b, err
-	}, `SELECT reason, at FROM known_bad WHERE app = ? AND release = ?`, app, d)
-	if err != nil || !found {
-		return nil, err
+	if !recorded {
+		seq, err = t.record(ctx, Audit{Actor: self, Action: evidence.ActionEvidence, App: app, Subject: string(d), Detail: detail})
+		if err != nil {
+			return "", err
+		}
 	}
-	return &bad, nil
+	_, err = t.exec(ctx, `INSERT INTO evidence (seq, kind, envelope, statement, content) VALUES (?, ?, ?, ?, ?) ON CONFLICT (seq) DO NOTHING`,
+		seq, kind, envelope, id, content)
+	return digest, err
+}
+
+// self is the actor of what Greenroom does by itself.
+const self = "greenroom"
+
+// Evidence lists what was recorded about a release, the oldest first. The log says what that is: an envelope that is gone
+// is nil here, and one that the log does not know is not here.
+func (r Reader) Evidence(ctx context.Context, app string, d release.Digest) ([]evidence.Recorded, error) {
+	return collect(ctx, r, scanRecorded, `SELECT `+entryColumns+`, e.envelope FROM audit a LEFT JOIN evidence e ON e.seq = a.seq
+		WHERE a.action = 'evidence' AND a.app = ? AND a.subject = ? ORDER BY a.seq`, app, d)
+}
+
+// EvidenceOf lists what is kept of a kind, of all releases, the newest first: what was recorded before that number of the
+// log, 0 for all; limit 0 means 50.
+func (r Reader) EvidenceOf(ctx context.Context, kind evidence.Kind, before int64, limit int) ([]evidence.Recorded, error) {
+	if limit <= 0 {
+		limit = 50
+	}
+	if before <= 0 {
+		before = math.MaxInt64
+	}
+	return collect(ctx, r, scanRecorded, `SELECT `+entryColumns+`, e.envelope FROM evidence e JOIN audit a ON a.seq = e.seq
+		WHERE e.kind = ? AND e.seq < ? AND a.action = 'evidence' ORDER BY e.seq DESC LIMIT ?`, kind, before, limit)
+}
+
+// scanRecorded leaves the digest empty where the entry gives none: then no envelope has it.
+func scanRecorded(row row) (r evidence.Recorded, err error) {
+	var at int64
+	if err := row.Scan(append(entryFields(&r.Entry, &at), &r.Envelope)...); err != nil {
+		return evidence.Recorded{}, err
+	}
+	r.Entry.At = moment(at)
+	r.Digest, _ = r.Entry.Evidence() //nolint:errcheck // see above
+	return r, nil
 }
 
 func scanText(row row) (s string, err error) {

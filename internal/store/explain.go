@@ -19,6 +19,7 @@ const (
 	codeCorrupt    = 11
 	codeFull       = 13
 	codeCannotOpen = 14
+	codeConstraint = 19
 	codeNotSQLite  = 26
 
 	codeUnique = 2067 // extended

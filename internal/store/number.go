@@ -45,3 +45,8 @@ func scanInt(row row) (n int, err error) {
 	err = row.Scan(&n)
 	return n, err
 }
+
+func scanNumber(row row) (n int64, err error) {
+	err = row.Scan(&n)
+	return n, err
+}

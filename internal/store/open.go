@@ -3,8 +3,8 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -14,36 +14,66 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver
 
 	"greenroom/internal/atomicfile"
-	"greenroom/internal/problem"
+	"greenroom/internal/evidence"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // readers is how many questions are answered at once.
 const readers = 4
 
+// Options are what a store works with.
+type Options struct {
+	Now    func() time.Time       // the clock; nil for the machine's
+	Signer func() evidence.Signer // with this Greenroom's active key, which signs the log and what is found here
+	Ring   Ring                   // the keys that Signer takes its own from; nil: it is one key for ever
+}
+
+// Ring is this Greenroom's own keys, as key.Ring keeps them. Activate makes the key active that Prepare gave, and has
+// nothing to do where it is active already.
+type Ring interface {
+	Publics() []ed25519.PublicKey // of all that were ever active, the active one last
+	Prepare() (evidence.Signer, error)
+	Activate(id evidence.KeyID) error
+}
+
+// fixed is a ring with one key.
+type fixed struct{ signer func() evidence.Signer }
+
+func (f fixed) Publics() []ed25519.PublicKey { return []ed25519.PublicKey{f.signer().Public()} }
+
+func (f fixed) Prepare() (evidence.Signer, error) {
+	return evidence.Signer{}, errors.New("the key of this store can't be replaced")
+}
+
+func (f fixed) Activate(evidence.KeyID) error {
+	return fmt.Errorf("the only key here is %s", f.signer().ID())
+}
+
 // Open opens the state file of that name, makes it where there is none, and brings an older one up to date. A file that
-// is damaged or was written by a newer Greenroom is a problem, and is left as it is. now is the clock, nil for the
-// machine's.
+// was written by a newer Greenroom, or whose log is in the hands of a key that Options do not have, is a problem,
+// and is left as it is; so is one that is damaged, as far as can be told at once: see Check.
 //
 // Exactly one process may have the file open for writing; who holds the state folder's lock is the daemon's business.
-func Open(ctx context.Context, file string, now func() time.Time) (*Store, error) {
-	if now == nil {
-		now = time.Now
+func Open(ctx context.Context, file string, o Options) (*Store, error) {
+	if o.Signer == nil {
+		return nil, errors.New("a store without a signer")
+	}
+	if o.Ring == nil {
+		o.Ring = fixed{o.Signer}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	file, err := filepath.Abs(file)
 	if err != nil {
 		return nil, err
 	}
-	if err := prepare(ctx, file); err != nil {
+	if err := prepare(ctx, file, o.Signer()); err != nil {
 		return nil, explainFile(file, err)
 	}
-	s := &Store{now: now}
+	s := &Store{now: o.Now, signer: o.Signer, ring: o.Ring, turn: make(chan struct{}, 1)}
 	if s.write, err = connect(file, 1, ""); err != nil {
 		return nil, err
 	}
@@ -51,30 +81,45 @@ func Open(ctx context.Context, file string, now func() time.Time) (*Store, error
 		return nil, errors.Join(err, s.write.Close())
 	}
 	s.Reader = Reader{q: s.read, file: file}
-	if err := s.begin(ctx); err != nil {
+	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(s.explain(err), s.Close())
 	}
 	return s, nil
 }
 
 // Close lets the file go. Changes under way are finished or undone first.
-func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
+func (s *Store) Close() error {
+	s.turn <- struct{}{}
+	defer s.give()
+	var err error
+	if s.open != nil {
+		s.end(s.open, nil)
+	}
+	if s.session != nil {
+		err = s.session.Close()
+		s.session = nil
+	}
+	return errors.Join(err, s.read.Close(), s.write.Close())
+}
 
-// begin looks whether the file is whole, and migrates it.
-func (s *Store) begin(ctx context.Context) error {
-	var verdict string
-	if err := s.write.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+// start looks whether the file is whole, migrates it, and takes up the log.
+func (s *Store) start(ctx context.Context) error {
+	if err := quickCheck(ctx, s.write, s.file); err != nil {
 		return err
 	}
-	if verdict != "ok" {
-		return damaged(s.file, errors.New(verdict))
+	if err := migrate(ctx, s.write, s.file, s.signer()); err != nil {
+		return err
 	}
-	return migrate(ctx, s.write, s.file)
+	var err error
+	if s.session, err = newSession(ctx, s.write); err != nil {
+		return err
+	}
+	return s.activate(ctx)
 }
 
 // prepare makes the file where there is none. A new file appears under its name only when it is whole; so one that is
 // empty, or has a log beside it and is gone itself, was damaged and is not silently replaced by an empty state.
-func prepare(ctx context.Context, file string) error {
+func prepare(ctx context.Context, file string, signer evidence.Signer) error {
 	err := header(file)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -95,7 +140,7 @@ func prepare(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(migrate(ctx, db, file), db.Close()); err != nil { // the last one to close empties the log
+	if err := errors.Join(migrate(ctx, db, file, signer), db.Close()); err != nil { // the last one to close empties the log
 		return err
 	}
 	if err := os.Rename(fresh, file); err != nil {
@@ -141,32 +186,4 @@ func connect(file string, n int, more string) (*sql.DB, error) {
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
 	return db, nil
-}
-
-// migrate brings the schema up to date.
-func migrate(ctx context.Context, db *sql.DB, file string) error {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	have, know, err := provider.GetVersions(ctx)
-	if err != nil {
-		return err
-	}
-	if have > know {
-		return problem.New(problem.Unavailable,
-			"%s was written by a newer Greenroom (its schema is version %d, this Greenroom knows %d)", file, have, know).
-			WithHint("start the newer Greenroom again; nothing was changed")
-	}
-	if have == know {
-		return nil
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("bring %s up to date: %w", file, err)
-	}
-	return nil
 }

@@ -20,7 +20,7 @@ func TestOpen(t *testing.T) {
 	for _, name := range []string{"state.db", "a b?c=d&e#f%20g'h;i.db", "zustände.db"} {
 		file := filepath.Join(t.TempDir(), name)
 		for i := range 2 {
-			s, err := Open(t.Context(), file, nil)
+			s, err := Open(t.Context(), file, testOptions())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -43,9 +43,8 @@ func TestOpen(t *testing.T) {
 func TestOpenPragmas(t *testing.T) {
 	s := open(t)
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000"} {
-		var got string
-		if err := s.write.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
-			t.Errorf("%s is %s, %v", pragma, got, err)
+		if got := asked(t, s, "PRAGMA "+pragma); got != want {
+			t.Errorf("%s is %s", pragma, got)
 		}
 	}
 	if _, err := s.read.ExecContext(t.Context(), "DELETE FROM apps"); err == nil {
@@ -57,7 +56,7 @@ func TestOpenPragmas(t *testing.T) {
 func whole(t *testing.T) (string, []byte) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "state.db")
-	s, err := Open(t.Context(), file, nil)
+	s, err := Open(t.Context(), file, testOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +97,7 @@ func TestADamagedFileIsNoticedAtStart(t *testing.T) {
 			if err := os.WriteFile(file, content, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			s, err := Open(t.Context(), file, nil)
+			s, err := Open(t.Context(), file, testOptions())
 			if err == nil {
 				_ = s.Close()
 				t.Fatal("it was opened")
@@ -117,7 +116,7 @@ func TestADamagedFileIsNoticedAtStart(t *testing.T) {
 		if err := errors.Join(os.Remove(file), os.WriteFile(file+"-wal", []byte("x"), 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Open(t.Context(), file, nil)
+		_, err := Open(t.Context(), file, testOptions())
 		wantProblem(t, err, problem.Unavailable, file+" is damaged: it is gone, but its log is here", "")
 	})
 }
@@ -141,29 +140,27 @@ func TestAnUnfinishedFirstStartIsForgotten(t *testing.T) {
 func TestANewerFileIsLeftAlone(t *testing.T) {
 	file, _ := whole(t)
 	s := openFile(t, file)
-	if _, err := s.write.ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, 1)`); err != nil {
+	if err := raw(t, s, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, 1)`); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open(t.Context(), file, nil)
+	_, err := Open(t.Context(), file, testOptions())
 	wantProblem(t, err, problem.Unavailable, file+" was written by a newer Greenroom (its schema is version 4711", "start the newer Greenroom again")
 }
 
 func TestNoFolder(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "none", "state.db")
-	_, err := Open(t.Context(), file, nil)
+	_, err := Open(t.Context(), file, testOptions())
 	wantProblem(t, err, problem.Unavailable, file+" can't be read or written", filepath.Dir(file))
 }
 
 // limit lets the file grow by a few pages only, like a disk that is nearly full.
 func limit(t *testing.T, s *Store, more int) {
 	t.Helper()
-	var pages int
-	if err := s.write.QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&pages); err != nil {
+	pages, err := strconv.Atoi(asked(t, s, "PRAGMA page_count"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.write.ExecContext(t.Context(), fmt.Sprintf("PRAGMA max_page_count = %d", pages+more)); err != nil {
-		t.Fatal(err)
-	}
+	asked(t, s, fmt.Sprintf("PRAGMA max_page_count = %d", pages+more))
 }
 
 func TestAFullDisk(t *testing.T) {
@@ -195,7 +192,7 @@ func child() {
 		return
 	}
 	ctx := context.Background()
-	s, err := Open(ctx, file, nil)
+	s, err := Open(ctx, file, testOptions())
 	if err != nil {
 		panic(err)
 	}
@@ -235,7 +232,7 @@ func TestAnAcknowledgedWriteSurvivesKill(t *testing.T) {
 			}
 		}
 		_ = cmd.Wait() // it was killed
-		s, err := Open(t.Context(), file, nil)
+		s, err := Open(t.Context(), file, testOptions())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -166,7 +166,7 @@ func BenchmarkTenThousandReleases(b *testing.B) {
 	})
 	b.Run("open", func(b *testing.B) {
 		for range b.N {
-			again, err := Open(b.Context(), s.file, nil)
+			again, err := Open(b.Context(), s.file, testOptions())
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -175,14 +175,4 @@ func BenchmarkTenThousandReleases(b *testing.B) {
 			}
 		}
 	})
-}
-
-// BenchmarkAppend counts durable journal lines.
-func BenchmarkAppend(b *testing.B) {
-	s := open(b)
-	r := mustCreate(b, s, promotion("production"))
-	for range b.N {
-		mustAppend(b, s, r.ID, started)
-	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "entries/s")
 }

@@ -159,10 +159,7 @@ type Commit struct {
 }
 
 func (t *Tx) append(ctx context.Context, run string, e plan.Entry) (int64, error) {
-	seq, found, err := first(ctx, t.Reader, func(row row) (n int64, err error) {
-		err = row.Scan(&n)
-		return n, err
-	}, `SELECT (SELECT coalesce(max(seq), 0) + 1 FROM journal WHERE run = runs.id) FROM runs WHERE id = ? AND phase <> 'ended'`,
+	seq, found, err := first(ctx, t.Reader, scanNumber, `SELECT (SELECT coalesce(max(seq), 0) + 1 FROM journal WHERE run = runs.id) FROM runs WHERE id = ? AND phase <> 'ended'`,
 		runNumber(run))
 	if err != nil {
 		return 0, err

@@ -124,7 +124,7 @@ func TestAnEnvironmentHasOneOwner(t *testing.T) {
 func TestTheIndexGuardsOwnership(t *testing.T) {
 	s := open(t)
 	mustCreate(t, s, promotion("production"))
-	_, err := s.write.ExecContext(t.Context(), `INSERT INTO runs (app, environment, release, phase, plan, actor, created)
+	err := raw(t, s, `INSERT INTO runs (app, environment, release, phase, plan, actor, created)
 		VALUES ('shop', 'production', '', 'running', '{}', 'bob', 1)`)
 	if !isUnique(err) {
 		t.Errorf("got %v", err)
@@ -275,7 +275,7 @@ func TestEventsAreToldAfterTheyAreCommitted(t *testing.T) {
 func TestAPlanThatCantBeReadDoesNotHideTheOthers(t *testing.T) {
 	s := open(t)
 	mustCreate(t, s, promotion("qa"))
-	if _, err := s.write.ExecContext(t.Context(), `INSERT INTO runs (app, environment, release, phase, plan, actor, created)
+	if err := raw(t, s, `INSERT INTO runs (app, environment, release, phase, plan, actor, created)
 		VALUES ('shop', 'production', '', 'running', '{"format":9,"steps":"three"}', 'bob', 1)`); err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func BenchmarkUnfinishedAmongTenThousandRuns(b *testing.B) {
 	p := promotion("production")
 	p.Because = strings.Repeat("x", 4000)
 	mustCreate(b, s, p)
-	if _, err := s.write.ExecContext(b.Context(), `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+	if err := raw(b, s, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
 		INSERT INTO runs (app, environment, release, phase, plan, actor, created)
 		SELECT app, environment, release, 'ended', plan, actor, created FROM runs, n`); err != nil {
 		b.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"greenroom/internal/evidence"
 )
 
 // ErrChanged says that what was to be changed is no longer what the caller read.
@@ -16,10 +18,16 @@ var ErrChanged = errors.New("it was changed by somebody else in the meantime")
 // (full disk, damage, a newer file) are problems.
 type Store struct {
 	Reader
-	write *sql.DB
-	read  *sql.DB
-	now   func() time.Time
-	feed  feed
+	write  *sql.DB // session is its one connection
+	read   *sql.DB
+	now    func() time.Time
+	signer func() evidence.Signer
+	ring   Ring
+	feed   feed
+
+	turn    chan struct{} // holds one while somebody has the turn to write; guards what follows
+	session *session      // nil once the store is closed
+	open    *group        // the one under way, or nil
 }
 
 // Reader answers questions. A Store answers from what is committed; a Tx sees its own changes too.
@@ -30,21 +38,25 @@ type Reader struct {
 
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // Tx is a change under way. It is only valid inside the function that got it.
 type Tx struct {
 	Reader
-	tx      *sql.Tx
+	session *session
+	group   *group
+	signer  evidence.Signer
 	now     time.Time
 	changed map[int64]bool // runs with new events
+	broken  error          // after which SQLite may have undone the transaction
 }
 
 // Now is the time of the change.
 func (t *Tx) Now() time.Time { return t.now }
 
-// Change makes a change and writes its audit entry in the same transaction. When do fails, nothing happened.
+// Change makes a change and writes its audit entry in the same transaction. When do fails, nothing happened. do may be
+// called a second time after a failure that is not its own, so it touches nothing but the transaction, and what it returns
+// by setting variables it sets anew.
 func (s *Store) Change(ctx context.Context, by Audit, do func(t *Tx) error) error {
 	return s.transact(ctx, func(t *Tx) error {
 		if err := do(t); err != nil {
@@ -54,32 +66,17 @@ func (s *Store) Change(ctx context.Context, by Audit, do func(t *Tx) error) erro
 	})
 }
 
-// transact runs do in the one write transaction and tells listeners after the commit.
-func (s *Store) transact(ctx context.Context, do func(t *Tx) error) (err error) {
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return s.explain(err)
-	}
-	t := &Tx{Reader: Reader{q: tx, file: s.file}, tx: tx, now: s.now().UTC(), changed: map[int64]bool{}}
-	defer func() {
-		if err != nil {
-			_ = tx.Rollback() // the failure is told already; after a failed commit it is done
-		}
-	}()
-	if err := do(t); err != nil {
-		return s.explain(err)
-	}
-	if err := tx.Commit(); err != nil {
-		return s.explain(err)
-	}
-	for run := range t.changed {
-		s.feed.tell(run)
-	}
-	return nil
-}
-
+// exec changes something. A failure other than a broken constraint may have taken the whole transaction with it, so that
+// whatever came after it would be done outside of any: then nothing comes after it.
 func (t *Tx) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return t.tx.ExecContext(ctx, query, args...)
+	if t.broken != nil {
+		return nil, t.broken
+	}
+	r, err := t.session.ExecContext(ctx, query, args...)
+	if err != nil && primary(err) != codeConstraint {
+		t.broken = err
+	}
+	return r, err
 }
 
 // changedOne turns an update that met nothing into ErrChanged.
@@ -114,15 +111,14 @@ func collect[T any](ctx context.Context, r Reader, scan func(row) (T, error), qu
 
 // first reads the one row of a query, and says whether there is one.
 func first[T any](ctx context.Context, r Reader, scan func(row) (T, error), query string, args ...any) (v T, found bool, err error) {
-	v, err = scan(r.q.QueryRowContext(ctx, query, args...))
-	if errors.Is(err, sql.ErrNoRows) {
-		var none T
-		return none, false, nil
+	all, err := collect(ctx, r, scan, query, args...)
+	if err != nil || len(all) == 0 {
+		return v, false, err
 	}
-	return v, err == nil, r.explain(err)
+	return all[0], true, nil
 }
 
-// row is what a scan function reads: *sql.Row or *sql.Rows.
+// row is what a scan function reads.
 type row interface{ Scan(dest ...any) error }
 
 // nanos and moment are how times are kept: 0 is no time.

@@ -1,0 +1,111 @@
+package artifact
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"greenroom/internal/problem"
+	"greenroom/internal/release"
+)
+
+// An import that was verified is finished by whoever opens the store next, wherever the kill came.
+func TestKilledBetweenTheStepsOfAnImport(t *testing.T) {
+	var sent bytes.Buffer
+	id, err := bundleOf(t.Context(), &sent, "coming", map[string][]byte{Checks: randomArtifact(1), "service/web": randomArtifact(2)})
+	must(t, err)
+	whole := open(t)
+	_, err = whole.Import(t.Context(), bytes.NewReader(sent.Bytes()))
+	must(t, err)
+	r, err := whole.Release(t.Context(), id)
+	must(t, err)
+	blobs, err := parts(r)
+	must(t, err)
+	blobs = append(blobs[1:], id) // the document is moved last
+	for moved := range len(blobs) + 1 {
+		s, other := stored(t)
+		must(t, os.Mkdir(s.incomingPath(id), 0o700))
+		for i, d := range blobs {
+			place := filepath.Join(s.incomingPath(id), hexOf(d))
+			if i < moved {
+				place = s.blobPath(d)
+			}
+			text, err := os.ReadFile(whole.blobPath(d))
+			must(t, err)
+			must(t, os.WriteFile(place, text, 0o444))
+		}
+		if _, err := s.Release(t.Context(), id); moved < len(blobs) {
+			wantProblem(t, err, problem.NotFound, "not in the store")
+		}
+		for range 2 {
+			s, err = Open(t.Context(), s.dir)
+			must(t, err)
+			wantKnown(t, s, other, id)
+		}
+	}
+}
+
+// A power cut may bring back the folder of an import, but not the release, which was removed since.
+func TestFolderOfAReleaseThatIsGone(t *testing.T) {
+	s, id := stored(t)
+	must(t, os.Mkdir(s.incomingPath(release.Of([]byte("gone"))), 0o700))
+	s, err := Open(t.Context(), s.dir)
+	must(t, err)
+	wantClean(t, s, id)
+}
+
+func TestSweep(t *testing.T) {
+	s := open(t)
+	ids := []release.Digest{small(t, s, "one"), small(t, s, "two"), small(t, s, "three"), small(t, s, "four")}
+	before := size(t, s)
+	freed, err := s.Sweep(t.Context(), func(release.Digest) bool { return true })
+	must(t, err)
+	if freed != 0 || size(t, s) != before {
+		t.Errorf("freed %d bytes of what is kept", freed)
+	}
+	stray := release.Of([]byte("stray"))
+	must(t, os.WriteFile(s.blobPath(stray), []byte("stray"), 0o444)) // of a sweep that was killed
+	freed, err = s.Sweep(t.Context(), func(d release.Digest) bool { return d == ids[1] || d == ids[3] })
+	must(t, err)
+	if after := size(t, s); freed != before+5-after || freed < 100_000 {
+		t.Errorf("freed %d bytes, %d before and %d after", freed, before+5, after)
+	}
+	wantKnown(t, s, ids[1], ids[3])
+	for _, id := range []release.Digest{ids[0], ids[2]} {
+		_, err := s.Release(t.Context(), id)
+		wantProblem(t, err, problem.NotFound, "not in the store")
+	}
+	s, err = Open(t.Context(), s.dir)
+	must(t, err)
+	ids = append(ids, small(t, s, "one")) // it may come back
+	wantKnown(t, s, ids[1], ids[3], ids[4])
+}
+
+// What a damaged manifest refers to is not known, so nothing is deleted.
+func TestSweepStopsAtDamage(t *testing.T) {
+	s := open(t)
+	keep, drop := small(t, s, "one"), small(t, s, "two")
+	tamper(t, s, artifactOf(s.mustRead(t, keep)).Digest)
+	before := size(t, s)
+	_, err := s.Sweep(t.Context(), func(d release.Digest) bool { return d == keep })
+	wantProblem(t, err, problem.Unavailable, "is damaged")
+	if size(t, s) != before {
+		t.Error("it deleted something")
+	}
+	_, err = s.Release(t.Context(), drop)
+	must(t, err)
+}
+
+// size is how many bytes the blobs have.
+func size(t testing.TB, s *Store) (sum int64) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(s.dir, blobsFolder))
+	must(t, err)
+	for _, e := range entries {
+		info, err := e.Info()
+		must(t, err)
+		sum += info.Size()
+	}
+	return sum
+}

@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"greenroom/internal/api"
+	"greenroom/internal/evidence"
+	"greenroom/internal/problem"
+	"greenroom/internal/term"
+)
+
+func (s *shell) keyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "key",
+		Short: "The keys that evidence is signed with: list, rotate, revoke, trust",
+		Long: `Every Greenroom signs its evidence and its log with a key of its own, and builders sign what they build. Whose
+signature counts, and for what, says the policy in force.`,
+		Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(s.keyListCommand(), s.keyShowCommand(), s.keyRotateCommand(), s.keyRevokeCommand(), s.keyTrustCommand())
+	return cmd
+}
+
+func (s *shell) keyListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "The keys that are known, and what each may speak about",
+		Long: `Lists the keys that are known here: this Greenroom's own, the builders', and those that the policy names; for
+which checks and environments each is trusted, and which are retired or revoked.`,
+		Example: "  greenroom key list\n  greenroom key list --output json",
+		Args:    takes(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, keys, err := s.keys(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if s.json() {
+				return s.emit(orEmpty(keys))
+			}
+			s.print("%s", keysPage(s.Out, keys))
+			return nil
+		},
+	}
+}
+
+// keys are those of the app that is here, or outside a repository only this Greenroom's own. The caller closes the client.
+func (s *shell) keys(ctx context.Context) (*api.Client, []api.KeyView, error) {
+	app, err := s.appName()
+	if err != nil && problem.From(err).Code != problem.NotFound {
+		return nil, nil, err
+	}
+	c, err := s.connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := c.Keys(ctx, app)
+	if err != nil {
+		c.Close()
+		return nil, nil, err
+	}
+	return c, keys, nil
+}
+
+func (s *shell) keyShowCommand() *cobra.Command {
+	var pem bool
+	cmd := &cobra.Command{
+		Use:   "show [KEY]",
+		Short: "A public key, to be given to those who are to trust it",
+		Long: `Prints the public key that this Greenroom signs with, or the one that is named by its name or its id (or the
+beginning of that). Only the key goes to standard output: as the definition has it, or with --pem as openssl
+and cosign read it.`,
+		Example:           "  greenroom key show\n  greenroom key show --pem > staging.pem\n  greenroom key show SHA256:3f2a",
+		Args:              takes(0, "KEY"),
+		ValidArgsFunction: completeInTurn(s.completeKeys()),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := ""
+			if len(args) == 1 {
+				name = args[0]
+			}
+			return s.keyShow(cmd.Context(), name, pem)
+		},
+	}
+	cmd.Flags().BoolVar(&pem, "pem", false, "as a PEM block (PKIX)")
+	return cmd
+}
+
+func (s *shell) keyShow(ctx context.Context, name string, pem bool) error {
+	c, keys, err := s.keys(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	k, err := findKey(keys, name)
+	if err != nil {
+		return err
+	}
+	public, err := evidence.ParsePublic(k.Public)
+	if err != nil {
+		return problem.New(problem.Internal, "the key %s can't be read: %w", k.ID, err)
+	}
+	switch {
+	case s.json():
+		return s.emit(k)
+	case pem:
+		s.print("%s", evidence.FormatPEM(public))
+	default:
+		s.print("%s\n", evidence.FormatPublic(public))
+	}
+	return nil
+}
+
+// findKey finds the key that a person named; "" is the one that this Greenroom signs with.
+func findKey(keys []api.KeyView, name string) (api.KeyView, error) {
+	var found []api.KeyView
+	for _, k := range keys {
+		switch {
+		case name == "" && k.Own && k.Active, name != "" && string(k.ID) == name:
+			return k, nil
+		case name != "" && (k.Name == name || strings.HasPrefix(string(k.ID), name)):
+			found = append(found, k)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return api.KeyView{}, problem.New(problem.NotFound, "no key is called %q", name).WithHint("greenroom key list")
+	default:
+		return api.KeyView{}, problem.New(problem.Invalid, "%d keys are called %q: give more of the id", len(found), name).WithHint("greenroom key list")
+	}
+}
+
+func (s *shell) completeKeys() completer {
+	return s.completeWith(func(ctx context.Context, c *api.Client, app string) []cobra.Completion {
+		keys, err := c.Keys(ctx, app)
+		if err != nil {
+			return nil
+		}
+		var names []cobra.Completion
+		for _, k := range keys {
+			names = append(names, cobra.CompletionWithDesc(string(k.ID), k.Name))
+		}
+		return names
+	})
+}
+
+func (s *shell) keyRotateCommand() *cobra.Command {
+	var because string
+	cmd := &cobra.Command{
+		Use:   "rotate --because REASON",
+		Short: "Make a new key this Greenroom's own; what the old one signed counts",
+		Long: `Makes a new key, hands the log over to it with the old one's last signature, and destroys the private half of
+the old one. What that signed before counts as before.
+
+Other Greenrooms that trust this one have to be told the new key: greenroom key show.`,
+		Example: "  greenroom key rotate --because \"once a year\"",
+		Args:    takes(0),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return s.keyRotate(cmd.Context(), because) },
+	}
+	becauseFlag(cmd, &because)
+	return cmd
+}
+
+func (s *shell) keyRotate(ctx context.Context, because string) error {
+	because, err := s.reason(ctx, because, "the rotation")
+	if err != nil {
+		return err
+	}
+	c, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	k, err := c.RotateKey(ctx, because)
+	if err != nil {
+		return err
+	}
+	if s.json() {
+		return s.emit(k)
+	}
+	s.print("%s this Greenroom signs with %s from now on\n  %s\n", s.Out.Mark(term.Pass), term.Clean(string(k.ID)), term.Clean(k.Public))
+	s.next("greenroom key trust %s --as NAME, where this Greenroom is trusted", term.Clean(k.Public))
+	return nil
+}

@@ -1,0 +1,251 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"greenroom/internal/api"
+	"greenroom/internal/app"
+	"greenroom/internal/environment"
+	"greenroom/internal/evidence"
+	"greenroom/internal/problem"
+	"greenroom/internal/release"
+	"greenroom/internal/store"
+)
+
+// Bundle is api.Backend's. Beside what was recorded goes what this Greenroom signs for the way: where the release is live
+// here, and last the list of it all, so that nothing can be left behind unseen.
+func (d *Daemon) Bundle(ctx context.Context, name, wanted string) (io.ReadCloser, error) {
+	a, err := d.world.Store.App(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	b, err := d.world.Store.Resolve(ctx, name, wanted)
+	if err != nil {
+		return nil, err
+	}
+	envelopes, err := d.envelopes(ctx, a.Policy, b.Release)
+	if err != nil {
+		return nil, err
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(d.world.Artifacts.ExportBundle(ctx, b.Release, envelopes, w)) }()
+	return r, nil
+}
+
+func (d *Daemon) envelopes(ctx context.Context, p app.Policy, id release.Digest) ([][]byte, error) {
+	if fault := d.world.LogFault(ctx); fault != "" {
+		return nil, problem.New(problem.Blocked, "the log is not whole: %s", fault).WithHint("greenroom audit verify")
+	}
+	recorded, err := d.world.Store.Evidence(ctx, p.App, id)
+	if err != nil {
+		return nil, err
+	}
+	c := evidence.Collection{App: p.App, Release: id, At: d.world.Now().UTC()}
+	if c.Log, err = d.world.Store.Head(ctx); err != nil {
+		return nil, err
+	}
+	var envelopes [][]byte
+	for _, r := range recorded {
+		if r.Envelope == nil || release.Of(r.Envelope) != r.Digest {
+			return nil, problem.New(problem.Blocked, "evidence that was recorded (entry %d of the log) is gone or damaged", r.Entry.Seq).
+				WithHint("greenroom evidence show %s", id.Short())
+		}
+		envelopes = append(envelopes, r.Envelope)
+		c.Evidence = append(c.Evidence, r.Digest)
+	}
+	signer := d.world.Ring.Signer()
+	for _, e := range p.Environments {
+		if d.world.Elsewhere(p, e.Name) {
+			continue
+		}
+		s, err := d.standing(ctx, p, e.Name)
+		if err != nil {
+			return nil, err
+		}
+		if s.Release != id {
+			continue
+		}
+		envelope, err := evidence.SealStanding(s, signer)
+		if err != nil {
+			return nil, err
+		}
+		envelopes = append(envelopes, envelope)
+		c.Evidence = append(c.Evidence, release.Of(envelope))
+	}
+	all, err := evidence.SealCollection(c, signer)
+	return append(envelopes, all), err
+}
+
+// Take is api.Backend's.
+func (d *Daemon) Take(ctx context.Context, name string, bundle io.Reader) (api.Taken, error) {
+	a, err := d.world.Store.App(ctx, name)
+	if err != nil {
+		return api.Taken{}, err
+	}
+	id, envelopes, err := d.world.Artifacts.ImportBundle(ctx, bundle)
+	if err != nil {
+		return api.Taken{}, err
+	}
+	r, err := d.world.Artifacts.Release(ctx, id)
+	if err != nil {
+		return api.Taken{}, err
+	}
+	if r.App != name {
+		return api.Taken{}, problem.New(problem.Invalid, "release %s is one of %s, not of %s", id.Short(), r.App, name)
+	}
+	keys, err := d.world.Keys(ctx, a.Policy)
+	if err != nil {
+		return api.Taken{}, err
+	}
+	load := unpack(a.Policy, id, envelopes, keys)
+	if load.collection == nil { // without the list of it all, what says no may have been left out
+		load.items = nil
+		load.faults = append(load.faults, "no key that is trusted here vouches for this being all the evidence: none of it was taken")
+	}
+	return d.keep(ctx, r, load)
+}
+
+// load is a bundle's evidence, sorted out.
+type load struct {
+	items      []item
+	standings  []item
+	collection *item
+	list       evidence.Collection
+	origin     evidence.Provenance
+	faults     []string
+}
+
+type item struct {
+	envelope []byte
+	kind     evidence.Kind
+	key      evidence.Key
+}
+
+// unpack believes what keys have signed that are trusted for it, and says of the rest why not.
+func unpack(p app.Policy, id release.Digest, envelopes [][]byte, keys evidence.Keys) (l load) {
+	for _, e := range envelopes {
+		s, key, err := evidence.Read(e, keys)
+		if err == nil && (s.App != p.App || s.Release != id) {
+			err = fmt.Errorf("it is about %s %s", s.App, s.Release.Short())
+		}
+		if err == nil {
+			err = l.take(p, e, s, key, keys)
+		}
+		if err != nil {
+			l.faults = append(l.faults, fmt.Sprintf("%s: %v", release.Of(e).Short(), err))
+		}
+	}
+	if l.collection == nil {
+		return l
+	}
+	for _, d := range l.list.Evidence {
+		if !slices.ContainsFunc(envelopes, func(e []byte) bool { return release.Of(e) == d }) {
+			l.faults = append(l.faults, fmt.Sprintf("%s: %s lists it, and it is not here", d.Short(), l.collection.key.Name))
+			l.collection = nil
+			return l
+		}
+	}
+	return l
+}
+
+func (l *load) take(p app.Policy, envelope []byte, s evidence.Summary, key evidence.Key, keys evidence.Keys) error {
+	one := item{envelope, s.Kind, key}
+	if key.Revoked != nil {
+		return fmt.Errorf("the key %s is revoked", key.Name)
+	}
+	switch s.Kind {
+	case evidence.KindCollection:
+		c, _, err := evidence.OpenCollection(envelope, keys)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(key.Environments, environment.StageName) && !slices.Contains(key.Environments, evidence.Any) {
+			return fmt.Errorf("the key %s may not speak about rehearsals", key.Name)
+		}
+		l.collection, l.list = &one, c
+	case evidence.KindStanding:
+		if _, _, err := environment.OpenStanding(envelope, keys, p.App, ""); err != nil {
+			return err
+		}
+		l.standings = append(l.standings, one)
+	case evidence.KindCheck:
+		st, _, err := evidence.Open(envelope, keys)
+		if err == nil {
+			err = key.May(st)
+		}
+		if err != nil {
+			return err
+		}
+		l.items = append(l.items, one)
+	case evidence.KindProvenance:
+		o, _, err := evidence.OpenProvenance(envelope, keys)
+		if err != nil {
+			return err
+		}
+		l.origin = o
+		l.items = append(l.items, one)
+	default:
+		l.items = append(l.items, one)
+	}
+	return nil
+}
+
+// keep keeps a release and what was believed about it.
+func (d *Daemon) keep(ctx context.Context, r release.Release, l load) (api.Taken, error) {
+	actor, id := api.Actor(ctx), r.Digest()
+	out := api.Taken{Faults: l.faults}
+	build := store.Build{Release: id, App: r.App, Revision: l.origin.Commit, Ref: l.origin.Ref, Dirty: l.origin.Dirty,
+		At: l.origin.Ended, By: actor}
+	if l.origin.Builder != "" {
+		build.By = l.origin.Builder
+	}
+	if build.At.IsZero() {
+		build.At = d.world.Now()
+	}
+	_, err := d.world.Store.Document(ctx, id)
+	out.Known = err == nil
+	before, err := d.world.Store.Evidence(ctx, r.App, id)
+	if err != nil {
+		return out, err
+	}
+	by := store.Audit{Actor: actor, Action: "release imported", App: r.App, Subject: string(id)}
+	if l.collection != nil {
+		out.By = l.collection.key.Name
+		by.Because = "with the evidence that " + out.By + " vouches for"
+	}
+	err = d.world.Store.Change(ctx, by, func(t *store.Tx) error {
+		if l.collection != nil {
+			if err := t.PutCollection(ctx, l.list, l.collection.key.ID, l.collection.envelope); err != nil {
+				return err
+			}
+		}
+		if !out.Known {
+			if err := t.PutRelease(ctx, r.Bytes(), build); err != nil {
+				return err
+			}
+		}
+		for _, i := range l.items {
+			if _, err := t.PutEvidence(ctx, r.App, id, i.kind, i.envelope); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return out, err
+	}
+	after, err := d.world.Store.Evidence(ctx, r.App, id)
+	out.Taken = len(after) - len(before)
+	for _, s := range l.standings {
+		if _, e := d.TakeStanding(ctx, r.App, s.envelope); e != nil {
+			out.Faults = append(out.Faults, problem.From(e).Message)
+		}
+	}
+	view, e := d.Resolve(ctx, r.App, string(id))
+	out.Release = view
+	return out, errors.Join(err, e)
+}

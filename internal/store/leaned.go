@@ -1,0 +1,21 @@
+package store
+
+import (
+	"context"
+
+	"greenroom/internal/evidence"
+)
+
+// LogOf lists the entries of an action, the oldest first. It reads the whole log.
+func (r Reader) LogOf(ctx context.Context, action string) ([]evidence.Entry, error) {
+	return collect(ctx, r, scanLog, `SELECT `+entryColumns+` FROM audit a WHERE a.action = ? ORDER BY a.seq`, action)
+}
+
+// SignedBy counts the pieces of evidence that a key signed. It reads all of them.
+func (r Reader) SignedBy(ctx context.Context, id evidence.KeyID) (int, error) {
+	n, _, err := first(ctx, r, func(row row) (n int, err error) {
+		err = row.Scan(&n)
+		return n, err
+	}, `SELECT count(*) FROM evidence WHERE instr(CAST(envelope AS TEXT), '"keyid":"' || ? || '"') > 0`, string(id))
+	return n, err
+}
