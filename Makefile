@@ -39,6 +39,7 @@ bench:
 	@./scripts/setup bench
 	$(GO) run ./bench/edge
 	$(GO) run ./bench/promotion
+	$(GO) run ./bench/trust
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/...
 
 ## fuzz: each fuzz target for half a minute

@@ -74,6 +74,10 @@ func exists(line string, whole bool) error {
 			}
 		case cmd.HasSubCommands():
 			next, _, err := cmd.Find([]string{word})
+			if next == cmd && cmd.Args(cmd, append(args, word)) == nil { // break-glass takes an environment, and has a command review
+				args = append(args, word)
+				continue
+			}
 			process := slices.Contains([]string{"daemon", "edge", "supervise"}, word) // hidden, and told of
 			if err != nil || next == cmd || next.Hidden && !process {
 				return fmt.Errorf("%s has no command %s", cmd.CommandPath(), word)

@@ -97,6 +97,28 @@ func TestSweepStopsAtDamage(t *testing.T) {
 	must(t, err)
 }
 
+// A release whose document is gone is not there, whatever else a kill left of it.
+func TestSweepThatWasKilled(t *testing.T) {
+	s := open(t)
+	keep, drop := small(t, s, "one"), small(t, s, "three")
+	before := size(t, s)
+	all, err := s.all()
+	must(t, err)
+	must(t, s.writeIndex(all[:1]))
+	freed, err := s.delete([]release.Digest{drop})
+	must(t, err)
+	s, err = Open(t.Context(), s.dir)
+	must(t, err)
+	_, err = s.Release(t.Context(), drop)
+	wantProblem(t, err, problem.NotFound, "not in the store")
+	more, err := s.Sweep(t.Context(), func(release.Digest) bool { return true })
+	must(t, err)
+	if freed+more != before-size(t, s) || more < 100_000 {
+		t.Errorf("freed %d and %d bytes of %d, %d are left", freed, more, before, size(t, s))
+	}
+	wantKnown(t, s, keep)
+}
+
 // size is how many bytes the blobs have.
 func size(t testing.TB, s *Store) (sum int64) {
 	t.Helper()

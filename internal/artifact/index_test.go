@@ -52,51 +52,41 @@ func wantKnown(t testing.TB, s *Store, want ...release.Digest) {
 func TestIndexKeepsWhatIsAppended(t *testing.T) {
 	s := open(t)
 	rapid.Check(t, func(r *rapid.T) {
-		var want []known
-		must(t, s.writeIndex(nil))
-		r.Repeat(map[string]func(*rapid.T){
-			"append": func(r *rapid.T) {
-				a := artifactOf(rapid.SliceOfN(rapid.Byte(), 1, 8).Draw(r, "release"))
-				k := known{release.Of(fmt.Append(nil, len(want))), a}
-				must(t, s.appendIndex(k))
-				want = append(want, k)
-			},
-			"write": func(*rapid.T) { must(t, s.writeIndex(want)) },
-			"": func(r *rapid.T) {
-				got, err := s.all()
-				if err != nil || !slices.Equal(got, want) {
-					r.Fatalf("got %v, %v; want %v", got, err, want)
-				}
-			},
+		entry := rapid.Custom(func(r *rapid.T) known {
+			return known{release.Of(rapid.SliceOf(rapid.Byte()).Draw(r, "id")), artifactOf(rapid.SliceOf(rapid.Byte()).Draw(r, "manifest"))}
 		})
+		entries := rapid.SliceOfNDistinct(entry, 0, 6, func(k known) release.Digest { return k.id }).Draw(r, "entries")
+		written := rapid.IntRange(0, len(entries)).Draw(r, "written")
+		must(t, s.writeIndex(entries[:written]))
+		for _, k := range entries[written:] {
+			must(t, s.appendIndex(k))
+		}
+		if got, err := s.all(); err != nil || !slices.Equal(got, entries) {
+			r.Fatalf("got %v, %v; want %v", got, err, entries)
+		}
 	})
 }
 
 // A kill while a line is appended leaves any part of it; its release is still in the folder of what comes in.
 func TestKilledWhileTheIndexIsAppendedTo(t *testing.T) {
 	s := open(t)
-	for _, before := range [][]release.Digest{{}, {small(t, s, "one")}, {small(t, s, "two")}} {
-		known, err := s.all()
-		must(t, err)
-		before = before[:0]
-		for _, k := range known {
-			before = append(before, k.id)
-		}
+	var ids []release.Digest
+	for _, app := range []string{"one", "two", "three"} {
 		old, err := os.ReadFile(s.indexPath())
 		must(t, err)
-		id := small(t, s, fmt.Sprint("killed", len(before)))
+		ids = append(ids, small(t, s, app))
 		full, err := os.ReadFile(s.indexPath())
 		must(t, err)
-		for cut := len(old) - len(indexTail); cut <= len(full); cut++ {
+		step := map[bool]int{true: 1, false: 37}[app == "two"]
+		for cut := len(old) - len(indexTail); cut <= len(full); cut += step {
 			left := slices.Concat(full[:cut], old[min(cut, len(old)):])
 			must(t, os.WriteFile(s.indexPath(), left, 0o644))
-			must(t, os.Mkdir(s.incomingPath(id), 0o700))
+			must(t, os.Mkdir(s.incomingPath(ids[len(ids)-1]), 0o700))
 			back, err := Open(t.Context(), s.dir)
 			if err != nil {
 				t.Fatalf("cut at %d: %v\n%s", cut, err, left)
 			}
-			wantKnown(t, back, append(before, id)...)
-			if t.Failed() {
+			if wantKnown(t, back, ids...); t.Failed() {
 				t.Fatalf("cut at %d:\n%s", cut, left)
 			}
 		}

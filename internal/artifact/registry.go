@@ -12,6 +12,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/registry/remote/retry"
 
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
@@ -27,7 +28,10 @@ const maxManifest = 4 << 20
 
 // RegistryOptions say how a registry is spoken to.
 type RegistryOptions struct {
-	PlainHTTP bool // speak HTTP without TLS to a registry on another machine, too; on this one it is spoken anyway
+	// PlainHTTP speaks HTTP without TLS to a registry on another machine, too; on this one it is spoken anyway.
+	PlainHTTP bool
+
+	policy retry.Policy // when to try again; nil: five times, at most three seconds apart
 }
 
 // Push sends a release and its evidence, as ExportBundle writes them, to a registry: oci://HOST[:PORT]/REPOSITORY:TAG, or
@@ -122,13 +126,13 @@ func (t *target) pushBlob(ctx context.Context, a release.Artifact, open func() (
 	if there, err := t.Blobs().Exists(ctx, d); err != nil || there {
 		return err
 	}
-	return again(ctx, func() (err error) {
+	return t.again(ctx, func() (err error) {
 		rc, err := open()
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, rc.Close()) }()
-		return t.Blobs().Push(ctx, d, rc)
+		return t.Blobs().Push(ctx, d, io.NopCloser(rc)) // HTTP clients close what they send
 	})
 }
 

@@ -233,6 +233,10 @@ func TestStoreIsSafeForConcurrentUse(t *testing.T) {
 		do(func() error { return s.Unpack(t.Context(), id, "service/web", dir) })
 		do(func() error { return s.Export(t.Context(), id, io.Discard) })
 		do(func() error {
+			_, err := s.Sweep(t.Context(), func(release.Digest) bool { return true })
+			return err
+		})
+		do(func() error {
 			var b bytes.Buffer
 			one, err := bundleOf(t.Context(), &b, fmt.Sprint("app", i/2), map[string][]byte{"service/web": shared})
 			if err != nil {

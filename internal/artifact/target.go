@@ -30,10 +30,11 @@ const scheme = "oci://"
 // maxPages bounds how often a registry may say that there are more referrers.
 const maxPages = 256
 
-// target is a place in a registry. What fails in passing is tried again, five times and at most three seconds apart.
+// target is a place in a registry.
 type target struct {
 	*remote.Repository
 	transport *http.Transport
+	policy    retry.Policy
 }
 
 // parseTarget reads a reference to a registry.
@@ -58,9 +59,15 @@ func parseTarget(ref string, o RegistryOptions) (*target, error) {
 		return nil, problem.New(problem.Invalid, "Docker's configuration can't be read: %w", err).
 			WithHint("docker login %s", place.Registry)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one, and documented
-	client := &http.Client{Transport: retry.NewTransport(guarded{transport, o.PlainHTTP})}
-	return &target{transport: transport, Repository: &remote.Repository{
+	transport := http.DefaultTransport.(*http.Transport).Clone() // that is what net/http says it is
+	policy := o.policy
+	if policy == nil {
+		policy = retry.DefaultPolicy
+	}
+	client := &http.Client{Transport: &retry.Transport{
+		Base: guarded{transport, o.PlainHTTP}, Policy: func() retry.Policy { return policy },
+	}}
+	return &target{transport: transport, policy: policy, Repository: &remote.Repository{
 		Reference:            place,
 		PlainHTTP:            o.PlainHTTP || loopback(place.Registry),
 		Client:               &auth.Client{Client: client, Cache: auth.NewCache(), Credential: credential},
@@ -116,24 +123,21 @@ func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.RoundTripper.RoundTrip(r)
 }
 
-// again does something until it succeeds, or fails for good, as the client does with requests that have nothing to send.
-func again(ctx context.Context, do func() error) error {
+// again does something until it succeeds or fails for good, as the client does with each request that it can repeat.
+func (t *target) again(ctx context.Context, do func() error) error {
 	for attempt := 0; ; attempt++ {
 		err := do()
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		var answer *errcode.ErrorResponse
-		var wait time.Duration
+		var response *http.Response
+		failed := err
 		if errors.As(err, &answer) {
-			wait, _ = retry.DefaultPolicy.Retry(attempt, &http.Response{StatusCode: answer.StatusCode}, nil)
-		} else {
-			var bad error
-			if wait, bad = retry.DefaultPolicy.Retry(attempt, nil, err); bad != nil {
-				return err
-			}
+			response, failed = &http.Response{StatusCode: answer.StatusCode}, nil
 		}
-		if wait < 0 {
+		wait, bad := t.policy.Retry(attempt, response, failed)
+		if bad != nil || wait < 0 {
 			return err
 		}
 		select {

@@ -33,6 +33,9 @@ type Deps struct {
 	// TrustKey proposes the definition in dir, or in a folder above it, with a key among its `keys:`, and writes nothing. A
 	// key of that name that is there already is replaced.
 	TrustKey func(dir string, k app.TrustedKey) (Edit, error)
+	// RotateBuilder makes a new key this user's own, for what he builds from now on, and returns the public one (see
+	// evidence.FormatPublic).
+	RotateBuilder func() (string, error)
 	// PushBundle puts a bundle, an OCI image layout as a tar archive, into a registry under ref (host/repository:tag), and
 	// PullBundle gets one from there; the command closes it. An end that comes too early is an error of the reader, not
 	// io.EOF.

@@ -34,11 +34,11 @@ func (s *shell) explain(ctx context.Context, name, environment string) error {
 	defer c.Close()
 	release, err := s.resolve(ctx, c, app, name)
 	if err != nil {
-		return s.swapped(ctx, c, app, "explain", name, environment, err)
+		return s.swapped(ctx, c, app, "greenroom explain %s %s", name, environment, err)
 	}
 	e, err := c.Explain(ctx, app, string(release.Digest), environment)
 	if err != nil {
-		return s.swapped(ctx, c, app, "explain", name, environment, err)
+		return s.swapped(ctx, c, app, "greenroom explain %s %s", name, environment, err)
 	}
 	if s.json() {
 		if err := s.emit(e); err != nil {

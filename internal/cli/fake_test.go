@@ -165,6 +165,10 @@ func (f *fake) Plan(_ context.Context, r api.RunRequest) (api.PlanView, error) {
 func (f *fake) Start(ctx context.Context, r api.RunRequest) (api.RunView, error) {
 	f.did("start %s %s %s%s", r.Kind, r.Environment, r.Because, map[bool]string{true: " past the gate"}[r.BreakGlass])
 	p := f.planOf(r)
+	if r.BreakGlass {
+		f.glass = []api.GlassView{fakeGlass()}
+		f.glass[0].Because = r.Because
+	}
 	return api.RunView{ID: string(r.Kind) + "-" + string(p.Release), Plan: p, Queue: 1, By: api.Actor(ctx)}, nil
 }
 

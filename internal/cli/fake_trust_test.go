@@ -209,6 +209,7 @@ func (f *fake) Anchor(context.Context) (api.Anchor, error) {
 
 func (f *fake) Review(_ context.Context, run, because string) error {
 	f.did("review %s: %s", run, because)
+	f.glass = nil
 	return nil
 }
 

@@ -9,7 +9,6 @@ import (
 	"greenroom/internal/api"
 	"greenroom/internal/evidence"
 	"greenroom/internal/problem"
-	"greenroom/internal/term"
 )
 
 func (s *shell) keyCommand() *cobra.Command {
@@ -148,43 +147,4 @@ func (s *shell) completeKeys() completer {
 		}
 		return names
 	})
-}
-
-func (s *shell) keyRotateCommand() *cobra.Command {
-	var because string
-	cmd := &cobra.Command{
-		Use:   "rotate --because REASON",
-		Short: "Make a new key this Greenroom's own; what the old one signed counts",
-		Long: `Makes a new key, hands the log over to it with the old one's last signature, and destroys the private half of
-the old one. What that signed before counts as before.
-
-Other Greenrooms that trust this one have to be told the new key: greenroom key show.`,
-		Example: "  greenroom key rotate --because \"once a year\"",
-		Args:    takes(0),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return s.keyRotate(cmd.Context(), because) },
-	}
-	becauseFlag(cmd, &because)
-	return cmd
-}
-
-func (s *shell) keyRotate(ctx context.Context, because string) error {
-	because, err := s.reason(ctx, because, "the rotation")
-	if err != nil {
-		return err
-	}
-	c, err := s.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	k, err := c.RotateKey(ctx, because)
-	if err != nil {
-		return err
-	}
-	if s.json() {
-		return s.emit(k)
-	}
-	s.print("%s this Greenroom signs with %s from now on\n  %s\n", s.Out.Mark(term.Pass), term.Clean(string(k.ID)), term.Clean(k.Public))
-	s.next("greenroom key trust %s --as NAME, where this Greenroom is trusted", term.Clean(k.Public))
-	return nil
 }

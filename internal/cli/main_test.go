@@ -178,7 +178,7 @@ func fakeDeps() Deps {
 			return "", problem.New(problem.NotFound, "no such ref")
 		},
 		Build:    fakeBuild,
-		TrustKey: fakeTrustKey,
+		TrustKey: fakeTrustKey, RotateBuilder: func() (string, error) { return public(stagingKey), nil },
 		PushBundle: func(_ context.Context, bundle io.Reader, ref string) error {
 			n, err := io.Copy(io.Discard, bundle)
 			fmt.Println("pushed", ref, n > 0)
@@ -221,6 +221,9 @@ func fakeLoad(_ context.Context, dir string) (Definition, error) {
 	d := Definition{Dir: dir, Notices: []string{"compose.yaml:7: cpus is not honoured by the process driver"}}
 	d.App = app.App{Name: name, Policy: inForce()}
 	d.App.Policy.App = name
+	if name == "keyed" {
+		d.App.Policy.Keys = []app.TrustedKey{{Name: "staging", Public: public(stagingKey), Checks: []string{"unit"}}}
+	}
 	if name == "wilder" { // the shop, with a weaker gate
 		d.App.Name, d.App.Policy.App = "shop", "shop"
 		d.App.Policy.Gates = map[string]app.Gate{"production": {Except: map[string]app.Except{"checkout": {Because: "in a hurry"}}}}

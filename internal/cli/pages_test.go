@@ -15,9 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"greenroom/internal/api"
-	"greenroom/internal/app"
-	"greenroom/internal/evidence"
-	"greenroom/internal/gate"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
@@ -42,8 +39,15 @@ func TestPages(t *testing.T) {
 		"report-pass":         func(s term.Screen) string { return reportPage(s, fakeReport(good.Digest)) },
 		"report-fail":         func(s term.Screen) string { return reportPage(s, fakeReport(broken.Digest)) },
 		"report-inconclusive": func(s term.Screen) string { return reportPage(s, fakeReport(unsure.Digest)) },
-		"explain-yes":         func(s term.Screen) string { return decisionPage(s, "shop x", "qa", decision(good.Digest, "")) },
+		"explain-yes":         func(s term.Screen) string { return explainPage(s, "shop x", "qa", decision(good.Digest, ""), at) },
 		"explain-no": func(s term.Screen) string {
+			return explainPage(s, "shop x", "production", decision(broken.Digest, ""), at)
+		},
+		"explain-narrow": func(s term.Screen) string {
+			s.Live, s.Width = true, func() int { return 60 }
+			return explainPage(s, "shop x", "production", wordy(), at)
+		},
+		"refused": func(s term.Screen) string {
 			return decisionPage(s, "shop x", "production", decision(broken.Digest, ""))
 		},
 		"plan":               func(s term.Screen) string { return planPage(s, fakePlan(plan.Promotion, good.Digest)) },
@@ -59,6 +63,9 @@ func TestPages(t *testing.T) {
 		"secrets":            func(s term.Screen) string { return secretsPage(s, fakeSecrets()) },
 		"secrets-none":       func(s term.Screen) string { return secretsPage(s, nil) },
 	}
+	for name, page := range trustPages(t) {
+		pages[name] = page
+	}
 	for name, page := range pages {
 		t.Run(name, func(t *testing.T) {
 			plain := page(term.Screen{})
@@ -72,52 +79,6 @@ func TestPages(t *testing.T) {
 			}
 		})
 	}
-}
-
-// wordy is a gate's no with much to read.
-func wordy() gate.Decision {
-	d := decision(broken.Digest, "")
-	d.Demands[1].Reason = "passed in r1: 12 tests passed, among them those that somebody wrote after the last fault in the till of the shop"
-	d.Demands = append(d.Demands, gate.Demand{Name: "check a-name-that-is-longer-than-any-column", Answer: gate.No,
-		Reason: "there is no evidence about it for this release", Next: "greenroom rehearse x"})
-	return d
-}
-
-func fakeApplied() api.Applied {
-	a := api.Applied{Changes: []app.Change{
-		{Path: "gates.production.except.checkout", Is: "in a hurry\x1b[2J", Note: app.WeakensGate},
-		{Path: "roles.promote", Was: "anna", Is: "anna, bob"},
-		{Path: "environments.qa", Was: "after dev"}}, Void: []release.Digest{good.Digest, sour.Digest}}
-	a.Changed = true
-	return a
-}
-
-func fakeEdit() Edit {
-	return Edit{File: "/src/greenroom.yaml", Before: []byte("app: shop\n\nenvironments: {}\n"),
-		After: []byte("app: shop\n\nkeys:\n  staging: ed25519:x\x1b[2J\n\nenvironments: {}\n")}
-}
-
-// fakeList is evidence of which one piece is damaged, and one gone.
-func fakeList() api.EvidenceList {
-	f := newFake()
-	damaged := bytes.Replace(f.envelope[good.Digest][0], []byte(`"payload":"ey`), []byte(`"payload":"ex`), 1)
-	f.envelope[good.Digest] = append(f.envelope[good.Digest], damaged)
-	l := must1(f.Evidence(context.Background(), "shop", string(good.Digest)))
-	gone := api.EvidenceView{Seq: 9, Fault: "it was recorded, and is gone\x1b[2J", Signer: "staging"}
-	gone.Kind, gone.At = evidence.KindRollout, at
-	l.Items = append(l.Items, gone)
-	return l
-}
-
-func fakeVerification() *verification {
-	v := &verification{keys: evidence.Keys{keyOf(ownKey)}}
-	v.file(envelopeFile{envelopes: append(fakeEvidence(), must1(evidence.Seal(fakeStatement("smoke", evidence.Fail), strangerKey)), []byte("{}")), bundle: true})
-	return v
-}
-
-// keyOf is a key that is trusted with everything.
-func keyOf(s evidence.Signer) evidence.Key {
-	return evidence.Key{ID: s.ID(), Public: s.Public(), Name: "own", Checks: []string{evidence.Any}, Environments: []string{evidence.Any}}
 }
 
 func golden(t *testing.T, name, got string) {

@@ -43,15 +43,16 @@ func (s *shell) promote(ctx context.Context, name, environment string, o runOpti
 	defer c.Close()
 	release, err := s.resolve(ctx, c, app, name)
 	if err != nil {
-		return s.swapped(ctx, c, app, "promote", name, environment, err)
+		return s.swapped(ctx, c, app, "greenroom promote %s %s", name, environment, err)
 	}
 	err = s.change(ctx, c, api.RunRequest{Kind: plan.Promotion, App: app, Release: string(release.Digest),
 		Environment: environment, Because: o.because}, o)
-	return s.swapped(ctx, c, app, "promote", name, environment, err)
+	return s.swapped(ctx, c, app, "greenroom promote %s %s", name, environment, err)
 }
 
 // swapped explains an error where a release and an environment were named in the wrong order: the release comes first.
-func (s *shell) swapped(ctx context.Context, c *api.Client, app, command, release, environment string, err error) error {
+// turned is the command with a place for each.
+func (s *shell) swapped(ctx context.Context, c *api.Client, app, turned, release, environment string, err error) error {
 	if p := problem.From(err); p == nil || p.Code != problem.NotFound {
 		return err
 	}
@@ -60,7 +61,7 @@ func (s *shell) swapped(ctx context.Context, c *api.Client, app, command, releas
 		return err
 	}
 	return problem.New(problem.Invalid, "%s is an environment: the release comes first", term.Clean(release)).
-		WithHint("greenroom %s %s %s", command, term.Clean(environment), term.Clean(release))
+		WithHint(turned, term.Clean(environment), term.Clean(release))
 }
 
 // environmentNames are those of an app; none where it can't be asked.
@@ -88,6 +89,11 @@ func (s *shell) change(ctx context.Context, c *api.Client, r api.RunRequest, o r
 	}
 	if !v.Decision.Allowed {
 		return s.refused(r, v)
+	}
+	if r.Kind == plan.Rollback {
+		if r.Because, err = s.reason(ctx, r.Because, "the release that is live now, which is known to be bad from then on"); err != nil {
+			return err
+		}
 	}
 	return s.carryOut(ctx, c, r, o)
 }

@@ -47,11 +47,6 @@ func (s *shell) rollback(ctx context.Context, environment, to string, o runOptio
 			return s.stopRun(ctx, c, run, err)
 		}
 	}
-	if !o.dry {
-		if o.because, err = s.reason(ctx, o.because, "the release that is live now, which is known to be bad from then on"); err != nil {
-			return err
-		}
-	}
 	r := api.RunRequest{Kind: plan.Rollback, App: app, Environment: environment, Because: o.because}
 	if to != "" {
 		release, err := s.resolve(ctx, c, app, to)

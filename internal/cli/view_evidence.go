@@ -10,6 +10,7 @@ import (
 
 	"greenroom/internal/api"
 	"greenroom/internal/evidence"
+	"greenroom/internal/release"
 	"greenroom/internal/term"
 )
 
@@ -21,15 +22,32 @@ func evidencePage(s term.Screen, l api.EvidenceList, now time.Time) string {
 		return b.String()
 	}
 	rows := [][]string{dim(s, "", "WHAT", "VERDICT", "SIGNED BY", "WHEN", "WHERE", "")}
+	below := []string{""}
 	for _, v := range l.Items {
-		mark, text := markOfEvidence(v.Summary, v.Fault == ""), term.Fit(term.Clean(v.Text), reasonWidth)
-		if v.Fault != "" {
-			text = s.Paint(term.Red, "does not count: "+term.Clean(v.Fault))
-		}
-		rows = append(rows, []string{s.Mark(mark), subject(v.Summary), verdict(s, v.Summary), signer(v.Signer, v.Key),
-			ago(v.At, now) + " ago", term.Clean(v.Environment), text})
+		rows = append(rows, []string{s.Mark(markOfEvidence(v.Summary, v.Fault == "")), subject(v.Summary, v.Digest), verdict(s, v.Summary),
+			signer(v.Signer, v.Key), when(v.At, now), term.Clean(v.Environment), term.Fit(term.Clean(v.Text), reasonWidth)})
+		below = append(below, notCounting(s, v.Fault))
 	}
-	b.WriteString(term.Columns("", rows))
+	b.WriteString(rowsWith(rows, below))
+	return b.String()
+}
+
+// notCounting is what stands below a piece of evidence that does not count.
+func notCounting(s term.Screen, fault string) string {
+	if fault == "" {
+		return ""
+	}
+	return "   " + s.Paint(term.Red, "does not count: "+term.Clean(fault)) + "\n"
+}
+
+// rowsWith aligns rows, with what stands below each.
+func rowsWith(rows [][]string, below []string) string {
+	var b strings.Builder
+	i := 0
+	for line := range strings.Lines(term.Columns("", rows)) {
+		b.WriteString(line + below[i])
+		i++
+	}
 	return b.String()
 }
 
@@ -37,12 +55,16 @@ func evidenceHead(s term.Screen, l api.EvidenceList) string {
 	return s.Paint(term.Bold, term.Clean(l.App)+" "+l.Release.Short()) + "  " + count(len(l.Items), "piece of evidence", "pieces of evidence")
 }
 
-// subject is what a piece of evidence is about: the check, or the kind.
-func subject(v evidence.Summary) string {
-	if v.Check != "" {
+// subject is what a piece of evidence is about: the check, or the kind; what can't be read has only its digest.
+func subject(v evidence.Summary, d release.Digest) string {
+	switch {
+	case v.Check != "":
 		return term.Clean(v.Check)
+	case v.Kind != "":
+		return term.Clean(string(v.Kind))
+	default:
+		return d.Short()
 	}
-	return term.Clean(string(v.Kind))
 }
 
 func verdict(s term.Screen, v evidence.Summary) string {
@@ -69,12 +91,10 @@ func statementsPage(s term.Screen, l api.EvidenceList) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", evidenceHead(s, l))
 	for _, v := range l.Items {
-		fmt.Fprintf(&b, "\n%s %s  %s\n", s.Mark(markOfEvidence(v.Summary, v.Fault == "")), s.Paint(term.Bold, subject(v.Summary)),
+		fmt.Fprintf(&b, "\n%s %s  %s\n", s.Mark(markOfEvidence(v.Summary, v.Fault == "")), s.Paint(term.Bold, subject(v.Summary, v.Digest)),
 			s.Paint(term.Dim, fmt.Sprintf("number %d of the log, signed by %s, %s", v.Seq, signer(v.Signer, v.Key), v.Digest.Short())))
-		if v.Fault != "" {
-			fmt.Fprintf(&b, "  %s\n", s.Paint(term.Red, "does not count: "+term.Clean(v.Fault)))
-		}
-		b.WriteString(term.Indent("  ", term.CleanBlock(payload(v.Envelope))))
+		b.WriteString(notCounting(s, v.Fault))
+		b.WriteString(term.Indent("   ", term.CleanBlock(payload(v.Envelope))))
 	}
 	return b.String()
 }
@@ -99,24 +119,31 @@ func verificationPage(s term.Screen, v *verification, now time.Time) string {
 		return s.Mark(term.Unknown) + " there is no evidence to verify\n"
 	}
 	var rows [][]string
+	var below []string
 	for _, one := range v.items {
-		mark, text := term.Pass, "signed by "+term.Clean(one.Signer)+", "+ago(one.At, now)+" ago"
+		mark, why := term.Pass, ""
 		switch {
 		case one.Unknown:
-			mark, text = term.Unknown, s.Paint(term.Yellow, term.Clean(one.Fault))
+			mark, why = term.Unknown, "   "+s.Paint(term.Yellow, term.Clean(one.Fault))+"\n"
 		case !one.OK:
-			mark, text = term.Fail, s.Paint(term.Red, term.Clean(one.Fault))
+			mark, why = term.Fail, "   "+s.Paint(term.Red, term.Clean(one.Fault))+"\n"
 		}
-		rows = append(rows, []string{s.Mark(mark), one.Digest.Short(), subject(one.Summary), verdict(s, one.Summary), text})
+		rows = append(rows, []string{s.Mark(mark), one.Digest.Short(), subject(one.Summary, ""), verdict(s, one.Summary),
+			term.Clean(one.Signer), when(one.At, now)})
+		below = append(below, why)
 	}
-	b.WriteString(term.Columns("", rows))
+	b.WriteString(rowsWith(rows, below))
 	good, unknown := v.counts()
-	switch bad := len(v.items) - good - unknown; {
-	case good == len(v.items):
+	if good == len(v.items) {
 		fmt.Fprintf(&b, "\n%s all %s verified, with %s\n", s.Mark(term.Pass), count(good, "envelope is", "envelopes are"), keyNames(v.keys))
-	default:
-		fmt.Fprintf(&b, "\n%s %d verified, %d not, %d signed by unknown keys; verified with %s\n", s.Mark(term.Fail), good, bad, unknown, keyNames(v.keys))
+		return b.String()
 	}
+	mark := term.Fail
+	if unknown == len(v.items) {
+		mark = term.Unknown
+	}
+	fmt.Fprintf(&b, "\n%s %d verified, %d not, %d signed by unknown keys; verified with %s\n", s.Mark(mark), good,
+		len(v.items)-good-unknown, unknown, keyNames(v.keys))
 	return b.String()
 }
 
@@ -130,7 +157,7 @@ func keyNames(keys evidence.Keys) string {
 	if len(names) == 0 {
 		return "no key"
 	}
-	return count(len(keys), "key", "keys") + ": " + strings.Join(names, ", ")
+	return count(len(keys), "key", "keys") + " (" + strings.Join(names, ", ") + ")"
 }
 
 // takenPage tells what a bundle brought.
@@ -155,9 +182,9 @@ func takenPage(s term.Screen, t api.Taken) string {
 // standingPage tells what another Greenroom says of an environment.
 func standingPage(s term.Screen, v api.StandingView, now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s, says %s, %s ago\n", s.Mark(term.Pass),
+	fmt.Fprintf(&b, "%s %s, says %s, %s\n", s.Mark(term.Pass),
 		s.Paint(term.Bold, fmt.Sprintf("%s of %s has %s", term.Clean(v.Environment), term.Clean(v.App), v.Release.Short())),
-		term.Clean(v.Signer), ago(v.At, now))
+		term.Clean(v.Signer), when(v.At, now))
 	if !v.Known {
 		fmt.Fprintf(&b, "  %s that release is not here\n", s.Paint(term.Yellow, "!"))
 	}

@@ -16,15 +16,15 @@ const demandWidth = 24
 
 // decisionPage is what a gate says: the answer first, then demand by demand, with the next command for every no.
 func decisionPage(s term.Screen, what, environment string, d gate.Decision) string {
-	return gatePage(s, what, environment, d, func(gate.Demand) []string { return nil })
+	return gatePage(s, what, environment, d, func(gate.Demand, int) []string { return nil })
 }
 
 // explainPage is decisionPage with the evidence behind each answer.
 func explainPage(s term.Screen, what, environment string, d gate.Decision, now time.Time) string {
-	return gatePage(s, what, environment, d, func(m gate.Demand) []string { return proofLines(s, m, now) })
+	return gatePage(s, what, environment, d, func(m gate.Demand, width int) []string { return proofLines(s, m, width, now) })
 }
 
-func gatePage(s term.Screen, what, environment string, d gate.Decision, behind func(gate.Demand) []string) string {
+func gatePage(s term.Screen, what, environment string, d gate.Decision, behind func(m gate.Demand, width int) []string) string {
 	var b strings.Builder
 	head, mark := " takes ", term.Pass
 	if !d.Allowed {
@@ -41,7 +41,7 @@ func gatePage(s term.Screen, what, environment string, d gate.Decision, behind f
 		}
 	}
 	for _, m := range d.Demands {
-		lines := append(wrap(term.Clean(m.Reason), room(s, width)), behind(m)...)
+		lines := append(wrap(term.Clean(m.Reason), room(s, width)), behind(m, room(s, width))...)
 		if m.Answer != gate.Yes && m.Next != "" {
 			lines = append(lines, "next: "+s.Paint(term.Bold, term.Clean(m.Next)))
 		}
@@ -71,12 +71,17 @@ func room(s term.Screen, width int) int { return cells(s) - width - len("  ? ") 
 
 // proofLines tell of the evidence behind an answer: who signed it and when, what it depends on, and what of that is not
 // as it was.
-func proofLines(s term.Screen, m gate.Demand, now time.Time) []string {
+func proofLines(s term.Screen, m gate.Demand, width int, now time.Time) (lines []string) {
 	p := m.Proof
 	if p == nil {
 		return nil
 	}
-	lines := []string{s.Paint(term.Dim, "signed by "+signer(p.Signer, p.Key)+", "+ago(p.At, now)+" ago")}
+	quietly := func(text string) {
+		for _, line := range wrap(text, width) {
+			lines = append(lines, s.Paint(term.Dim, line))
+		}
+	}
+	quietly(strings.TrimSuffix("signed by "+signer(p.Signer, p.Key)+", "+when(p.At, now), ", "))
 	var holds []string
 	for _, d := range p.DependsOn {
 		if d.Holds {
@@ -84,7 +89,7 @@ func proofLines(s term.Screen, m gate.Demand, now time.Time) []string {
 		}
 	}
 	if len(holds) > 0 {
-		lines = append(lines, s.Paint(term.Dim, "still as it was: "+strings.Join(holds, ", ")))
+		quietly("still as it was: " + strings.Join(holds, ", "))
 	}
 	for _, d := range p.DependsOn {
 		if !d.Holds {
@@ -96,10 +101,14 @@ func proofLines(s term.Screen, m gate.Demand, now time.Time) []string {
 
 // signer is what people call a key, or else its id.
 func signer(name string, id evidence.KeyID) string {
-	if name == "" {
+	switch {
+	case name != "":
+		return term.Clean(name)
+	case id != "":
 		return term.Clean(string(id))
+	default:
+		return "nobody known"
 	}
-	return term.Clean(name)
 }
 
 // fingerprint is a part of a baseline, short.

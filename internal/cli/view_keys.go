@@ -27,9 +27,15 @@ func keysPage(s term.Screen, keys []api.KeyView) string {
 		case k.Active:
 			state = s.Paint(term.Green, "signs here")
 		}
-		rows = append(rows, []string{s.Mark(mark), term.Clean(k.Name), term.Clean(string(k.ID)), listed(k.Checks), listed(k.Environments), state})
+		rows = append(rows, []string{s.Mark(mark), term.Clean(k.Name), shortKey(k.ID), listed(k.Checks), listed(k.Environments), state})
 	}
 	return term.Columns("", rows)
+}
+
+// shortKey is the beginning of a key's id, which names it as well.
+func shortKey(id evidence.KeyID) string {
+	const enough = len("SHA256:") + 12
+	return term.Clean(string(id[:min(len(id), enough)]))
 }
 
 // listed is what a key is trusted with.
@@ -68,8 +74,8 @@ func auditPage(s term.Screen, r audited, now time.Time) string {
 	case r.Head.Seq == 0:
 		return s.Mark(term.Unknown) + " the log is empty\n"
 	}
-	text := fmt.Sprintf("%s %s, the last %s ago\n", s.Mark(term.Pass),
-		s.Paint(term.Bold, "the log is whole: "+count(int(r.Head.Seq), "entry", "entries")), ago(r.At, now))
+	text := fmt.Sprintf("%s %s, the last %s\n", s.Mark(term.Pass),
+		s.Paint(term.Bold, "the log is whole: "+count(int(r.Head.Seq), "entry", "entries")), when(r.At, now))
 	if r.Anchors > 0 {
 		return text + fmt.Sprintf("  it contains %s\n", count(r.Anchors, "anchor", "anchors"))
 	}

@@ -56,6 +56,14 @@ func ago(t, now time.Time) string {
 	}
 }
 
+// when tells how long ago something was; "" for never.
+func when(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return ago(t, now) + " ago"
+}
+
 // clock tells when, in the person's zone.
 func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 

@@ -7,7 +7,6 @@ import (
 	"greenroom/internal/api"
 	"greenroom/internal/app"
 	"greenroom/internal/problem"
-	"greenroom/internal/rehearsal"
 	"greenroom/internal/store"
 )
 
@@ -37,8 +36,8 @@ func (d *Daemon) sensible(r api.Registration) error {
 	if r.App == "" || r.App != r.Policy.App {
 		return problem.New(problem.Invalid, "the policy is that of %q, not of %q", r.Policy.App, r.App)
 	}
-	if _, taken := r.Policy.Environment(rehearsal.Stage); taken {
-		return problem.New(problem.Invalid, "an environment can't be called %s: that is the stage of rehearsals", rehearsal.Stage)
+	if err := r.Policy.Validate(); err != nil {
+		return problem.New(problem.Invalid, "the policy: %w", err)
 	}
 	return nil
 }

@@ -163,7 +163,7 @@ func (l *load) take(p app.Policy, envelope []byte, s evidence.Summary, key evide
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(key.Environments, environment.StageName) && !slices.Contains(key.Environments, evidence.Any) {
+		if !slices.Contains(key.Environments, app.StageName) && !slices.Contains(key.Environments, evidence.Any) {
 			return fmt.Errorf("the key %s may not speak about rehearsals", key.Name)
 		}
 		l.collection, l.list = &one, c

@@ -48,7 +48,7 @@ func (c *logCheck) Fault(ctx context.Context) string {
 			}
 			return c.cut(ctx)
 		}
-		if err := c.to.Next(entries); err != nil {
+		if err := c.to.Skim(entries); err != nil {
 			c.fault = err.Error()
 			return c.fault
 		}

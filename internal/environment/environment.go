@@ -41,6 +41,7 @@ type World struct {
 	Now       func() time.Time
 	LogFault  func(ctx context.Context) string // why the log can't be believed; "" when it is whole
 
+	arriving sync.Mutex   // a database is being made what its backup from another machine holds
 	unpacked sync.RWMutex // read: files are being unpacked; written: those that nobody needs are being removed
 }
 
@@ -65,11 +66,7 @@ func (w *World) Open(p app.Policy, name string) (*Environment, bool) {
 
 // Stage is a stage built like the environment that production comes after, or like production where there is none.
 func (w *World) Stage(p app.Policy, name string) *Environment {
-	production, _ := p.Production()
-	settings := production
-	if staging, ok := p.Environment(production.After); ok {
-		settings = staging
-	}
+	settings := p.Staging()
 	like := settings.Name
 	settings.Name, settings.Hosts = name, nil
 	return &Environment{App: p.App, Name: name, Settings: settings, Stage: true, like: like, world: w}
@@ -79,6 +76,9 @@ func (w *World) Stage(p app.Policy, name string) *Environment {
 func (e *Environment) Folder() string { return e.world.Home.Environment(e.App, e.Name) }
 
 // data is the folder of files that services keep: volumes and SQLite databases.
+// Data is the folder of files that services keep.
+func (e *Environment) Data() string { return e.data() }
+
 func (e *Environment) data() string { return filepath.Join(e.Folder(), "data") }
 
 // prepare makes the environment's folders. A database server's own user has to pass through the outer one.

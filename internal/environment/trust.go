@@ -56,18 +56,12 @@ func trusted(t app.TrustedKey) (evidence.Key, error) {
 	if err != nil {
 		return evidence.Key{}, problem.New(problem.Invalid, "the policy's key %s: %w", t.Name, err).WithHint("greenroom apply")
 	}
-	k := evidence.Key{ID: evidence.IDOf(public), Public: public, Name: t.Name, Checks: t.Checks, Environments: t.Environments}
+	k := evidence.Key{ID: evidence.IDOf(public), Public: public, Name: t.Name, Checks: t.Checks, Environments: t.Speaks()}
 	if len(k.Checks) == 0 {
 		k.Checks = []string{evidence.Any}
 	}
-	if len(k.Environments) == 0 {
-		k.Environments = []string{StageName, gate.BuildRun}
-	}
 	return k, nil
 }
-
-// StageName is the name of the disposable environment in which an app's rehearsals happen.
-const StageName = "rehearsal"
 
 // Elsewhere says whether an environment of the policy lives under another Greenroom: a key that is not this one's may
 // speak for it.

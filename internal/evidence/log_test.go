@@ -317,6 +317,12 @@ func TestARevokedKeysEntries(t *testing.T) {
 	if err := v.Next(log); err == nil || !strings.Contains(err.Error(), "entry 1 of the log: the key old") {
 		t.Errorf("revoked in use: %v", err)
 	}
+	theirs := trusted("staging", current)
+	theirs.Own = false
+	v = NewVerifier(Head{}, Keys{trusted("own", old), theirs})
+	if err := v.Next(log); err == nil || !strings.Contains(err.Error(), "entry 6 of the log hands over to the key staging") {
+		t.Errorf("handed over to somebody else's key: %v", err)
+	}
 	late := Link(Entry{Action: "key trusted"}, Head{Seq: 6, Hash: log[5].Hash}, old)
 	for name, err := range map[string]error{
 		"by itself":        late.Check(Keys{retired}),

@@ -128,8 +128,10 @@ func nosOfTheEvidence() []no {
 			f := w.of(Rollback)
 			f.Run, f.Environment, f.by = evidence.Build, evidence.Build, own
 		}, "check rollback", No, "at the build, but not", rehearse},
-		{"on a stage, not at the build", func(w *world) { w.of("unit").Run, w.of("unit").Environment, w.of("unit").by = "r1", evidence.Stage, own }, "check unit", No, "belongs to the build", "greenroom build"},
-		{"did not run at the build", func(w *world) { w.found = w.found[1:] }, "check unit", No, "did not run when", "greenroom build"},
+		{"on a stage, not at the build", func(w *world) {
+			w.of("unit").Run, w.of("unit").Environment, w.of("unit").by = "r1", evidence.Stage, own
+		}, "check unit", No, "belongs to the build", "greenroom build"},
+		{"did not run at the build", func(w *world) { w.of("unit").Result.Check = "lint"; w.key(builder).Checks = []string{"lint"} }, "check unit", No, "did not run when", "greenroom build"},
 		{"production's release changed", func(w *world) { w.of("checkout").Baseline[release.PartRelease] = string(other) }, "check checkout", No,
 			fmt.Sprintf("production's release changed since (was %s, is %s)", other.Short(), live.Short()), rehearse},
 		{"production got a secret", func(w *world) { delete(w.of(Migration).Baseline, release.PartSecrets) }, "check migration", No,

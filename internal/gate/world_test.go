@@ -210,4 +210,3 @@ func enveloped(payloadType, payload string, by ...person) []byte {
 	}
 	return b
 }
-

@@ -10,13 +10,12 @@ import (
 	"fmt"
 
 	"greenroom/internal/app"
-	"greenroom/internal/environment"
 	"greenroom/internal/plan"
 	"greenroom/internal/release"
 )
 
 // Stage is the name of the disposable environment in which an app's rehearsals happen, one after the other.
-const Stage = environment.StageName
+const Stage = app.StageName
 
 // The built-in checks.
 const (

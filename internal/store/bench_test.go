@@ -61,7 +61,7 @@ func BenchmarkJournal(b *testing.B) {
 func large(b *testing.B) (*Store, []release.Digest) {
 	b.Helper()
 	s := open(b)
-	const n, batch = 10_000, 1_000
+	const n, batch = 100_000, 1_000
 	var all []release.Digest
 	padding := strings.Repeat("x", 2000)
 	for from := 0; from < n; from += batch {

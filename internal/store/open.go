@@ -28,6 +28,8 @@ type Options struct {
 	Now    func() time.Time       // the clock; nil for the machine's
 	Signer func() evidence.Signer // with this Greenroom's active key, which signs the log and what is found here
 	Ring   Ring                   // the keys that Signer takes its own from; nil: it is one key for ever
+
+	driver string // of database/sql; "" for SQLite's
 }
 
 // Ring is this Greenroom's own keys, as key.Ring keeps them. Activate makes the key active that Prepare gave, and has
@@ -66,18 +68,21 @@ func Open(ctx context.Context, file string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.driver == "" {
+		o.driver = "sqlite"
+	}
 	file, err := filepath.Abs(file)
 	if err != nil {
 		return nil, err
 	}
-	if err := prepare(ctx, file, o.Signer()); err != nil {
+	if err := prepare(ctx, file, o); err != nil {
 		return nil, explainFile(file, err)
 	}
 	s := &Store{now: o.Now, signer: o.Signer, ring: o.Ring, turn: make(chan struct{}, 1)}
-	if s.write, err = connect(file, 1, ""); err != nil {
+	if s.write, err = connect(o.driver, file, 1, ""); err != nil {
 		return nil, err
 	}
-	if s.read, err = connect(file, readers, "&_pragma=query_only(1)"); err != nil {
+	if s.read, err = connect(o.driver, file, readers, "&_pragma=query_only(1)"); err != nil {
 		return nil, errors.Join(err, s.write.Close())
 	}
 	s.Reader = Reader{q: s.read, file: file}
@@ -104,7 +109,7 @@ func (s *Store) Close() error {
 
 // start looks whether the file is whole, migrates it, and takes up the log.
 func (s *Store) start(ctx context.Context) error {
-	if err := quickCheck(ctx, s.write, s.file); err != nil {
+	if err := checkAtOnce(ctx, s.write, s.file); err != nil {
 		return err
 	}
 	if err := migrate(ctx, s.write, s.file, s.signer()); err != nil {
@@ -119,7 +124,7 @@ func (s *Store) start(ctx context.Context) error {
 
 // prepare makes the file where there is none. A new file appears under its name only when it is whole; so one that is
 // empty, or has a log beside it and is gone itself, was damaged and is not silently replaced by an empty state.
-func prepare(ctx context.Context, file string, signer evidence.Signer) error {
+func prepare(ctx context.Context, file string, o Options) error {
 	err := header(file)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -136,11 +141,11 @@ func prepare(ctx context.Context, file string, signer evidence.Signer) error {
 	if err := atomicfile.Write(fresh, nil, 0o600); err != nil { // SQLite gives its other files the same permissions
 		return err
 	}
-	db, err := connect(fresh, 1, "")
+	db, err := connect(o.driver, fresh, 1, "")
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(migrate(ctx, db, file, signer), db.Close()); err != nil { // the last one to close empties the log
+	if err := errors.Join(migrate(ctx, db, file, o.Signer()), db.Close()); err != nil { // the last one to close empties the log
 		return err
 	}
 	if err := os.Rename(fresh, file); err != nil {
@@ -175,11 +180,11 @@ func ignoreShort(err error) error {
 }
 
 // connect makes a pool of at most n connections. Writers take the lock when they begin, so none has to give up half-way.
-func connect(file string, n int, more string) (*sql.DB, error) {
+func connect(driver, file string, n int, more string) (*sql.DB, error) {
 	// synchronous=NORMAL could lose the last commits when the machine stops.
 	dsn := "file:" + (&url.URL{Path: file}).EscapedPath() + "?_txlock=immediate&_pragma=busy_timeout(5000)" +
 		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" + more
-	db, err := sql.Open("sqlite", dsn)
+	db, err := sql.Open(driver, dsn)
 	if err != nil {
 		return nil, err
 	}

@@ -67,6 +67,9 @@ CREATE TABLE collections (
     PRIMARY KEY (app, release, signer)
 ) STRICT;
 
+-- A release that is kept looks for the builds that wait for it; without this it looked at all of them.
+CREATE INDEX builds_by_release ON builds (release);
+
 -- Times when a gate's no was overridden.
 CREATE TABLE glass (
     run         TEXT PRIMARY KEY,
