@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"greenroom/internal/account"
 	"greenroom/internal/api"
 	"greenroom/internal/artifact"
 	"greenroom/internal/driver/process"
@@ -86,7 +87,9 @@ func open(ctx context.Context, o Options) (*environment.World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &environment.World{Home: o.Home, Store: s, Edge: edge.NewClient(o.Home.Edge()), Log: o.Log, Now: time.Now}
+	w := &environment.World{
+		Home: o.Home, Store: s, Edge: edge.NewClient(o.Home.Edge()), Accounts: account.New(o.Home), Log: o.Log, Now: time.Now,
+	}
 	if w.Secrets, err = secret.Open(o.Home.Secrets()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

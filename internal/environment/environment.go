@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"greenroom/internal/account"
 	"greenroom/internal/app"
 	"greenroom/internal/artifact"
 	"greenroom/internal/driver"
@@ -35,9 +36,12 @@ type World struct {
 	Store     *store.Store
 	Artifacts *artifact.Store
 	Secrets   *secret.Box
+	Accounts  *account.Accounts
 	Log       *slog.Logger
 	Now       func() time.Time
 
+	moving   sync.Mutex   // held while an environment gets its resident
+	reasons  sync.Map     // RouteName -> why it has none
 	unpacked sync.RWMutex // read: files are being unpacked; written: those that nobody needs are being removed
 }
 
@@ -77,14 +81,6 @@ func (e *Environment) Folder() string { return e.world.Home.Environment(e.App, e
 
 // data is the folder of files that services keep: volumes and SQLite databases.
 func (e *Environment) data() string { return filepath.Join(e.Folder(), "data") }
-
-// prepare makes the environment's folders. A database server's own user has to pass through the outer one.
-func (e *Environment) prepare() error {
-	if err := os.MkdirAll(e.Folder(), 0o711); err != nil {
-		return err
-	}
-	return os.MkdirAll(e.data(), 0o700)
-}
 
 // URL is the environment's address for people and checks.
 func (e *Environment) URL(ctx context.Context) (string, error) { return e.url(ctx, e.RouteName()) }
