@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,15 +130,19 @@ func (e *Environment) notIsolated(why error) {
 // where all does. That a process can reach every address on the network is not in it.
 func (e *Environment) Isolation(r release.Release) []string {
 	var all []string
-	if _, err := e.resident(); err != nil {
+	who := e.Name
+	if e.Stage {
+		who = "the stage"
+	}
+	if _, err := e.resident(); err != nil && !errors.Is(err, fs.ErrNotExist) { // it may be gone by now
 		why := err.Error()
 		if remembered, ok := e.world.reasons.Load(e.RouteName()); ok {
 			why = remembered.(string)
 		}
-		all = append(all, fmt.Sprintf("not isolated: %s has no system user of its own: %s", e.Name, why))
+		all = append(all, fmt.Sprintf("not isolated: %s has no system user of its own: %s", who, why))
 	}
 	if db := r.Contents.Database; e.hasServer(r) && !db.External && db.PasswordSecret == "" {
-		all = append(all, fmt.Sprintf("not isolated: the password of the database stands in the Compose file, so %s's is that of every other environment", e.Name))
+		all = append(all, fmt.Sprintf("not isolated: the database's password stands in the Compose file, so every environment knows that of %s", who))
 	}
 	return all
 }
