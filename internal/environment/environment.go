@@ -164,5 +164,8 @@ func (e *Environment) StopAll(ctx context.Context) error {
 	if err := e.stop(ctx, services); err != nil {
 		return err
 	}
-	return e.stop(ctx, servers)
+	if err := e.stop(ctx, servers); err != nil {
+		return err
+	}
+	return e.endResident(ctx)
 }

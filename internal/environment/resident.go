@@ -96,6 +96,20 @@ func (e *Environment) moveIn(ctx context.Context) (account.User, error) {
 	return u, home.Give(e.data(), u.UID, u.GID)
 }
 
+// endResident ends what still runs as the environment's resident when all of it was stopped: a process that hid itself
+// would see what the resident has next, as the next rehearsal's stage.
+func (e *Environment) endResident(ctx context.Context) error {
+	u, err := e.world.Accounts.Find(e.App, e.Name)
+	if err != nil {
+		return nil // without one of its own nobody knows what is the environment's
+	}
+	ended, err := endAll(ctx, func() ([]proc.Identity, error) { return proc.Of(u.UID) })
+	if ended > 0 {
+		e.world.Log.Warn("ended what hid itself", "environment", e.RouteName(), "processes", ended)
+	}
+	return err
+}
+
 // open lets a group, or everybody, pass through the environment's folder. It stays the daemon's own: what is in it can't
 // be exchanged by those who may only pass.
 func (e *Environment) open(group int, perm os.FileMode) error {

@@ -12,6 +12,7 @@ import (
 	"greenroom/internal/driver/process"
 	"greenroom/internal/home"
 	"greenroom/internal/problem"
+	"greenroom/internal/proc"
 	"greenroom/internal/release"
 )
 
@@ -88,6 +89,34 @@ func TestIsolated(t *testing.T) {
 	withPassword := release.Release{Contents: app.Contents{Database: &app.Database{Engine: app.Postgres, Password: "shop"}}}
 	if said := e.Isolation(withPassword); len(said) != 1 || !strings.Contains(said[0], "Compose file") {
 		t.Errorf("of a password that stands in the definition it says %q", said)
+	}
+}
+
+// What hides in a session of its own, without a mark, ends with the environment all the same.
+func TestNothingHides(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root can run environments as users of their own")
+	}
+	e := production(aWorld(t, t.TempDir()))
+	u, err := e.world.Accounts.Make(t.Context(), e.App, e.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, err := proc.Command{Argv: []string{"/bin/sleep", "600"}, Dir: "/", User: u.Name}.Cmd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Setsid = false, true
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	if err := e.StopAll(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err == nil || err.Error() != "signal: killed" {
+		t.Errorf("it ended with %v", err)
 	}
 }
 
