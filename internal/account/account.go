@@ -136,8 +136,8 @@ func (a *Accounts) find(app, environment string) (User, error) {
 	return User{Name: name, UID: uid, GID: gid}, nil
 }
 
-// alone makes sure that no other name stands for the same user or group. The group is missing where useradd was killed
-// between its files; its number is ours all the same, and useradd gives no number away that a user has.
+// alone makes sure that no other name stands for the same user or group. That the group is missing is problem.NotFound:
+// useradd was killed between its files.
 func alone(name, uid, gid string) error {
 	shared := func(what, other string) error {
 		return problem.New(problem.Unavailable, "the system user %s shares its %s with %s", name, what, other).
@@ -149,16 +149,27 @@ func alone(name, uid, gid string) error {
 	if u, err := user.LookupId(uid); err == nil && u.Username != name {
 		return shared("number "+uid, u.Username)
 	}
-	if g, err := user.LookupGroupId(gid); err == nil && g.Name != name {
+	g, err := user.LookupGroupId(gid)
+	if unknown := (user.UnknownGroupIdError)(""); errors.As(err, &unknown) {
+		return problem.New(problem.NotFound, "the system user %s has no group", name)
+	}
+	if err != nil {
+		return problem.New(problem.Unavailable, "the group of the system user %s can't be looked up: %w", name, err)
+	}
+	if g.Name != name {
 		return shared("group", g.Name)
 	}
 	return nil
 }
 
+// add makes a user with a group of its own, or only the group, with the user's number, where that is missing.
 func (a *Accounts) add(ctx context.Context, app, environment string, lock *os.File) error {
 	name := a.name(app, environment)
 	if err := writable(); err != nil {
 		return problem.New(problem.Unavailable, "the system user %s can't be made: %w", name, err)
+	}
+	if u, err := user.Lookup(name); err == nil {
+		return run(ctx, lock, "groupadd", "--system", "--gid", u.Gid, name)
 	}
 	return run(ctx, lock, "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
 		"--shell", nologin(), "--comment", a.comment(app, environment), name)

@@ -150,7 +150,7 @@ func TestSomebodyElses(t *testing.T) {
 	}{
 		{"comment", "usermod", "usermod", []string{"--comment", "the janitor"}, []string{"--comment", gecos(t, u.Name)}, "the janitor"},
 		{"number", "usermod", "usermod", []string{"--non-unique", "--uid", "1"}, []string{"--uid", strconv.Itoa(u.UID)}, "daemon"},
-		{"group", "usermod", "usermod", []string{"--gid", "nogroup"}, []string{"--gid", strconv.Itoa(u.GID)}, "nogroup"},
+		{"group", "usermod", "usermod", []string{"--gid", "daemon"}, []string{"--gid", strconv.Itoa(u.GID)}, "daemon"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			system(t, c.program, append(c.args, u.Name)...)
@@ -164,22 +164,19 @@ func TestSomebodyElses(t *testing.T) {
 	}
 }
 
-// useradd was killed when it had written the users and not yet the groups.
+// useradd was killed when it had written the user and not yet the group, whose number it would give to the next one.
 func TestHalfMade(t *testing.T) {
 	a := users(t)
 	u := mustMake(t, a, "shop", "production")
-	system(t, "usermod", "--gid", "nogroup", u.Name)
-	system(t, "groupdel", u.Name)
-	system(t, "groupadd", "--system", "gr-test-of-numbers") // may take the number that was freed
-	t.Cleanup(func() { system(t, "groupdel", "gr-test-of-numbers") })
-	g, err := user.LookupGroup("gr-test-of-numbers")
-	if err != nil {
-		t.Fatal(err)
+	system(t, "groupdel", "--force", u.Name)
+	_, err := a.Find("shop", "production")
+	wantProblem(t, err, problem.NotFound)
+	if again := mustMake(t, a, "shop", "production"); again != u {
+		t.Errorf("%+v became %+v", u, again)
 	}
-	system(t, "usermod", "--gid", g.Gid, u.Name)
-	defer system(t, "usermod", "--gid", "nogroup", u.Name)
-	_, err = a.Find("shop", "production")
-	wantProblem(t, err, problem.Unavailable, "shares its group")
+	if other := mustMake(t, a, "shop", "staging"); other.GID == u.GID || other.UID == u.UID {
+		t.Errorf("%+v got the number of %+v", other, u)
+	}
 }
 
 func gecos(t *testing.T, name string) string {
