@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"time"
 
+	"greenroom/internal/account"
 	"greenroom/internal/api"
 	"greenroom/internal/artifact"
 	"greenroom/internal/daemon"
@@ -341,5 +342,5 @@ func (b *bench) end() error {
 			return err
 		}
 	}
-	return b.stop(ctx)
+	return errors.Join(b.stop(ctx), account.New(b.home).Remove(ctx))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +14,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"greenroom/internal/account"
 	"greenroom/internal/data/postgres"
+	"greenroom/internal/home"
 )
 
 // TestScripts plays a user in a repository of their own: testdata/script holds one story a file, with the commands as
@@ -77,24 +80,24 @@ func giveHome(env *testscript.Env) error {
 	if err := os.Chmod(base, 0o755); err != nil { //nolint:gosec // see above
 		return err
 	}
-	home := filepath.Join(base, "home")
-	env.Setenv("GREENROOM_HOME", home)
+	state := home.Home(filepath.Join(base, "home"))
+	env.Setenv("GREENROOM_HOME", string(state))
 	env.Setenv("GORACE", quick+" log_path="+filepath.Join(base, "race"))
 	vars := env.Vars
 	env.Defer(func() {
 		cmd := exec.Command("greenroom", "down", "--everything")
 		cmd.Env = vars
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("greenroom down --everything: %v\n%s\n%s", err, out, logOf(home))
+			t.Errorf("greenroom down --everything: %v\n%s\n%s", err, out, logOf(string(state)))
 		}
 		if left := endLeft(base); len(left) > 0 {
-			t.Errorf("it left processes behind:\n%s\n%s", strings.Join(left, "\n"), logOf(home))
+			t.Errorf("it left processes behind:\n%s\n%s", strings.Join(left, "\n"), logOf(string(state)))
 		}
 		if races, _ := filepath.Glob(filepath.Join(base, "race.*")); len(races) > 0 { // the pattern is right
 			b, err := os.ReadFile(races[0])
 			t.Errorf("data races (%v):\n%s", err, b)
 		}
-		if err := removeAll(base); err != nil {
+		if err := errors.Join(removeAll(base), account.New(state).Remove(context.Background())); err != nil {
 			t.Error(err)
 		}
 	})

@@ -71,7 +71,7 @@ func sendTrailerProblem(w http.ResponseWriter, p *Problem) {
 
 // Bundle implements Backend. Reading to its end tells whether it is complete: io.EOF comes only then.
 func (c *Client) Bundle(ctx context.Context, app, release string) (io.ReadCloser, error) {
-	res, err := c.send(ctx, http.MethodGet, inAppPath(app, "/bundle"), url.Values{"release": {release}}, "", nil)
+	res, err := c.send(ctx, http.MethodGet, inAppPath(app, "/bundle"), url.Values{"release": {release}}, "", nil) //nolint:bodyclose // who reads the bundle closes it
 	if err != nil {
 		return nil, err
 	}

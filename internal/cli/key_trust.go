@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -33,7 +32,7 @@ Nothing is trusted before the definition is applied: greenroom apply.`,
 			if strings.TrimSpace(k.Name) == "" {
 				return usage(cmd, "--as is missing: the name that people know the key by")
 			}
-			return s.keyTrust(cmd.Context(), args[0], k, dry)
+			return s.keyTrust(args[0], k, dry)
 		},
 	}
 	cmd.Flags().StringVar(&k.Name, "as", "", "the name that people know it by")
@@ -43,7 +42,7 @@ Nothing is trusted before the definition is applied: greenroom apply.`,
 	return cmd
 }
 
-func (s *shell) keyTrust(_ context.Context, given string, k app.TrustedKey, dry bool) error {
+func (s *shell) keyTrust(given string, k app.TrustedKey, dry bool) error {
 	key, err := s.publicKey(given)
 	if err != nil {
 		return err

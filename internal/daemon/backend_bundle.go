@@ -37,7 +37,7 @@ func (d *Daemon) Bundle(ctx context.Context, name, wanted string) (io.ReadCloser
 }
 
 func (d *Daemon) envelopes(ctx context.Context, p app.Policy, id release.Digest) ([][]byte, error) {
-	if fault := d.world.LogFault(ctx); fault != "" {
+	if fault := d.world.LogCheck.Fault(ctx); fault != "" {
 		return nil, problem.New(problem.Blocked, "the log is not whole: %s", fault).WithHint("greenroom audit verify")
 	}
 	recorded, err := d.world.Store.Evidence(ctx, p.App, id)

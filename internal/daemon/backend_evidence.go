@@ -162,7 +162,7 @@ func (d *Daemon) Log(ctx context.Context, after int64) (api.Stream[evidence.Entr
 
 // Anchor is api.Backend's.
 func (d *Daemon) Anchor(ctx context.Context) (api.Anchor, error) {
-	if fault := d.world.LogFault(ctx); fault != "" {
+	if fault := d.world.LogCheck.Fault(ctx); fault != "" {
 		return api.Anchor{}, problem.New(problem.Fail, "the log is not whole: %s", fault).WithHint("greenroom audit verify")
 	}
 	head, err := d.world.Store.Head(ctx)

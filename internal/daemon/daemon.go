@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"greenroom/internal/account"
 	"greenroom/internal/api"
 	"greenroom/internal/artifact"
 	"greenroom/internal/driver/process"
@@ -91,8 +92,10 @@ func open(ctx context.Context, o Options) (*environment.World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &environment.World{Home: o.Home, Store: s, Ring: ring, Edge: edge.NewClient(o.Home.Edge()), Log: o.Log, Now: time.Now}
-	w.LogFault = newLogCheck(w).Fault
+	w := &environment.World{
+		Home: o.Home, Store: s, Ring: ring, Edge: edge.NewClient(o.Home.Edge()), Accounts: account.New(o.Home), Log: o.Log, Now: time.Now,
+	}
+	w.LogCheck = newLogCheck(w)
 	if w.Secrets, err = secret.Open(o.Home.Secrets()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -142,7 +145,7 @@ func (d *Daemon) serve(ctx context.Context) error {
 
 // lookAtLog verifies the log once from its beginning, so that the first question to a gate does not have to.
 func (d *Daemon) lookAtLog(ctx context.Context) {
-	if fault := d.world.LogFault(ctx); fault != "" && ctx.Err() == nil {
+	if fault := d.world.LogCheck.Fault(ctx); fault != "" && ctx.Err() == nil {
 		d.log.Error("the log of what happened is not whole; gates say no until a person has looked", "fault", fault)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"greenroom/internal/account"
 	"greenroom/internal/api"
 	"greenroom/internal/app"
 	"greenroom/internal/home"
@@ -64,10 +65,11 @@ func newHouseIn(t testing.TB, dir, state string) *house {
 	needPrograms(t)
 	h := &house{TB: t, dir: dir, home: home.Home(state), control: filepath.Join(dir, "control"), failpoint: filepath.Join(dir, "failpoint"),
 		made: map[release.Digest]app.Contents{}}
-	must(t, os.MkdirAll(h.control, 0o755))
+	must(t, errors.Join(os.MkdirAll(h.control, 0o755), os.Chmod(h.control, 0o777))) // the app's own user writes there
 	t.Cleanup(func() {
 		h.TB = t // not that of a part of the test, which is over
 		h.close()
+		must(t, account.New(h.home).Remove(context.WithoutCancel(t.Context())))
 	})
 	h.start()
 	return h

@@ -1,12 +1,15 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"sync"
 
 	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
+	"greenroom/internal/release"
 )
 
 // logPage is how many entries are verified at once.
@@ -14,65 +17,90 @@ const logPage = 2000
 
 // logCheck knows how far the log is whole. The first time it is verified from its beginning; from then on what came since.
 // A gate that asks before that has happened waits for it: nothing is let in on a log that nobody looked at.
+//
+// It remembers how much evidence the log had about each release. So a failure that somebody takes out of the file while
+// the control plane runs is missed at the next question, and not only by the next one who verifies all of it.
 type logCheck struct {
-	world *environment.World
-	mu    sync.Mutex
-	to    *evidence.Verifier
-	fault string
+	world    *environment.World
+	mu       sync.Mutex
+	to       *evidence.Verifier
+	fault    string
+	recorded map[subject]int
 }
 
-func newLogCheck(w *environment.World) *logCheck { return &logCheck{world: w} }
+// subject stands for an app and a release: a hash, because there are many.
+type subject [sha256.Size]byte
 
-// Fault says why the log can't be believed, or nothing. A fault stays: what is damaged does not heal by itself.
+func subjectOf(app, release string) subject { return sha256.Sum256([]byte(app + "\x00" + release)) }
+
+func newLogCheck(w *environment.World) *logCheck {
+	return &logCheck{world: w, recorded: map[subject]int{}}
+}
+
+// Fault is environment.LogCheck's. A fault stays: what is damaged does not heal by itself.
 func (c *logCheck) Fault(ctx context.Context) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fault != "" {
 		return c.fault
 	}
-	if c.to == nil {
-		roots, err := c.roots(ctx)
-		if err != nil {
-			return fmt.Sprintf("it could not be read: %v", err) // may pass
-		}
-		c.to = evidence.NewVerifier(evidence.Head{}, roots)
-	}
 	for {
-		entries, err := c.world.Store.Log(ctx, c.to.Head().Seq, logPage)
-		if err != nil {
+		entries, err := c.next(ctx)
+		switch {
+		case err != nil:
 			return fmt.Sprintf("it could not be read: %v", err) // may pass
+		case len(entries) == 0:
+			return c.end(ctx)
 		}
-		if len(entries) == 0 {
-			if err := c.to.End(); err != nil {
-				return err.Error()
-			}
-			return c.cut(ctx)
-		}
+		// The last entry's signature vouches for all before it, whose hashes lead to it.
 		if err := c.to.Skim(entries); err != nil {
 			c.fault = err.Error()
 			return c.fault
 		}
+		for _, e := range entries {
+			if e.Action == evidence.ActionEvidence {
+				c.recorded[subjectOf(e.App, e.Subject)]++
+			}
+		}
 	}
 }
 
-// cut notices a log that is shorter than it was.
-func (c *logCheck) cut(ctx context.Context) string {
+// next reads what was not verified yet.
+func (c *logCheck) next(ctx context.Context) ([]evidence.Entry, error) {
+	if c.to == nil {
+		known, err := c.world.Store.Keys(ctx)
+		if err != nil {
+			return nil, err
+		}
+		// The first key that this Greenroom had signs from the beginning; the log itself hands over to the others.
+		c.to = evidence.NewVerifier(evidence.Head{}, evidence.Keys{known[0].Key})
+	}
+	return c.world.Store.Log(ctx, c.to.Head().Seq, logPage)
+}
+
+// end notices a log that is shorter than it was, or whose end is another.
+func (c *logCheck) end(ctx context.Context) string {
+	if err := c.to.End(); err != nil {
+		c.fault = err.Error()
+		return c.fault
+	}
 	head, err := c.world.Store.Head(ctx)
 	if err != nil {
 		return fmt.Sprintf("it could not be read: %v", err)
 	}
-	if head.Seq < c.to.Head().Seq {
-		c.fault = fmt.Sprintf("it ends at entry %d, and went on to %d before", head.Seq, c.to.Head().Seq)
+	if was := c.to.Head(); head.Seq < was.Seq || head.Seq == was.Seq && !bytes.Equal(head.Hash, was.Hash) {
+		c.fault = fmt.Sprintf("it ends with another entry %d than the %d before", head.Seq, was.Seq)
 	}
 	return c.fault
 }
 
-// roots are the keys that may sign the log from its beginning: the first that this Greenroom had. The others are handed
-// over to by the log itself.
-func (c *logCheck) roots(ctx context.Context) (evidence.Keys, error) {
-	known, err := c.world.Store.Keys(ctx)
-	if err != nil {
-		return nil, err
+// Missing is environment.LogCheck's. More than was counted may have come since.
+func (c *logCheck) Missing(app string, d release.Digest, recorded []evidence.Recorded) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := c.recorded[subjectOf(app, string(d))]; len(recorded) < n {
+		c.fault = fmt.Sprintf("it had %d entries about evidence for %s, and has %d", n, d.Short(), len(recorded))
+		return c.fault
 	}
-	return evidence.Keys{known[0].Key}, nil
+	return ""
 }

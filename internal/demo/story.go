@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"greenroom/examples"
+	"greenroom/internal/account"
 	"greenroom/internal/api"
 	"greenroom/internal/artifact"
 	"greenroom/internal/cli"
@@ -306,6 +307,7 @@ func (s *story) cleanUp(ctx context.Context, dir string) error {
 	if err := artifact.RemoveTree(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		errs = append(errs, err)
 	}
+	errs = append(errs, account.New(s.home).Remove(ctx))
 	mark := term.Pass
 	if errors.Join(errs...) != nil {
 		mark = term.Fail

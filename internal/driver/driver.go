@@ -34,7 +34,7 @@ type Spec struct {
 	Dir         string            `json:"dir"`            // absolute
 	Env         map[string]string `json:"env"`            // the whole environment, nothing is inherited
 	Secrets     []string          `json:"secrets"`        // values in Env that are taken out of all that the replica prints
-	User        string            `json:"user,omitempty"` // system user to run as; "" is the daemon's own
+	User        string            `json:"user,omitempty"` // system user to run as, confined as in proc.Confine; "" is the daemon's own
 	Listen      Endpoint          `json:"listen"`         // where it will listen; zero for a service without a port
 	Health      app.Health        `json:"health"`
 	Stop        app.Stop          `json:"stop"`

@@ -130,7 +130,9 @@ func (w *World) question(ctx context.Context, p app.Policy, d release.Digest, en
 	if q.Keys, err = w.Keys(ctx, p); err != nil {
 		return q, err
 	}
-	q.LogFault = w.LogFault(ctx)
+	if q.LogFault = w.LogCheck.Fault(ctx); q.LogFault == "" {
+		q.LogFault = w.LogCheck.Missing(p.App, d, q.Evidence)
+	}
 	if q.Schema, err = e.schemaNow(ctx, record, gate.Believed(q.Evidence, q.Keys)); err != nil {
 		return q, err
 	}

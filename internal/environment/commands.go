@@ -15,6 +15,7 @@ import (
 	"greenroom/internal/artifact"
 	"greenroom/internal/check"
 	"greenroom/internal/evidence"
+	"greenroom/internal/home"
 	"greenroom/internal/problem"
 	"greenroom/internal/proc"
 	"greenroom/internal/redact"
@@ -28,12 +29,15 @@ const jobOutput = 16 << 10
 func (e *Environment) variables(ctx context.Context, r release.Release) (variables, error) {
 	v := variables{
 		environment: e.Name, release: r.Digest(), contents: r.Contents, config: e.config(r.Contents),
-		addresses: map[string]string{}, data: e.data(),
-	}
-	if err := e.makeVolumes(r.Contents); err != nil {
-		return v, err
+		addresses: map[string]string{}, data: e.Data(),
 	}
 	var err error
+	if v.resident, err = e.prepare(ctx); err != nil {
+		return v, err
+	}
+	if err := e.makeVolumes(r.Contents, v.resident); err != nil {
+		return v, err
+	}
 	if v.secrets, err = e.secrets(ctx); err != nil {
 		return v, err
 	}
@@ -60,20 +64,6 @@ func (e *Environment) variables(ctx context.Context, r release.Release) (variabl
 		v.addresses[e.serverName(r)] = loopback(port)
 	}
 	return v, nil
-}
-
-func (e *Environment) makeVolumes(c app.Contents) error {
-	if err := e.prepare(); err != nil {
-		return err
-	}
-	for _, s := range c.Services {
-		for _, volume := range s.Volumes {
-			if err := os.MkdirAll(filepath.Join(e.data(), volume), 0o700); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // secretsFrom is the environment whose secrets this one has: a stage has those of the one that it is built like.
@@ -238,7 +228,9 @@ func (e *Environment) command(ctx context.Context, r release.Release, line, name
 	out := proc.NewTail(jobOutput)
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	exit, err := proc.Run(limited, proc.Command{Argv: proc.Shell(line), Dir: filepath.Join(dir, service.Dir), Env: list(env), Stdout: out, Stderr: out})
+	exit, err := proc.Run(limited, proc.Command{
+		Argv: proc.Shell(line), Dir: filepath.Join(dir, service.Dir), Env: list(env), Stdout: out, Stderr: out, User: v.resident.Name,
+	})
 	output = v.redact(out.String())
 	switch {
 	case ctx.Err() != nil:
@@ -294,10 +286,15 @@ func (e *Environment) Check(ctx context.Context, r release.Release, c app.Check,
 	if err := e.checkFiles(ctx, r, work); err != nil {
 		return evidence.Result{}, err
 	}
+	if v.resident != nobody {
+		if err := home.Give(dir, v.resident.UID, v.resident.GID); err != nil {
+			return evidence.Result{}, err
+		}
+	}
 	env, sweep := e.world.marked(v.forCheck(address))
 	defer sweep()
 	env["HOME"], env["TMPDIR"] = dir, dir
-	return check.Run(ctx, check.Request{Check: c, Dir: work, Env: list(env), Secrets: v.secretValues()}), nil
+	return check.Run(ctx, check.Request{Check: c, Dir: work, Env: list(env), Secrets: v.secretValues(), User: v.resident.Name}), nil
 }
 
 // checkFiles unpacks the checks' files where they may write their reports.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"greenroom/internal/account"
 	"greenroom/internal/app"
 	"greenroom/internal/data"
 	"greenroom/internal/data/postgres"
@@ -25,20 +26,29 @@ const stageServer = "database"
 
 // Database is the environment's database, running and answering; nil for an app without one.
 func (e *Environment) Database(ctx context.Context, r release.Release) (data.Database, error) {
+	db, err := e.reach(ctx, r)
+	if err != nil || db == nil || e.givenDatabase(r.Contents.Database) {
+		return db, err
+	}
+	return db, e.arrive(ctx, db)
+}
+
+func (e *Environment) reach(ctx context.Context, r release.Release) (data.Database, error) {
 	db := r.Contents.Database
 	if db == nil {
 		return nil, nil
 	}
-	if err := e.prepare(); err != nil {
+	resident, err := e.prepare(ctx)
+	if err != nil {
 		return nil, err
 	}
 	switch {
 	case db.Engine == app.SQLite:
-		return sqlite.Open(filepath.Join(e.data(), db.File)), nil
+		return sqlite.Open(filepath.Join(e.Data(), db.File)), e.within(db.File)
 	case e.givenDatabase(db):
 		return e.external(ctx, r)
 	default:
-		return e.startServer(ctx, r)
+		return e.startServer(ctx, r, resident)
 	}
 }
 
@@ -71,7 +81,7 @@ func (e *Environment) external(ctx context.Context, r release.Release) (data.Dat
 }
 
 // startServer makes sure that the environment's own PostgreSQL server runs, and the app's role and database are there.
-func (e *Environment) startServer(ctx context.Context, r release.Release) (data.Database, error) {
+func (e *Environment) startServer(ctx context.Context, r release.Release, resident account.User) (data.Database, error) {
 	phase, err := e.serverPhase(ctx, r)
 	if err != nil {
 		return nil, err
@@ -90,6 +100,9 @@ func (e *Environment) startServer(ctx context.Context, r release.Release) (data.
 		return nil, err
 	}
 	if phase != driver.Healthy {
+		if server.User, err = serverUser(resident); err != nil {
+			return nil, err
+		}
 		if err := e.launchServer(ctx, r, server); err != nil {
 			return nil, err
 		}
@@ -147,7 +160,7 @@ func (e *Environment) ServerNotice(ctx context.Context, r release.Release) (stri
 	return s.Programs.Notice, err
 }
 
-// server is the environment's PostgreSQL server, whether it runs or not.
+// server is the environment's PostgreSQL server, whether it runs or not. To be started it needs a User.
 func (e *Environment) server(ctx context.Context, r release.Release) (postgres.Server, error) {
 	tag := ""
 	if s, ok := r.Contents.Service(r.Contents.Database.Service); ok {
@@ -162,15 +175,19 @@ func (e *Environment) server(ctx context.Context, r release.Release) (postgres.S
 		}
 		programs = fetched
 	}
-	user, err := postgres.SystemUser()
-	if err != nil {
-		return postgres.Server{}, err
-	}
 	port, err := e.replicaPort(ctx, e.serverID(r))
 	if err != nil {
 		return postgres.Server{}, err
 	}
-	return postgres.Server{Programs: programs, Dir: filepath.Join(e.Folder(), "postgres"), Port: port, User: user, Fast: e.Stage}, nil
+	return postgres.Server{Programs: programs, Dir: filepath.Join(e.Folder(), "postgres"), Port: port, Fast: e.Stage}, nil
+}
+
+// serverUser is who the server of an environment with this resident runs as.
+func serverUser(resident account.User) (string, error) {
+	if resident != nobody {
+		return resident.Name, nil
+	}
+	return postgres.SystemUser()
 }
 
 // tagOf is the tag of an image: 16-alpine of registry:5000/library/postgres:16-alpine@sha256:….
@@ -185,7 +202,8 @@ func (e *Environment) account(ctx context.Context, r release.Release) (postgres.
 	db := r.Contents.Database
 	a := postgres.Account{Role: db.User, Password: db.Password, Database: db.Name, Superuser: true}
 	if db.External { // a stage's server in place of one that is given by URL
-		return postgres.Account{Role: "app", Password: "stage", Database: "app", Superuser: true}, nil
+		password := e.world.Secrets.Fingerprint("database of "+e.RouteName(), "") // the same each time, and nobody can guess it
+		return postgres.Account{Role: "app", Password: password, Database: "app", Superuser: true}, nil
 	}
 	if db.PasswordSecret == "" {
 		return a, nil

@@ -18,12 +18,15 @@ import (
 	"sync"
 	"time"
 
+	"greenroom/internal/account"
 	"greenroom/internal/app"
 	"greenroom/internal/artifact"
 	"greenroom/internal/driver"
 	"greenroom/internal/edge"
+	"greenroom/internal/evidence"
 	"greenroom/internal/home"
 	"greenroom/internal/key"
+	"greenroom/internal/release"
 	"greenroom/internal/secret"
 	"greenroom/internal/store"
 )
@@ -37,12 +40,23 @@ type World struct {
 	Artifacts *artifact.Store
 	Secrets   *secret.Box
 	Ring      *key.Ring
+	Accounts  *account.Accounts
 	Log       *slog.Logger
 	Now       func() time.Time
-	LogFault  func(ctx context.Context) string // why the log can't be believed; "" when it is whole
+	LogCheck  LogCheck
 
 	arriving sync.Mutex   // a database is being made what its backup from another machine holds
+	moving   sync.Mutex   // held while an environment gets its resident
+	reasons  sync.Map     // RouteName -> why it has none
 	unpacked sync.RWMutex // read: files are being unpacked; written: those that nobody needs are being removed
+}
+
+// LogCheck knows whether the log of what happened is whole.
+type LogCheck interface {
+	// Fault says why the log can't be believed; "" when it is whole.
+	Fault(ctx context.Context) string
+	// Missing says why what was recorded about a release can't be all; "" when it is. It comes after Fault.
+	Missing(app string, d release.Digest, recorded []evidence.Recorded) string
 }
 
 // Environment is one environment or stage of an app.
@@ -75,19 +89,8 @@ func (w *World) Stage(p app.Policy, name string) *Environment {
 // Folder is where the environment's data lies.
 func (e *Environment) Folder() string { return e.world.Home.Environment(e.App, e.Name) }
 
-// data is the folder of files that services keep: volumes and SQLite databases.
-// Data is the folder of files that services keep.
-func (e *Environment) Data() string { return e.data() }
-
-func (e *Environment) data() string { return filepath.Join(e.Folder(), "data") }
-
-// prepare makes the environment's folders. A database server's own user has to pass through the outer one.
-func (e *Environment) prepare() error {
-	if err := os.MkdirAll(e.Folder(), 0o711); err != nil {
-		return err
-	}
-	return os.MkdirAll(e.data(), 0o700)
-}
+// Data is the folder of files that services keep: volumes and SQLite databases.
+func (e *Environment) Data() string { return filepath.Join(e.Folder(), "data") }
 
 // URL is the environment's address for people and checks.
 func (e *Environment) URL(ctx context.Context) (string, error) { return e.url(ctx, e.RouteName()) }
@@ -171,5 +174,8 @@ func (e *Environment) StopAll(ctx context.Context) error {
 	if err := e.stop(ctx, services); err != nil {
 		return err
 	}
-	return e.stop(ctx, servers)
+	if err := e.stop(ctx, servers); err != nil {
+		return err
+	}
+	return e.endResident(ctx)
 }

@@ -20,7 +20,7 @@ func (w *World) Mark() string { return "GREENROOM_COMMAND=" + string(w.Home) }
 // a second migrator beside the first would be worse than none. It is called when no run goes on, and returns how many
 // processes it ended.
 func (w *World) EndLeftovers(ctx context.Context) (int, error) {
-	ended, err := endMarked(ctx, w.Mark())
+	ended, err := endAll(ctx, withMark(w.Mark()))
 	return ended, errors.Join(err, w.clearWork())
 }
 
@@ -34,7 +34,7 @@ func (w *World) marked(env map[string]string) (_ map[string]string, sweep func()
 	return env, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if n, err := endMarked(ctx, ownMark+"="+own); err != nil || n > 0 {
+		if n, err := endAll(ctx, withMark(ownMark+"="+own)); err != nil || n > 0 {
 			w.Log.Warn("ended what a command left behind", "processes", n, "error", err)
 		}
 	}
@@ -43,10 +43,15 @@ func (w *World) marked(env map[string]string) (_ map[string]string, sweep func()
 // ownMark is the variable by which the processes of one command are known.
 const ownMark = "GREENROOM_COMMAND_ID"
 
-// endMarked kills all processes that have this in their environment, and says how many they were.
-func endMarked(ctx context.Context, mark string) (ended int, err error) {
+// withMark finds all processes that have this in their environment.
+func withMark(mark string) func() ([]proc.Identity, error) {
+	return func() ([]proc.Identity, error) { return proc.Marked(mark) }
+}
+
+// endAll kills all processes that are found, and says how many they were.
+func endAll(ctx context.Context, find func() ([]proc.Identity, error)) (ended int, err error) {
 	for {
-		left, err := proc.Marked(mark)
+		left, err := find()
 		if err != nil || len(left) == 0 {
 			return ended, err
 		}

@@ -29,7 +29,7 @@ func TestSweep(t *testing.T) {
 	if err := left(); err == nil || err.Error() != "signal: killed" {
 		t.Errorf("what was left behind ended with %v", err)
 	}
-	if n, err := endMarked(t.Context(), ownMark+"="+others[ownMark]); err != nil || n != 1 {
+	if n, err := endAll(t.Context(), withMark(ownMark+"="+others[ownMark])); err != nil || n != 1 {
 		t.Errorf("of another command %d processes were there, %v; want one", n, err)
 	}
 	if err := other(); err == nil {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"greenroom/internal/account"
 	"greenroom/internal/app"
 	"greenroom/internal/release"
 )
@@ -28,6 +29,7 @@ type variables struct {
 	data        string                // the environment's data folder
 	database    string                // DATABASE_URL, "" without a database
 	port        int                   // the replica's own port, 0 for none
+	resident    account.User          // whom the process runs as
 }
 
 // placeholder is a variable that is known only where a service runs.

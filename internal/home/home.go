@@ -48,7 +48,7 @@ func abs(path string) (Home, error) {
 	return Home(a), nil
 }
 
-// Make creates the state folder. Other users may pass through it (a database server runs as one) but not list it.
+// Make creates the state folder. Other users may pass through it (each environment runs as one) but not list it.
 func (h Home) Make() error {
 	if err := os.MkdirAll(string(h), 0o755); err != nil {
 		return problem.New(problem.Unavailable, "the state folder can't be made: %w", err).
@@ -57,10 +57,26 @@ func (h Home) Make() error {
 	if err := os.Chmod(string(h), 0o711); err != nil && !errors.Is(err, fs.ErrPermission) { // #nosec G302 -- see above
 		return err
 	}
-	for _, dir := range []string{h.Edge(), h.Replicas(), h.Environments(), h.Files(), h.Runs(), h.Uploads()} {
-		if err := os.MkdirAll(dir, 0o711); err != nil {
-			return problem.New(problem.Unavailable, "the state folder can't be made: %w", err)
+	for perm, dirs := range map[fs.FileMode][]string{
+		0o700: {h.Edge(), h.Replicas(), h.Artifacts(), h.Uploads()},
+		0o711: {h.Environments(), h.Files(), h.Runs()}, // those in them say who may come in
+	} {
+		for _, dir := range dirs {
+			if err := makeFolder(dir, perm); err != nil {
+				return problem.New(problem.Unavailable, "the state folder can't be made: %w", err)
+			}
 		}
+	}
+	return nil
+}
+
+// makeFolder makes a folder, or gives one that an earlier version made these permissions.
+func makeFolder(dir string, perm fs.FileMode) error {
+	if err := os.MkdirAll(dir, perm); err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, perm); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
 	}
 	return nil
 }
@@ -71,6 +87,9 @@ func (h Home) join(elem ...string) string {
 
 // Lock is the file that the one daemon of this folder holds.
 func (h Home) Lock() string { return h.join("daemon.lock") }
+
+// Accounts is the file that whoever makes a system user holds.
+func (h Home) Accounts() string { return h.join("accounts.lock") }
 
 // Store is the database of everything that is kept.
 func (h Home) Store() string { return h.join("greenroom.db") }

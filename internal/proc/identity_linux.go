@@ -62,6 +62,24 @@ func Marked(variable string) ([]Identity, error) {
 	return all, err
 }
 
+// Of finds the living processes of a user. Who owns their folders in /proc does not tell: those of a process that may not
+// be looked into are root's (proc(5)), and a process can have it so.
+func Of(uid int) ([]Identity, error) {
+	var all []Identity
+	line := fmt.Appendf(nil, "\nUid:\t%d\t", uid)
+	err := eachPID(func(pid int) {
+		id, err := Identify(pid)
+		if err != nil {
+			return
+		}
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err == nil && bytes.Contains(status, line) && id.Alive() {
+			all = append(all, id)
+		}
+	})
+	return all, err
+}
+
 func eachPID(f func(pid int)) error {
 	d, err := os.Open("/proc")
 	if err != nil {

@@ -1,8 +1,12 @@
 package proc_test
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"syscall"
 	"testing"
 
 	"greenroom/internal/proc"
@@ -38,5 +42,49 @@ func TestIdentifyWithANastyName(t *testing.T) {
 	}()
 	if id, err := proc.Identify(cmd.Process.Pid); err != nil || !id.Alive() {
 		t.Errorf("%+v, %v", id, err)
+	}
+}
+
+// A user's processes are found, also those that nobody may look into; nobody else's are.
+func TestOf(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root can start something as another user")
+	}
+	const uid = 54323 // nobody's
+	sleeper := func(uid uint32, program string) proc.Identity {
+		t.Helper()
+		cmd := exec.Command(program, "600")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+		id, err := proc.Identify(cmd.Process.Pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	b, err := os.ReadFile("/bin/sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("/tmp", "greenroom-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	closed := filepath.Join(dir, "sleep") // a program that its user may run and not read can't be looked into
+	if err := errors.Join(os.Chmod(dir, 0o711), os.WriteFile(closed, b, 0o600), os.Chmod(closed, 0o711)); err != nil {
+		t.Fatal(err)
+	}
+	sleeper(uid+1, "/bin/sleep")
+	want := []proc.Identity{sleeper(uid, "/bin/sleep"), sleeper(uid, closed)}
+	got, err := proc.Of(uid)
+	if err != nil || len(got) != 2 || !slices.Contains(got, want[0]) || !slices.Contains(got, want[1]) {
+		t.Errorf("found %+v, %v; want %+v", got, err, want)
 	}
 }

@@ -23,7 +23,7 @@ type Command struct {
 	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
-	User   string        // system user; "" is this process's own
+	User   string        // system user, without other groups, and confined (see Confine); "" is this process's own
 	Grace  time.Duration // between SIGTERM and SIGKILL for the group when the context ends; 0 is 5 s
 }
 
@@ -61,7 +61,11 @@ func Run(ctx context.Context, c Command) (Exit, error) {
 	}
 	// Without WaitDelay somebody outside the group who holds a pipe open would make Wait hang for ever.
 	cmd.WaitDelay = 2 * time.Second
-	if err := cmd.Start(); err != nil {
+	start := cmd.Start
+	if c.User != "" {
+		start = func() error { return startConfined(cmd) }
+	}
+	if err := start(); err != nil {
 		return Exit{Code: -1}, fmt.Errorf("start %s: %w", c.Argv[0], err)
 	}
 	cut := attend(ctx, cmd.Process.Pid, c.grace())

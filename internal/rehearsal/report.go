@@ -185,6 +185,7 @@ func notes(s *set, reason string, cancelled bool) []string {
 	if s.HasOld && len(Journeys(s.Old.Contents)) == 0 {
 		out = append(out, "no check of production's release is a journey: a green health check proves nothing")
 	}
+	out = append(out, s.stage.Isolation(s.New)...)
 	return append(out, "not isolated: the stage's processes can reach the network")
 }
 

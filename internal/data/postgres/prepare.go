@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"greenroom/internal/atomicfile"
+	"greenroom/internal/home"
 	"greenroom/internal/problem"
 )
 
@@ -20,7 +21,7 @@ import (
 // another major version, is a problem that says what to do.
 func (s Server) Prepare(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		s.makeFolder, s.reachable, s.initialise, s.sameVersion, s.writeRules, s.makeSockets, s.clearStale,
+		s.makeFolder, s.reachable, s.initialise, s.own, s.sameVersion, s.writeRules, s.makeSockets, s.clearStale,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -98,7 +99,15 @@ func (s Server) initdb(ctx context.Context, dir string) error {
 	return nil
 }
 
-// give hands a folder to the server's user.
+// own takes data over that an earlier server made, which ran as another user. While one runs nothing changes.
+func (s Server) own(context.Context) error {
+	if s.runs() {
+		return nil
+	}
+	return s.give(s.data())
+}
+
+// give hands a folder with all in it to the server's user.
 func (s Server) give(dir string) error {
 	if s.User == "" {
 		return nil
@@ -112,7 +121,7 @@ func (s Server) give(dir string) error {
 	if err := errors.Join(uidErr, gidErr); err != nil {
 		return err
 	}
-	return os.Lchown(dir, uid, gid)
+	return home.Give(dir, uid, gid)
 }
 
 // sameVersion compares the data with the programs: PostgreSQL reads only its own major version's. FindFor looks for the right ones.
@@ -150,6 +159,9 @@ func (s Server) makeSockets(context.Context) error {
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
+	}
+	if s.runs() {
+		return nil
 	}
 	return s.give(dir)
 }

@@ -61,9 +61,15 @@ func FindFor(tag, dir string) (Programs, error) {
 	return p, err
 }
 
-// dataVersion is the major version of the data in a Server's folder, "" where there are none.
+// dataVersion is the major version of the data in a Server's folder, "" where there are none. The data are another
+// user's: a link that he put there leads nowhere else.
 func dataVersion(dir string) string {
-	b, err := os.ReadFile(filepath.Join(dir, "data", "PG_VERSION"))
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return ""
+	}
+	defer root.Close() //nolint:errcheck // read only
+	b, err := root.ReadFile("data/PG_VERSION")
 	if err != nil {
 		return ""
 	}

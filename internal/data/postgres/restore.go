@@ -63,7 +63,9 @@ func (d *Database) Restore(ctx context.Context, file string) error {
 func (d *Database) mayRestore(ctx context.Context, conn *pgx.Conn) error {
 	var role string
 	var may, locked bool
-	err := conn.QueryRow(ctx, `SELECT rolname, rolsuper OR rolcreatedb, pg_try_advisory_lock(hashtext('greenroom restore'), hashtext($1))
+	// Whoever may not restore takes no lock: the server lets go of one only some time after the session's end.
+	err := conn.QueryRow(ctx, `SELECT rolname, rolsuper OR rolcreatedb,
+			CASE WHEN rolsuper OR rolcreatedb THEN pg_try_advisory_lock(hashtext('greenroom restore'), hashtext($1)) ELSE false END
 		FROM pg_roles WHERE rolname = current_user`, d.name).Scan(&role, &may, &locked)
 	switch {
 	case err != nil:

@@ -38,11 +38,11 @@ type Server struct {
 	Programs Programs
 	Dir      string // absolute; this server's and nothing else's
 	Port     int    // on 127.0.0.1
-	User     string // system user that runs it, see SystemUser
+	User     string // system user that runs it; as root it takes one, see SystemUser
 	Fast     bool   // no fsync: for what is thrown away anyway, such as a stage's
 }
 
-// SystemUser is who a server has to run as. PostgreSQL refuses to run as root: then it is the user postgres where the
+// SystemUser is who a server has to run as that has no user of its own. PostgreSQL refuses to run as root: then it is the user postgres where the
 // machine has it, otherwise nobody. For any other user it is "", the user itself.
 func SystemUser() (string, error) {
 	if os.Getuid() != 0 {

@@ -93,7 +93,7 @@ func (d *Database) Restore(ctx context.Context, file string) (err error) {
 	if err := copyFile(file, fresh, perm); err != nil {
 		return err
 	}
-	if err := os.Chown(fresh, uid, gid); err != nil {
+	if err := os.Lchown(fresh, uid, gid); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {

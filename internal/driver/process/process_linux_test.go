@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -123,10 +124,12 @@ func TestFullDisk(t *testing.T) {
 	f.stop("web")
 }
 
+// A replica of another user has that user's rights and no more: no other group, no way to get a right back, and what it
+// makes is its own.
 func TestUser(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	s := f.shell("web", `id -un; echo opened anew > /dev/stderr; exec sleep 600`)
+	s := f.shell("web", `id -un; id -G; umask; grep NoNewPrivs /proc/self/status; echo opened anew > /dev/stderr; exec sleep 600`)
 	s.Dir, s.User = "/", "nobody"
 	if os.Geteuid() != 0 {
 		_, err := f.Start(f.ctx, s)
@@ -135,8 +138,47 @@ func TestUser(t *testing.T) {
 		}
 		return
 	}
+	out, err := exec.Command("id", "-g", "nobody").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "nobody\n" + string(out) + "0077\nNoNewPrivs:\t1\nopened anew\n"
 	f.start(s)
-	f.eventually("its output", func() bool { return f.logs("web") == "nobody\nopened anew\n" })
+	f.eventually("its output", func() bool { return strings.HasSuffix(f.logs("web"), "opened anew\n") })
+	if got := f.logs("web"); got != want {
+		t.Errorf("it is\n%s, want\n%s", got, want)
+	}
+}
+
+// What Greenroom keeps of a replica is not the replica's: not even to read.
+func TestUserReadsNothing(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root can run a replica as another user")
+	}
+	dir, err := os.MkdirTemp("/tmp", "greenroom-test-") // t.TempDir's parents are closed to others
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f := fixtureIn(t, dir)
+	s := f.shell("web", `cd "$OWN" 2>&1; ls "$OWN" "$OWN/log" 2>&1; cat "$OWN/state.json" "/proc/$PPID/environ" 2>&1; kill "$PPID" 2>&1; echo done; exec sleep 600`)
+	s.Dir, s.User, s.Env["OWN"] = "/", "nobody", filepath.Join(dir, "web")
+	f.start(s)
+	f.eventually("its output", func() bool { return strings.HasSuffix(f.logs("web"), "done\n") })
+	refused := regexp.MustCompile(`(?i)permission denied|not permitted|can't cd`)
+	lines := strings.FieldsFunc(strings.TrimSuffix(f.logs("web"), "done\n"), func(r rune) bool { return r == '\n' })
+	for _, line := range lines {
+		if !refused.MatchString(line) {
+			t.Errorf("it could: %s", line)
+		}
+	}
+	if len(lines) != 6 {
+		t.Errorf("it tried 6 things, and was told %q", lines)
+	}
 }
 
 // BenchmarkStart measures what the driver adds to a service's own start-up, and to its end: until it is known to be

@@ -78,6 +78,11 @@ func takeOver(dir string, stdin io.Reader) (*supervisor, *child, error) {
 	if err := errors.Join(checkSpec(spec), adopt()); err != nil {
 		return nil, nil, err
 	}
+	if spec.User != "" { // this thread starts every child
+		if err := proc.Confine(); err != nil {
+			return nil, nil, err
+		}
+	}
 	lock, err := takeNew(dir)
 	if err != nil {
 		return nil, nil, err

@@ -22,9 +22,9 @@ import (
 )
 
 func main() {
-	commands := map[string]func() error{"serve": serve, "work": work, "migrate": migrate, "journey": journey}
+	commands := map[string]func() error{"serve": serve, "work": work, "migrate": migrate, "journey": journey, "try": try}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "app serve|work|migrate|journey")
+		fmt.Fprintln(os.Stderr, "app serve|work|migrate|journey|try")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](); err != nil {

@@ -91,6 +91,7 @@ func handler(db *sql.DB) http.Handler {
 		return version(), err
 	}))
 	mux.HandleFunc("GET /recorded", answer(func(r *http.Request) (string, error) { return recorded(r.Context(), db, r.FormValue("prefix")) }))
+	mux.HandleFunc("POST /run", answer(run))
 	return mux
 }
 
