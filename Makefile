@@ -5,7 +5,7 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 BUILD     := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: all build demo test quick lint bench fuzz setup clean
+.PHONY: all build demo test torture quick lint bench fuzz setup clean
 
 all: build
 
@@ -23,6 +23,14 @@ test:
 	@./scripts/setup test
 	$(GO) vet ./...
 	$(GO) test -race -timeout 20m ./...
+	$(MAKE) torture
+
+## torture: kill whatever is there at random, and ask a model whether what was seen can be (KILLS=500 SEED=42 make torture)
+torture: export KILLS := $(or $(KILLS),100)
+torture: export SEED := $(SEED)
+torture:
+	@./scripts/setup test
+	$(GO) test -race -count 1 -timeout 0 -v -run '^TestTorture$$' ./internal/daemon
 
 ## quick: the tests that need no service
 quick:

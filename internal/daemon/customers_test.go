@@ -14,6 +14,8 @@ import (
 // own, over kept-alive connections.
 type customers struct {
 	address string
+	pace    time.Duration                                 // between two requests
+	each    func(sent time.Time, write string, err error) // nil, or told of every request
 	http    *http.Client
 	stop    chan struct{}
 	stopped sync.WaitGroup
@@ -38,8 +40,11 @@ type batch struct {
 const pace = 10 * time.Millisecond
 
 // customersOf begins; they leave with the test.
-func (h *house) customersOf(address string) *customers {
-	c := &customers{address: address, stop: make(chan struct{}), http: &http.Client{
+func (h *house) customersOf(address string) *customers { return h.customersEvery(address, pace, nil) }
+
+// customersEvery are customersOf at another pace. each is told of every request once it has its answer, or none.
+func (h *house) customersEvery(address string, pace time.Duration, each func(time.Time, string, error)) *customers {
+	c := &customers{address: address, pace: pace, each: each, stop: make(chan struct{}), http: &http.Client{
 		Timeout:   45 * time.Second, // longer than the edge lets a request wait
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64},
 	}}
@@ -67,7 +72,7 @@ func (c *customers) next() *batch {
 }
 
 func (c *customers) come() {
-	tick := time.NewTicker(pace)
+	tick := time.NewTicker(c.pace)
 	defer tick.Stop()
 	for i := 0; ; i++ {
 		select {
@@ -92,7 +97,11 @@ func (c *customers) request(b *batch, i int) {
 	if err != nil {
 		panic(err) // the address is the edge's own word
 	}
+	sent := time.Now()
 	body, err := readAll(c.http.Do(req))
+	if c.each != nil {
+		c.each(sent, id, err)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.sent++

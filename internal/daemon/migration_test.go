@@ -123,5 +123,6 @@ func TestHalfMigrated(t *testing.T) {
 	must(t, err)
 	h.wantOutcome(h.promote(good), plan.Succeeded)
 	h.wantSound(good)
+	h.eventually("no port is kept for the release that could not be taken back", func() string { return h.wrongPorts(good) })
 	customers.wantFlawless(t, customers.cut())
 }

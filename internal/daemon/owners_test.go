@@ -11,6 +11,7 @@ import (
 	"greenroom/internal/evidence"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
+	"greenroom/internal/proc"
 	"greenroom/internal/rehearsal"
 	"greenroom/internal/release"
 )
@@ -101,6 +102,38 @@ func TestTwoRehearsalsQueue(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// TestKilledWhileMakingAStage kills the control plane while the stage's database is made. What makes it does not outlive
+// the next control plane's start, or the stage could not be made anew.
+func TestKilledWhileMakingAStage(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	h.up(withPostgres())
+	run := h.rehearse(h.build(withPostgres()))
+	var making []proc.Identity
+	h.eventually("the database is made", func() string {
+		for _, p := range h.processes() {
+			if strings.Contains(commandOf(p.PID), "initdb\x00") {
+				making = append(making, p)
+			}
+		}
+		if len(making) == 0 {
+			return "it is not"
+		}
+		return ""
+	})
+	h.killDaemon()
+	h.start()
+	for _, p := range making {
+		if p.Alive() {
+			t.Errorf("process %d lives: %s", p.PID, commandLine(p.PID))
+		}
+	}
+	if run := h.wantOutcome(h.await(run.ID), plan.Succeeded); run.Verdict != evidence.Pass {
+		t.Errorf("the verdict is %s", run.Verdict)
+	}
 }
 
 // rehearse begins a rehearsal.

@@ -179,7 +179,10 @@ func (e *Environment) server(ctx context.Context, r release.Release) (postgres.S
 	if err != nil {
 		return postgres.Server{}, err
 	}
-	return postgres.Server{Programs: programs, Dir: filepath.Join(e.Folder(), "postgres"), Port: port, Fast: e.Stage}, nil
+	return postgres.Server{
+		Programs: programs, Dir: filepath.Join(e.Folder(), "postgres"), Port: port, Fast: e.Stage,
+		Mark: e.world.Mark(),
+	}, nil
 }
 
 // serverUser is who the server of an environment with this resident runs as.
@@ -226,8 +229,11 @@ func (e *Environment) serverName(r release.Release) string {
 	return stageServer
 }
 
+// serverSuffix ends the id of a database server, which belongs to no release.
+const serverSuffix = ".server"
+
 func (e *Environment) serverID(r release.Release) string {
-	return e.App + "." + e.Name + "." + e.serverName(r) + ".server"
+	return e.App + "." + e.Name + "." + e.serverName(r) + serverSuffix
 }
 
 // givenDatabase says whether the environment uses a database that somebody else runs: the app's is given by URL, or the

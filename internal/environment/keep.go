@@ -45,6 +45,9 @@ func (e *Environment) Keep(ctx context.Context, live *release.Release) (mended [
 		mended = append(mended, "stopped "+strings.Join(stray, ", ")+", which belong to no release that is live")
 	}
 	if len(alive) == len(wanted) {
+		if routed == nil { // else the edge may still listen for the others
+			routed = e.forgetOthers(ctx, live)
+		}
 		return mended, routed
 	}
 	if err := e.launch(ctx, *live, alive); err != nil {

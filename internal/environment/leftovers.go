@@ -13,11 +13,12 @@ import (
 	"greenroom/internal/proc"
 )
 
-// Mark is the variable by which a migration, a job or a check is known to belong to this Greenroom.
+// Mark is the variable by which a migration, a job, a check or the making of a database is known to belong to this
+// Greenroom.
 func (w *World) Mark() string { return "GREENROOM_COMMAND=" + string(w.Home) }
 
 // EndLeftovers ends the migrations, jobs and checks that a killed control plane left behind, before any run goes on:
-// a second migrator beside the first would be worse than none. It is called when no run goes on, and returns how many
+// a second migrator beside the first would be worse than none, and what still fills a folder can't be removed. It is called when no run goes on, and returns how many
 // processes it ended.
 func (w *World) EndLeftovers(ctx context.Context) (int, error) {
 	ended, err := endAll(ctx, withMark(w.Mark()))

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 
 	"greenroom/internal/app"
 	"greenroom/internal/driver"
@@ -135,6 +137,31 @@ func (e *Environment) promised(releases []release.Release) []string {
 		}
 	}
 	return keys
+}
+
+// forgetOthers gives back the ports that were promised to releases which are not live: those of a run that needs an
+// operator stay until then, because nothing after it takes it back.
+func (e *Environment) forgetOthers(ctx context.Context, live *release.Release) error {
+	var keep []string
+	if live != nil {
+		keep = e.promised([]release.Release{*live})
+	}
+	var gone []string
+	for _, prefix := range []string{addressKey(e.RouteName() + "/"), replicaKey(e.App + "." + e.Name + ".")} {
+		keys, err := e.world.Store.NumberKeys(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if !slices.Contains(keep, key) && !strings.HasSuffix(key, serverSuffix) && key != addressKey(e.candidateRoute()) {
+				gone = append(gone, key)
+			}
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return e.world.Store.ReleasePrefixes(ctx, gone...)
 }
 
 // renewIfTaken gives a key another port when somebody listens on the one that it has.

@@ -171,7 +171,7 @@ func old(t *testing.T, driver, file string) {
 		t.Fatal(err)
 	}
 	for _, query := range []string{
-		`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
+		`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100)
 			INSERT INTO audit (at, actor, action, app, environment, subject, run, because, detail)
 			SELECT 1777896000000000000 + i, 'ann', 'action ' || i, 'shop', 'qa', 'x', 'r1', '', '{"a":1}' FROM n`,
 		`INSERT INTO statements (id, app, release, body) VALUES ('1', 'shop', 'sha256:x', '{}')`,
@@ -188,11 +188,11 @@ func old(t *testing.T, driver, file string) {
 
 func expectUpgraded(t *testing.T, s *Store) {
 	t.Helper()
-	if head := verified(t, s); head.Seq != 2500 {
+	if head := verified(t, s); head.Seq != 1100 {
 		t.Errorf("%d entries", head.Seq)
 	}
 	log, err := s.History(t.Context(), HistoryQuery{App: "shop", Environment: "qa", Limit: 1})
-	if err != nil || len(log) != 1 || log[0].Action != "action 2500" || log[0].At.UnixNano() != 1777896000000002500 || string(log[0].Detail) != `{"a":1}` {
+	if err != nil || len(log) != 1 || log[0].Action != "action 1100" || log[0].At.UnixNano() != 1777896000000001100 || string(log[0].Detail) != `{"a":1}` {
 		t.Errorf("%+v, %v", log, err)
 	}
 	if got := names(t, s); got != "shop" {
@@ -211,7 +211,7 @@ func TestAnOlderLogIsSignedAtTheUpgrade(t *testing.T) {
 	dir := inMemory(t)
 	template := filepath.Join(dir, "old.db")
 	old(t, "sqlite", template)
-	for n := 0; n < 60; n++ { // what fails later is one of 2,500 entries, like the ones before
+	for n := 0; n < 40; n++ { // what fails later is one of 1,100 entries, like the ones before
 		file := filepath.Join(dir, fmt.Sprint(n))
 		copyFile(t, template, file)
 		keys := newRing()

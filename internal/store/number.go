@@ -10,6 +10,11 @@ func (r Reader) Number(ctx context.Context, key string) (int, bool, error) {
 	return first(ctx, r, scanInt, `SELECT number FROM numbers WHERE key = ?`, key)
 }
 
+// NumberKeys are those that have a number and begin with the prefix.
+func (r Reader) NumberKeys(ctx context.Context, prefix string) ([]string, error) {
+	return collect(ctx, r, scanKey, `SELECT key FROM numbers WHERE substr(key, 1, length(?)) = ?`, prefix, prefix)
+}
+
 // ReserveNumber gives a key a number of its own and keeps it: the next time it is the same one. choose is asked only
 // for a key without one; it must answer with a number that is not taken.
 func (t *Tx) ReserveNumber(ctx context.Context, key string, choose func(taken map[int]bool) (int, error)) (int, error) {
@@ -49,4 +54,9 @@ func scanInt(row row) (n int, err error) {
 func scanNumber(row row) (n int64, err error) {
 	err = row.Scan(&n)
 	return n, err
+}
+
+func scanKey(row row) (key string, err error) {
+	err = row.Scan(&key)
+	return key, err
 }

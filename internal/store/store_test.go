@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -398,6 +399,12 @@ func TestNumbersStayWithTheirKeys(t *testing.T) {
 		if n, err := s.Reserve(t.Context(), "blog/dev", first); err != nil || n != a {
 			t.Errorf("%d was free, got %d, %v", a, n, err)
 		}
+	}
+	if keys, err := s.NumberKeys(t.Context(), "blog/"); err != nil || !slices.Equal(keys, []string{"blog/dev"}) {
+		t.Errorf("%v, %v", keys, err)
+	}
+	if keys, err := s.NumberKeys(t.Context(), "bl_g/"); err != nil || len(keys) > 0 {
+		t.Errorf("%v, %v", keys, err)
 	}
 	if err := s.ReleasePrefixes(t.Context(), "bl_g", "blog/"); err != nil {
 		t.Fatal(err)

@@ -93,7 +93,11 @@ func (s Server) initdb(ctx context.Context, dir string) error {
 	if s.Fast {
 		argv = append(argv, "--no-sync")
 	}
-	if _, err := run(ctx, tool{argv: argv, user: s.User}); err != nil {
+	t := tool{argv: argv, user: s.User}
+	if s.Mark != "" {
+		t.env = []string{s.Mark}
+	}
+	if _, err := run(ctx, t); err != nil {
 		return fmt.Errorf("make the data folder of %s: %w", s, err)
 	}
 	return nil

@@ -40,6 +40,7 @@ type Server struct {
 	Port     int    // on 127.0.0.1
 	User     string // system user that runs it; as root it takes one, see SystemUser
 	Fast     bool   // no fsync: for what is thrown away anyway, such as a stage's
+	Mark     string // NAME=value in the environment of the programs that Prepare runs, by which they are found should they outlive it; may be empty
 }
 
 // SystemUser is who a server has to run as that has no user of its own. PostgreSQL refuses to run as root: then it is the user postgres where the
