@@ -103,6 +103,10 @@ type Backend interface {
 	// SecretRemove forgets a secret's value.
 	SecretRemove(ctx context.Context, s SecretName) error
 
+	// StateBackup is everything with which another machine can take over, secrets and keys included: a tar archive for
+	// greenroom state restore. The caller closes it.
+	StateBackup(ctx context.Context) (io.ReadCloser, error)
+
 	// Shutdown answers, then ends the daemon. Environments go on serving without it.
 	Shutdown(ctx context.Context) error
 }

@@ -25,14 +25,14 @@ const (
 	trailerProblem = "Greenroom-Problem"
 )
 
-// download registers the operation that sends a bundle.
-func download(s *server, op huma.Operation, f func(ctx context.Context, app, release string) (io.ReadCloser, error)) {
+// download registers an operation that sends an archive.
+func download[I any](s *server, op huma.Operation, f func(context.Context, *I) (io.ReadCloser, error)) {
 	op.Responses["200"] = &huma.Response{
-		Description: "An OCI image layout as a tar archive; the trailer " + trailerDigest + " follows when it is complete",
+		Description: "A tar archive; the trailer " + trailerDigest + " follows when it is complete",
 		Content:     map[string]*huma.MediaType{tarType: {}},
 	}
-	huma.Register(s.api, op, func(ctx context.Context, in *evidenceInput) (*huma.StreamResponse, error) {
-		bundle, err := f(ctx, in.App, in.Release)
+	huma.Register(s.api, op, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
+		bundle, err := f(ctx, in)
 		if err != nil {
 			return nil, s.failed(op.OperationID, err)
 		}
@@ -71,7 +71,16 @@ func sendTrailerProblem(w http.ResponseWriter, p *Problem) {
 
 // Bundle implements Backend. Reading to its end tells whether it is complete: io.EOF comes only then.
 func (c *Client) Bundle(ctx context.Context, app, release string) (io.ReadCloser, error) {
-	res, err := c.send(ctx, http.MethodGet, inAppPath(app, "/bundle"), url.Values{"release": {release}}, "", nil) //nolint:bodyclose // who reads the bundle closes it
+	return c.receive(ctx, inAppPath(app, "/bundle"), url.Values{"release": {release}})
+}
+
+// StateBackup implements Backend. As with Bundle, io.EOF comes only behind the last byte.
+func (c *Client) StateBackup(ctx context.Context) (io.ReadCloser, error) {
+	return c.receive(ctx, "/state", nil)
+}
+
+func (c *Client) receive(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
+	res, err := c.send(ctx, http.MethodGet, path, query, "", nil) //nolint:bodyclose // who reads the archive closes it
 	if err != nil {
 		return nil, err
 	}

@@ -171,6 +171,13 @@ func (f *fake) Bundle(ctx context.Context, app, rel string) (io.ReadCloser, erro
 	return io.NopCloser(io.MultiReader(strings.NewReader(bundleText), failing{f.late})), nil
 }
 
+func (f *fake) StateBackup(ctx context.Context) (io.ReadCloser, error) {
+	if err := f.record(ctx, "StateBackup"); err != nil {
+		return nil, err
+	}
+	return io.NopCloser(io.MultiReader(strings.NewReader(bundleText), failing{f.late})), nil
+}
+
 // bundleText is what a bundle holds here: more than fits into one buffer.
 var bundleText = strings.Repeat("a bundle ", 10_000)
 

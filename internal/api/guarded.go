@@ -195,6 +195,10 @@ func (g guarded) SecretRemove(ctx context.Context, s SecretName) error {
 	return g.backend.SecretRemove(ctx, s)
 }
 
+func (g guarded) StateBackup(ctx context.Context) (io.ReadCloser, error) {
+	return allowed(g.may(ctx, "", "StateBackup"), func() (io.ReadCloser, error) { return g.backend.StateBackup(ctx) })
+}
+
 func (g guarded) Shutdown(ctx context.Context) error {
 	if err := g.may(ctx, "", "Shutdown"); err != nil {
 		return err

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"net/http"
 
 	"greenroom/internal/evidence"
@@ -87,7 +88,12 @@ func (s *server) registerTrust() {
 	act(s, s.operation("review", http.MethodPost, "/runs/{id}/review", "Say that somebody has looked at a gate's no that was overridden"),
 		func(ctx context.Context, in *reviewInput) error { return b.Review(ctx, in.ID, in.Body.Because) })
 
-	download(s, s.operation("bundle", http.MethodGet, "/apps/{app}/bundle", "A release with its artifacts and its evidence"), b.Bundle)
+	download(s, s.operation("bundle", http.MethodGet, "/apps/{app}/bundle", "A release with its artifacts and its evidence"),
+		func(ctx context.Context, in *evidenceInput) (io.ReadCloser, error) {
+			return b.Bundle(ctx, in.App, in.Release)
+		})
+	download(s, s.operation("state-backup", http.MethodGet, "/state", "Everything with which another machine can take over"),
+		func(ctx context.Context, _ *none) (io.ReadCloser, error) { return b.StateBackup(ctx) })
 	route(s, s.takeOperation(),
 		func(ctx context.Context, in *takeInput) (Taken, error) { return b.Take(ctx, in.App, in.request.Body) })
 }

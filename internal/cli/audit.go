@@ -66,7 +66,7 @@ func (s *shell) auditExport(ctx context.Context, to string) error {
 	if to == "-" {
 		return write(s.Out)
 	}
-	if err := writeFile(to, write); err != nil {
+	if err := writeFile(to, 0o644, write); err != nil {
 		return err
 	}
 	if s.json() {

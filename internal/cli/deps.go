@@ -42,6 +42,9 @@ type Deps struct {
 	PushBundle func(ctx context.Context, bundle io.Reader, ref string) error
 	PullBundle func(ctx context.Context, ref string) (io.ReadCloser, error)
 
+	// RestoreState makes an empty state folder what an archive holds that StateBackup gave; no daemon runs there.
+	RestoreState func(ctx context.Context, h home.Home, archive io.Reader) error
+
 	// EnsureDaemon starts the daemon of that state folder when none runs, and returns when it answers.
 	EnsureDaemon func(ctx context.Context, h home.Home) error
 	// Demo tells the whole story.

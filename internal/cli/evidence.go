@@ -109,7 +109,7 @@ func (s *shell) evidenceExport(ctx context.Context, name, out string, baseline b
 	if out == "-" {
 		return write(s.Out)
 	}
-	if err := writeFile(out, write); err != nil {
+	if err := writeFile(out, 0o644, write); err != nil {
 		return err
 	}
 	if s.json() {

@@ -99,6 +99,11 @@ func (f *fake) Down(_ context.Context, r api.EnvironmentsRequest) (api.Stream[ap
 	return events(api.Event{Step: "dev", State: plan.Started, Text: "stop dev"}, api.Event{Step: "dev", State: plan.Done}), nil
 }
 
+func (f *fake) StateBackup(context.Context) (io.ReadCloser, error) {
+	f.did("state backup")
+	return io.NopCloser(strings.NewReader("a state")), nil
+}
+
 func (f *fake) Shutdown(context.Context) error {
 	f.did("shutdown")
 	f.stop()

@@ -53,7 +53,7 @@ func (s *shell) keyTrust(given string, k app.TrustedKey, dry bool) error {
 		return err
 	}
 	if !dry {
-		if err := writeFile(edit.File, func(w io.Writer) error { _, err := w.Write(edit.After); return err }); err != nil {
+		if err := writeFile(edit.File, 0o644, func(w io.Writer) error { _, err := w.Write(edit.After); return err }); err != nil {
 			return err
 		}
 	}

@@ -184,6 +184,12 @@ func fakeDeps() Deps {
 			fmt.Println("pushed", ref, n > 0)
 			return err
 		},
+		RestoreState: func(_ context.Context, _ home.Home, archive io.Reader) error {
+			if text, err := io.ReadAll(archive); err != nil || string(text) != "a state" {
+				return problem.New(problem.Invalid, "this is no backup of a Greenroom's state")
+			}
+			return nil
+		},
 		PullBundle: func(_ context.Context, ref string) (io.ReadCloser, error) {
 			return io.NopCloser(strings.NewReader("the bundle of " + ref)), nil
 		},

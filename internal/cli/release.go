@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -92,7 +93,7 @@ func (s *shell) sendBundle(ctx context.Context, c *api.Client, app string, id re
 	case to == "-":
 		_, err = io.Copy(s.Out, counted)
 	default:
-		err = writeFile(to, func(w io.Writer) error {
+		err = writeFile(to, 0o644, func(w io.Writer) error {
 			_, err := io.Copy(w, counted)
 			return err
 		})
@@ -101,9 +102,9 @@ func (s *shell) sendBundle(ctx context.Context, c *api.Client, app string, id re
 }
 
 // writeFile writes a file that a person named: as a whole, or not at all.
-func writeFile(name string, fill func(io.Writer) error) error {
+func writeFile(name string, mode fs.FileMode, fill func(io.Writer) error) error {
 	var p *problem.Error
-	err := atomicfile.WriteFrom(name, 0o644, fill)
+	err := atomicfile.WriteFrom(name, mode, fill)
 	if err == nil || errors.As(err, &p) {
 		return err
 	}

@@ -26,9 +26,12 @@ func (d *Daemon) Register(ctx context.Context, r api.Registration) (api.Register
 	}
 	out := api.Registered{Policy: r.Policy.Digest(), Changed: true}
 	by := store.Audit{Actor: api.Actor(ctx), Action: "policy registered", App: r.App, Subject: out.Policy}
-	return out, d.world.Store.Change(ctx, by, func(t *store.Tx) error {
+	if err := d.world.Store.Change(ctx, by, func(t *store.Tx) error {
 		return t.PutApp(ctx, store.App{Name: r.App, Repository: r.Repository, Policy: r.Policy})
-	})
+	}); err != nil {
+		return out, err
+	}
+	return out, d.openDoor(ctx)
 }
 
 // sensible refuses a policy that can't be any.

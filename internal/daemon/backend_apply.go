@@ -42,7 +42,7 @@ func (d *Daemon) Apply(ctx context.Context, r api.Registration, dry bool) (api.A
 		return out, err
 	}
 	by := store.Audit{Actor: api.Actor(ctx), Action: "policy applied", App: r.App, Subject: out.Policy, Detail: detail}
-	return out, d.world.Store.Change(ctx, by, func(t *store.Tx) error {
+	err = d.world.Store.Change(ctx, by, func(t *store.Tx) error {
 		now, err := t.App(ctx, r.App)
 		if err != nil {
 			return err
@@ -55,6 +55,10 @@ func (d *Daemon) Apply(ctx context.Context, r api.Registration, dry bool) (api.A
 		}
 		return t.PutApp(ctx, store.App{Name: r.App, Repository: r.Repository, Policy: r.Policy})
 	})
+	if err != nil {
+		return out, err
+	}
+	return out, d.openDoor(ctx)
 }
 
 // voided are the last releases whose rehearsals another policy makes worthless.

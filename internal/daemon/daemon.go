@@ -130,6 +130,9 @@ func (d *Daemon) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := d.openDoor(ctx); err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	var loops sync.WaitGroup
 	defer loops.Wait()
 	ctx, cancel := context.WithCancel(ctx)

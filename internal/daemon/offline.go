@@ -43,17 +43,19 @@ type Program struct {
 // Deps are what the commands get handed in: what works without the daemon, and the processes that the program can be.
 func (p Program) Deps() cli.Deps {
 	return cli.Deps{
-		Version:      p.Version,
-		AppName:      appName,
-		Load:         p.Load,
-		Draft:        draft,
-		Schema:       definition.Schema,
-		Commit:       commit,
-		Build:        p.Build,
-		TrustKey:     trustKey,
-		PushBundle:   pushBundle,
-		PullBundle:   pullBundle,
-		EnsureDaemon: p.EnsureDaemon,
+		Version:       p.Version,
+		AppName:       appName,
+		Load:          p.Load,
+		Draft:         draft,
+		Schema:        definition.Schema,
+		Commit:        commit,
+		Build:         p.Build,
+		TrustKey:      trustKey,
+		PushBundle:    pushBundle,
+		PullBundle:    pullBundle,
+		RotateBuilder: rotateBuilder,
+		RestoreState:  p.RestoreState,
+		EnsureDaemon:  p.EnsureDaemon,
 		Daemon: func(ctx context.Context, h home.Home, _ []string) error {
 			return Run(ctx, Options{Home: h, Version: p.Version, Program: p.Path, Log: logger(os.Stderr)})
 		},
@@ -159,7 +161,7 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 
 // Build makes a release out of a repository, as the caller, and runs its checks at build.
 func (p Program) Build(ctx context.Context, d cli.Definition, tell func(api.Event)) (cli.Built, error) {
-	h, err := home.Default()
+	h, err := home.Own() // also where the daemon is the machine's: the key is this user's
 	if err != nil {
 		return cli.Built{}, err
 	}

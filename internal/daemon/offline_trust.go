@@ -10,6 +10,9 @@ import (
 	"greenroom/internal/artifact"
 	"greenroom/internal/cli"
 	"greenroom/internal/definition"
+	"greenroom/internal/evidence"
+	"greenroom/internal/home"
+	"greenroom/internal/key"
 )
 
 // trustKey proposes a definition in which a key is trusted.
@@ -32,4 +35,21 @@ func pushBundle(ctx context.Context, bundle io.Reader, ref string) error {
 
 func pullBundle(ctx context.Context, ref string) (io.ReadCloser, error) {
 	return artifact.Pull(ctx, ref, artifact.RegistryOptions{})
+}
+
+// rotateBuilder makes a new key that of this user's builds.
+func rotateBuilder() (string, error) {
+	h, err := home.Own()
+	if err != nil {
+		return "", err
+	}
+	ring, err := key.Open(h.Builder())
+	if err != nil {
+		return "", err
+	}
+	next, err := ring.Prepare()
+	if err != nil {
+		return "", err
+	}
+	return evidence.FormatPublic(next.Public()), ring.Activate(next.ID())
 }

@@ -203,7 +203,7 @@ func restoreState(ctx context.Context, home string, archive io.Reader) error {
 	for {
 		f, err := r.Next()
 		if err != nil {
-			return problem.New(problem.Invalid, "the backup is damaged or cut off: %w", err).WithHint("nothing is restored; try another copy of it")
+			return damagedArchive(err)
 		}
 		if f.Name == endName {
 			return os.Rename(filepath.Join(home, storeName+".arriving"), filepath.Join(home, storeName))
@@ -215,6 +215,10 @@ func restoreState(ctx context.Context, home string, archive io.Reader) error {
 			return err
 		}
 	}
+}
+
+func damagedArchive(err error) error {
+	return problem.New(problem.Invalid, "the backup is damaged or cut off: %w", err).WithHint("nothing is restored; try another copy of it")
 }
 
 // extract writes one file of an archive. Whoever made the archive, it ends up where the state has files, and nowhere else.
@@ -240,5 +244,8 @@ func extract(home string, f *tar.Header, content io.Reader) error {
 		return err
 	}
 	_, err = io.Copy(out, content) //nolint:gosec // G110: a person restores their own backup
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, tar.ErrHeader) {
+		err = damagedArchive(err)
+	}
 	return errors.Join(err, out.Sync(), out.Close())
 }

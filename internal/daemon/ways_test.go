@@ -96,13 +96,19 @@ const composeWithSQLite = `services:
     x-greenroom: {files: [bin/app, VERSION, TABLE, migrate.sql], run: bin/app serve, sqlite: app.db}
 `
 
+// withSQLite is the app with a database in a file, which it migrates as it starts.
+func withSQLite() sources {
+	s := withPostgres().saying("{run: bin/app migrate, timeout: 1m}", "{at: start, timeout: 10s}")
+	s.compose = composeWithSQLite
+	return s
+}
+
 // TestRequestsWait promotes an app that must not run twice: its requests wait at the edge, and none fails, whichever
 // step the control plane dies at.
 func TestRequestsWait(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	s := withPostgres().saying("{run: bin/app migrate, timeout: 1m}", "{at: start, timeout: 10s}")
-	s.compose = composeWithSQLite
+	s := withSQLite()
 	h.up(s)
 	live := h.build(s)
 	h.wantOutcome(h.promote(live), plan.Succeeded)

@@ -20,14 +20,33 @@ const maxSocketPath = 103
 // Home is the state folder of one Greenroom.
 type Home string
 
-// Default is the state folder where none is named: GREENROOM_HOME, else /var/lib/greenroom for root (the programs of
-// other system users have to reach into it, which root's own folder forbids), else the XDG state folder.
+// System is the state folder of the Greenroom that root runs: a machine's own.
+const System Home = "/var/lib/greenroom"
+
+// Default is the state folder of the Greenroom to speak to where none is named: this user's own (see Own), or the machine's
+// where the user runs none and there is one.
 func Default() (Home, error) {
+	own, err := Own()
+	if err != nil || os.Getenv("GREENROOM_HOME") != "" || own == System {
+		return own, err
+	}
+	if _, err := os.Lstat(own.Socket()); err == nil {
+		return own, nil
+	}
+	if _, err := os.Lstat(System.Socket()); err == nil {
+		return System, nil
+	}
+	return own, nil
+}
+
+// Own is this user's own state folder: GREENROOM_HOME, else /var/lib/greenroom for root (the programs of other system
+// users have to reach into it, which root's own folder forbids), else the XDG state folder.
+func Own() (Home, error) {
 	if h := os.Getenv("GREENROOM_HOME"); h != "" {
 		return abs(h)
 	}
 	if os.Getuid() == 0 {
-		return "/var/lib/greenroom", nil
+		return System, nil
 	}
 	if x := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(x) {
 		return Home(filepath.Join(x, "greenroom")), nil

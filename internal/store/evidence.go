@@ -14,7 +14,7 @@ import (
 // PutEvidence keeps an envelope about a release, and records it in the log; what the envelope says is the caller's to look
 // at. One that is recorded already is not recorded again; if it is gone from here, it is put back.
 func (t *Tx) PutEvidence(ctx context.Context, app string, d release.Digest, kind evidence.Kind, envelope []byte) (release.Digest, error) {
-	return t.putEvidence(ctx, app, d, kind, envelope, "", "")
+	return t.keep(ctx, piece{app: app, release: d, kind: kind, envelope: envelope})
 }
 
 // PutStatement seals a statement with this Greenroom's key and keeps it as evidence. One that is kept already stays as it
@@ -39,29 +39,39 @@ func (t *Tx) PutStatement(ctx context.Context, s evidence.Statement) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.putEvidence(ctx, s.App, s.Release, evidence.KindCheck, envelope, s.ID, content)
+	_, err = t.keep(ctx, piece{app: s.App, release: s.Release, kind: evidence.KindCheck, envelope: envelope, statement: s.ID, content: content})
 	return err
 }
 
-func (t *Tx) putEvidence(ctx context.Context, app string, d release.Digest, kind evidence.Kind, envelope []byte, id, content string) (release.Digest, error) {
-	digest := release.Of(envelope)
+// piece is a piece of evidence as it is kept.
+type piece struct {
+	app       string
+	release   release.Digest
+	kind      evidence.Kind
+	envelope  []byte
+	statement string // id of one that was sealed here
+	content   string // its digest
+}
+
+func (t *Tx) keep(ctx context.Context, p piece) (release.Digest, error) {
+	digest := release.Of(p.envelope)
 	detail, err := json.Marshal(digest)
 	if err != nil {
 		return "", err
 	}
 	seq, recorded, err := first(ctx, t.Reader, scanNumber,
-		`SELECT seq FROM audit WHERE action = 'evidence' AND app = ? AND subject = ? AND detail = ?`, app, d, string(detail))
+		`SELECT seq FROM audit WHERE action = 'evidence' AND app = ? AND subject = ? AND detail = ?`, p.app, p.release, string(detail))
 	if err != nil {
 		return "", err
 	}
 	if !recorded {
-		seq, err = t.record(ctx, Audit{Actor: self, Action: evidence.ActionEvidence, App: app, Subject: string(d), Detail: detail})
+		seq, err = t.record(ctx, Audit{Actor: self, Action: evidence.ActionEvidence, App: p.app, Subject: string(p.release), Detail: detail})
 		if err != nil {
 			return "", err
 		}
 	}
 	_, err = t.exec(ctx, `INSERT INTO evidence (seq, kind, envelope, statement, content) VALUES (?, ?, ?, ?, ?) ON CONFLICT (seq) DO NOTHING`,
-		seq, kind, envelope, id, content)
+		seq, p.kind, p.envelope, p.statement, p.content)
 	return digest, err
 }
 

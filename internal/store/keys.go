@@ -159,23 +159,24 @@ func (t *Tx) said(ctx context.Context, action string, id evidence.KeyID) (bool, 
 // RotateKey replaces the key that this Greenroom signs with by a new one. The log's entry that says so is the last that the
 // old one signs; the new one is active before anything else is written. A kill in between leaves what the log says, and the
 // next change makes it so.
-func (s *Store) RotateKey(ctx context.Context, actor, because string) (evidence.KeyID, error) {
-	next, err := s.ring.Prepare()
-	if err != nil {
-		return "", err
-	}
-	detail, err := json.Marshal(evidence.FormatPublic(next.Public()))
-	if err != nil {
-		return "", err
-	}
-	by := Audit{Actor: actor, Action: evidence.ActionRotated, Subject: string(next.ID()), Because: because, Detail: detail}
-	if _, err := s.alone(ctx, func(t *Tx) error {
-		_, err := t.record(ctx, by)
+func (s *Store) RotateKey(ctx context.Context, actor, because string) (id evidence.KeyID, err error) {
+	_, err = s.alone(ctx, func(t *Tx) error {
+		next, err := s.ring.Prepare() // here, where the active key is not about to change
+		if err != nil {
+			return err
+		}
+		id = next.ID()
+		detail, err := json.Marshal(evidence.FormatPublic(next.Public()))
+		if err != nil {
+			return err
+		}
+		_, err = t.record(ctx, Audit{Actor: actor, Action: evidence.ActionRotated, Subject: string(id), Because: because, Detail: detail})
 		return err
-	}); err != nil {
+	})
+	if err != nil {
 		return "", s.explain(err)
 	}
-	return next.ID(), s.activate(ctx)
+	return id, s.activate(ctx)
 }
 
 // activate makes what the log says about its key so.

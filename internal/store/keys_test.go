@@ -136,7 +136,9 @@ func TestTheLifeOfKeys(t *testing.T) {
 		t.Errorf("%d entries", head.Seq)
 	}
 	at := func(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.Second) }
-	revoked := func(seconds int) *evidence.Revocation { return &evidence.Revocation{At: at(seconds), Because: "stolen"} }
+	revoked := func(seconds int) *evidence.Revocation {
+		return &evidence.Revocation{At: at(seconds), Because: "stolen"}
+	}
 	want := []KnownKey{
 		{Key: evidence.Key{ID: key(1).ID(), Public: key(1).Public(), Name: thisName, Own: true, Retired: 2, Revoked: revoked(7)}, Left: at(6)},
 		{Key: evidence.Key{ID: key(2).ID(), Public: key(2).Public(), Name: thisName, Own: true}, Active: true, Added: at(6)},
@@ -201,13 +203,20 @@ func TestRotationsAmongManyWriters(t *testing.T) {
 			}
 		})
 	}
-	for range 5 {
-		if _, err := s.RotateKey(context.Background(), "ann", "test"); err != nil {
-			t.Error(err)
-		}
+	for range 2 {
+		work.Go(func() {
+			for range 3 {
+				if _, err := s.RotateKey(context.Background(), "ann", "test"); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 	work.Wait()
 	verified(t, s)
+	if n := len(mustKeys(t, s)); n != 7 {
+		t.Errorf("%d keys after 6 rotations", n)
+	}
 	var keys evidence.Keys
 	for _, k := range mustKeys(t, s) {
 		k.Checks, k.Environments = []string{evidence.Any}, []string{evidence.Any}

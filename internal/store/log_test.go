@@ -153,9 +153,9 @@ func TestAChangeCantPassForAFact(t *testing.T) {
 }
 
 // old makes a state file as the first Greenroom wrote it.
-func old(t *testing.T, driver, file string) {
+func old(t *testing.T, file string, entries int) {
 	t.Helper()
-	db, err := connect(driver, file, 1, "")
+	db, err := connect("sqlite", file, 1, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func old(t *testing.T, driver, file string) {
 		t.Fatal(err)
 	}
 	for _, query := range []string{
-		`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100)
+		`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ` + fmt.Sprint(entries) + `)
 			INSERT INTO audit (at, actor, action, app, environment, subject, run, because, detail)
 			SELECT 1777896000000000000 + i, 'ann', 'action ' || i, 'shop', 'qa', 'x', 'r1', '', '{"a":1}' FROM n`,
 		`INSERT INTO statements (id, app, release, body) VALUES ('1', 'shop', 'sha256:x', '{}')`,
@@ -186,13 +186,14 @@ func old(t *testing.T, driver, file string) {
 	}
 }
 
-func expectUpgraded(t *testing.T, s *Store) {
+func expectUpgraded(t *testing.T, s *Store, entries int) {
 	t.Helper()
-	if head := verified(t, s); head.Seq != 1100 {
+	if head := verified(t, s); head.Seq != int64(entries) {
 		t.Errorf("%d entries", head.Seq)
 	}
 	log, err := s.History(t.Context(), HistoryQuery{App: "shop", Environment: "qa", Limit: 1})
-	if err != nil || len(log) != 1 || log[0].Action != "action 1100" || log[0].At.UnixNano() != 1777896000000001100 || string(log[0].Detail) != `{"a":1}` {
+	if err != nil || len(log) != 1 || log[0].Action != fmt.Sprint("action ", entries) || log[0].At.UnixNano() != 1777896000000000000+int64(entries) ||
+		string(log[0].Detail) != `{"a":1}` {
 		t.Errorf("%+v, %v", log, err)
 	}
 	if got := names(t, s); got != "shop" {
@@ -204,32 +205,48 @@ func expectUpgraded(t *testing.T, s *Store) {
 	change(t, s, putApp("next"))
 }
 
-// At an upgrade the log of before is linked and signed in its order, and whatever write fails on the way, the next start
-// finishes it.
+// At an upgrade the log of before is linked and signed in its order.
 func TestAnOlderLogIsSignedAtTheUpgrade(t *testing.T) {
+	const entries = 1100 // more than are read at once
+	file := filepath.Join(inMemory(t), "state.db")
+	old(t, file, entries)
+	expectUpgraded(t, openFile(t, file), entries)
+}
+
+// Whatever write fails during an upgrade, the next start finishes it.
+func TestTheNthWriteOfAnUpgradeFails(t *testing.T) {
 	t.Cleanup(func() { failAt(0, false) })
+	const entries = 7
 	dir := inMemory(t)
 	template := filepath.Join(dir, "old.db")
-	old(t, "sqlite", template)
-	for n := 0; n < 40; n++ { // what fails later is one of 1,100 entries, like the ones before
+	old(t, template, entries)
+	failures := 0
+	for n := 1; ; n++ {
 		file := filepath.Join(dir, fmt.Sprint(n))
 		copyFile(t, template, file)
 		keys := newRing()
 		failAt(n, n%2 == 0)
 		s, err := Open(t.Context(), file, faultyOptions(keys))
 		failAt(0, false)
-		if err != nil && !errors.Is(err, errInjected) {
-			t.Fatal(err)
-		}
 		if err != nil {
+			failures++
+			if !errors.Is(err, errInjected) {
+				t.Fatal(err)
+			}
 			if s, err = Open(t.Context(), file, faultyOptions(keys)); err != nil {
 				t.Fatalf("after write %d failed: %v", n, err)
 			}
 		}
-		expectUpgraded(t, s)
+		expectUpgraded(t, s, entries)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+		if failures < n {
+			break
+		}
+	}
+	if failures < 20 {
+		t.Errorf("only %d writes failed", failures)
 	}
 }
 

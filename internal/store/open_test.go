@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"greenroom/internal/evidence"
 	"greenroom/internal/problem"
 )
 
@@ -250,4 +251,56 @@ func TestAnAcknowledgedWriteSurvivesKill(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A large file is not read as a whole before it is used: what decides most is looked at, the rest by Check.
+func TestADamagedLargeFile(t *testing.T) {
+	file := filepath.Join(inMemory(t), "state.db")
+	s, err := Open(t.Context(), file, testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, s, func(tx *Tx) error { return tx.PutApp(t.Context(), App{Name: "shop"}) })
+	for i := range 9 {
+		change(t, s, func(tx *Tx) error {
+			_, err := tx.PutEvidence(t.Context(), "shop", somewhere, evidence.KindCheck, bytes.Repeat([]byte{byte(i)}, 4<<20))
+			return err
+		})
+	}
+	page := func(table string) int64 {
+		n, err := strconv.ParseInt(asked(t, s, `SELECT rootpage FROM sqlite_schema WHERE name = '`+table+`'`), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return (n - 1) * 4096
+	}
+	apps, log := page("apps"), page("evidence")
+	if err := errors.Join(s.Check(t.Context()), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage := func(at int64) {
+		b := bytes.Clone(whole)
+		copy(b[at:], bytes.Repeat([]byte{0xa5}, 2048))
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage(apps)
+	_, err = Open(t.Context(), file, testOptions())
+	wantProblem(t, err, problem.Unavailable, file+" is damaged: ", "put a copy of the file in its place")
+	if err := os.WriteFile(file, whole[:len(whole)-4096], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(t.Context(), file, testOptions())
+	wantProblem(t, err, problem.Unavailable, file+" is damaged: it has ", "")
+
+	damage(log)
+	s = openFile(t, file)
+	wantProblem(t, s.Check(t.Context()), problem.Unavailable, file+" is damaged: ", "put a copy of the file in its place")
+	_, err = s.Evidence(t.Context(), "shop", somewhere)
+	wantProblem(t, err, problem.Unavailable, file+" is damaged: ", "")
 }

@@ -151,8 +151,7 @@ func (s *Store) Append(ctx context.Context, run string, e plan.Entry, commit ...
 	return e, err
 }
 
-// Commit is a change that is made together with a line of a journal. Do may be called again after a failure that passes,
-// so it touches nothing but the transaction.
+// Commit is a change that is made together with a line of a journal. Do may be called again, as that of Change.
 type Commit struct {
 	By Audit
 	Do func(t *Tx) error

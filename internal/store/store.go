@@ -1,5 +1,6 @@
-// Package store is everything that is kept: one SQLite file, one writer, many readers. Each change is one transaction
-// with its audit entry in it, and durable when it is acknowledged. What listeners are told was committed before.
+// Package store is everything that is kept: one SQLite file, one writer, many readers. Each change is made whole, together
+// with its entry in the log, or not at all, and is durable when it is acknowledged. What listeners are told was committed
+// before. The log is a chain of signed entries; what counts is what stands in it.
 package store
 
 import (
