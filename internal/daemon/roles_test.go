@@ -55,7 +55,6 @@ func TestRoles(t *testing.T) {
 		{[]string{"rollback", "production", "--because", "a test"}, 0, live.Short()},
 		{[]string{"rehearse", live.Short()}, blocked, "nobody has not the right rehearse in app"},
 		{[]string{"down", "production"}, blocked, "nobody has not the right operate in app"},
-		{[]string{"break-glass", "production", next.Short(), "--because", "a test", "--yes"}, blocked, "nobody has not the right break-glass"},
 		{[]string{"secret", "remove", "X", "--environment", "production"}, blocked, "nobody has not the right secret"},
 		{[]string{"key", "rotate", "--because", "a test"}, blocked, "nobody has not the right apply"},
 		{[]string{"down", "--everything"}, blocked, "nobody has not the right"},

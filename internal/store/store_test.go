@@ -104,6 +104,11 @@ func verified(t testing.TB, s *Store) evidence.Head {
 
 func verify(t testing.TB, s *Store) (evidence.Head, error) {
 	t.Helper()
+	return walkLog(t, s, (*evidence.Verifier).Next)
+}
+
+func walkLog(t testing.TB, s *Store, walk func(*evidence.Verifier, []evidence.Entry) error) (evidence.Head, error) {
+	t.Helper()
 	known, err := s.Keys(t.Context())
 	if err != nil {
 		return evidence.Head{}, err
@@ -117,7 +122,7 @@ func verify(t testing.TB, s *Store) (evidence.Head, error) {
 		if len(entries) == 0 {
 			return v.Head(), nil
 		}
-		if err := v.Next(entries); err != nil {
+		if err := walk(v, entries); err != nil {
 			return v.Head(), err
 		}
 	}
