@@ -24,6 +24,7 @@ import (
 	"greenroom/internal/rehearsal"
 	"greenroom/internal/run"
 	"greenroom/internal/secret"
+	"greenroom/internal/service"
 	"greenroom/internal/store"
 	"greenroom/internal/watch"
 )
@@ -37,6 +38,7 @@ type Options struct {
 	Version string
 	Program string // path of this program: the edge and the supervisors are further processes of it
 	Log     *slog.Logger
+	Service bool // systemd runs it, the edge, and each replica, as units of their own
 }
 
 // Daemon is the control plane of one state folder.
@@ -77,6 +79,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := d.serve(ctx); err != nil || !d.told.Load() {
 		return err
 	}
+	if o.Service { // which would start it again otherwise
+		return service.Stop(context.WithoutCancel(ctx), service.ControlPlane)
+	}
 	return d.endEdge(context.WithoutCancel(ctx))
 }
 
@@ -93,9 +98,11 @@ func open(ctx context.Context, o Options) (*environment.World, error) {
 	if w.Artifacts, err = artifact.Open(ctx, o.Home.Artifacts()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	w.Driver, err = process.New(process.Options{
-		Dir: o.Home.Replicas(), Supervise: []string{o.Program, "--home", string(o.Home), "supervise", "--"}, Log: o.Log,
-	})
+	supervise, err := o.supervise()
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	w.Driver, err = process.New(process.Options{Dir: o.Home.Replicas(), Supervise: supervise, Log: o.Log})
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -129,6 +136,7 @@ func (d *Daemon) serve(ctx context.Context) error {
 	loops.Go(func() { loop.Run(ctx) })
 	loops.Go(func() { d.keepEdge(ctx) })
 	loops.Go(func() { d.traffic.run(ctx, d.world.Edge) })
+	d.tellSystemd(ctx, &loops)
 	d.log.Info("greenroom serves", "home", d.opts.Home, "version", d.opts.Version)
 	return api.Serve(ctx, ln, api.NewServer(d, d.opts.Version, d.log))
 }
