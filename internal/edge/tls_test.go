@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"greenroom/internal/edge/acmetest"
 )
 
 const (
@@ -103,9 +105,9 @@ func TestEitherChallenge(t *testing.T) {
 	_, closed, _ := net.SplitHostPort(nowhere)
 	var none int
 	_, _ = fmt.Sscan(closed, &none)
-	for name, only := range map[string]func(plain, secure Entrance) acmeConfig{
-		"HTTP":     func(plain, _ Entrance) acmeConfig { return acmeConfig{HTTP: port(plain), TLS: none} },
-		"TLS-ALPN": func(_, secure Entrance) acmeConfig { return acmeConfig{HTTP: none, TLS: port(secure)} },
+	for name, only := range map[string]func(plain, secure Entrance) acmetest.Config{
+		"HTTP":     func(plain, _ Entrance) acmetest.Config { return acmetest.Config{HTTP: port(plain), TLS: none} },
+		"TLS-ALPN": func(_, secure Entrance) acmetest.Config { return acmetest.Config{HTTP: none, TLS: port(secure)} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			plain, secure := door(t, false), door(t, true)
@@ -156,7 +158,7 @@ func TestExpiredAndDamagedCertificates(t *testing.T) {
 	e.certified(shop)
 	e.certified(blog)
 	e.stop()
-	old, err := selfSigned(shop, time.Now().Add(-time.Hour))
+	old, err := acmetest.SelfSigned(shop, time.Now().Add(-time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
