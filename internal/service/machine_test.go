@@ -74,13 +74,17 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 func pid(t *testing.T, unit string) string {
 	t.Helper()
-	return do(t, "systemctl show --property=MainPID --value "+unit)
+	out, err := exec.Command("systemctl", "show", "--property=MainPID", "--value", unit).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // replicas are the processes of everything that runs in the environments.
 func replicas(t *testing.T) string {
 	t.Helper()
-	return do(t, "pgrep -f 'greenroom.* supervise -- ' | sort -n | tr '\\n' ' '")
+	return do(t, "pgrep -f '[g]reenroom .* supervise -- ' | sort -n | tr '\\n' ' '")
 }
 
 // site is a client of the app's public address.
