@@ -106,17 +106,26 @@ func (c *certs) template(o Options, quiet *zap.Logger) certmagic.ACMEIssuer {
 	return t
 }
 
-// follow looks after the hosts of a table, and no longer after others. Nil certs look after none.
+// follow looks after the hosts of a table, and no longer after others. When it returns, certificates that are kept can be
+// served: a successor opens its doors after that. Nil certs look after none.
 func (c *certs) follow(t Table) {
 	if c == nil {
 		return
 	}
+	for host, ctx := range c.exchange(t) {
+		c.manage(ctx, host)
+	}
+}
+
+// exchange takes on the table's hosts and drops others. It gives the new ones, each with the context that ends when it is
+// dropped.
+func (c *certs) exchange(t Table) map[string]context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
-		return
+		return nil
 	}
-	wanted := map[string]bool{}
+	wanted, fresh := map[string]bool{}, map[string]context.Context{}
 	for _, r := range t.Routes {
 		for _, h := range r.Hosts {
 			wanted[h] = true
@@ -133,12 +142,13 @@ func (c *certs) follow(t Table) {
 		if c.hosts[h] == nil {
 			ctx, forget := context.WithCancel(c.ctx)
 			c.hosts[h] = &certified{forget: forget}
-			go c.manage(ctx, h) // tells c.event, which takes c.mu
+			fresh[h] = ctx
 		}
 	}
+	return fresh
 }
 
-// manage loads the host's certificate, or has one issued, and from then on renews it. One that is kept but not readable
+// manage loads the host's certificate, or begins to have one issued, and from then on renews it. One that is kept but not readable
 // is thrown away: it can be had again.
 func (c *certs) manage(ctx context.Context, host string) {
 	err := c.config.ManageAsync(ctx, []string{host})
