@@ -236,6 +236,7 @@ type load struct {
 	posts    sync.Map // id -> how often a back end received it
 	stop     chan struct{}
 	done     sync.WaitGroup
+	rewinds  bool // its bodies can be sent again, where the client knows that nobody looked at the first
 }
 
 func newLoad(t *testing.T, url string) *load {
@@ -277,6 +278,9 @@ func (l *load) one(i int64) {
 		return
 	}
 	req.ContentLength = int64(len(body))
+	if l.rewinds {
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+	}
 	l.sent.Add(1)
 	res, err := l.c.Do(req)
 	if err != nil {
