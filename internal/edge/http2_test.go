@@ -292,6 +292,7 @@ func (f *framed) flood(batches int, write func(*http2.Framer) error) bool {
 func TestNoHTTP2WithoutTLS(t *testing.T) {
 	e := newSite(t, 0)
 	e.swap(e.route(all("r", backendOf(t, says("ok"))), hosted(shop)))
+	e.certified(shop)
 	if got := say(t, e.http, http2.ClientPreface); got == 200 || got == 101 {
 		t.Errorf("by knowledge: %d", got)
 	}

@@ -70,6 +70,7 @@ func TestHostsAndCertificates(t *testing.T) {
 func TestPlainEntranceLeadsToHTTPS(t *testing.T) {
 	e := newSite(t, 0)
 	e.swap(e.route(all("r", backendOf(t, says("never asked"))), hosted(shop)))
+	e.certified(shop)
 	c := visitor(t, e.http, nil, false)
 	tests := []struct {
 		method, url, location string
