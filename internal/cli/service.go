@@ -64,7 +64,10 @@ func (s *shell) serviceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "service",
 		Short: "Run Greenroom under systemd on a server",
-		Args:  unknownCommand,
+		Long: `Runs the control plane, the edge and every replica as units of systemd: ports 80 and 443, certificates for the
+hosts of the environments, and everything up again when the machine starts. Needs Linux with systemd, and root.`,
+		Example: "  greenroom service install --acme-email ops@example.com\n  greenroom service status",
+		Args:    unknownCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(s.serviceInstall(), s.serviceStatus(), s.serviceUninstall())
@@ -142,7 +145,10 @@ func (s *shell) serviceStatus() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show the units, the ports and the certificates",
-		Args:  takes(0),
+		Long: `Shows what systemd knows of each unit, where the edge listens, and which certificates it has, from whom and until
+when. The exit code is 1 when a unit does not run.`,
+		Example: "  greenroom service status\n  greenroom service status --output json",
+		Args:    takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := s.folder()
 			if err != nil {
@@ -214,7 +220,8 @@ func (s *shell) serviceUninstall() *cobra.Command {
 		Short: "Stop the service and remove it; the state folder stays",
 		Long: `Stops the control plane, the edge and everything that runs in the environments, and removes the units and the
 installed program. The state folder, with all data and evidence, stays: a later install goes on from it.`,
-		Args: takes(0),
+		Example: "  greenroom service uninstall",
+		Args:    takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := s.folder()
 			if err != nil {
