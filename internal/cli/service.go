@@ -68,7 +68,7 @@ func (s *shell) serviceCommand() *cobra.Command {
 hosts of the environments, and everything up again when the machine starts. Needs Linux with systemd, and root.`,
 		Example: "  greenroom service install --acme-email ops@example.com\n  greenroom service status",
 		Args:    unknownCommand,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(s.serviceInstall(), s.serviceStatus(), s.serviceUninstall())
 	return cmd
