@@ -47,6 +47,8 @@ type Deps struct {
 
 	// EnsureDaemon starts the daemon of that state folder when none runs, and returns when it answers.
 	EnsureDaemon func(ctx context.Context, h home.Home) error
+	// Service is Greenroom under systemd.
+	Service Service
 	// Demo tells the whole story.
 	Demo func(ctx context.Context, o DemoOptions) error
 	// Daemon, Edge and Supervise are the processes of a running Greenroom. They get what stands behind "--".

@@ -26,6 +26,7 @@ import (
 	"greenroom/internal/rehearsal"
 	"greenroom/internal/run"
 	"greenroom/internal/secret"
+	"greenroom/internal/service"
 	"greenroom/internal/store"
 	"greenroom/internal/watch"
 )
@@ -39,6 +40,7 @@ type Options struct {
 	Version string
 	Program string // path of this program: the edge and the supervisors are further processes of it
 	Log     *slog.Logger
+	Service bool // systemd runs it, the edge, and each replica, as units of their own
 }
 
 // Daemon is the control plane of one state folder.
@@ -79,6 +81,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := d.serve(ctx); err != nil || !d.told.Load() {
 		return err
 	}
+	if o.Service { // which would start it again otherwise
+		return service.Stop(context.WithoutCancel(ctx), service.ControlPlane)
+	}
 	return d.endEdge(context.WithoutCancel(ctx))
 }
 
@@ -102,9 +107,11 @@ func open(ctx context.Context, o Options) (*environment.World, error) {
 	if w.Artifacts, err = artifact.Open(ctx, o.Home.Artifacts()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	w.Driver, err = process.New(process.Options{
-		Dir: o.Home.Replicas(), Supervise: []string{o.Program, "--home", string(o.Home), "supervise", "--"}, Log: o.Log,
-	})
+	supervise, err := o.supervise()
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	w.Driver, err = process.New(process.Options{Dir: o.Home.Replicas(), Supervise: supervise, Log: o.Log})
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -142,6 +149,7 @@ func (d *Daemon) serve(ctx context.Context) error {
 	loops.Go(func() { d.keepEdge(ctx) })
 	loops.Go(func() { d.traffic.run(ctx, d.world.Edge) })
 	loops.Go(func() { d.lookAtLog(ctx) })
+	d.tellSystemd(ctx, &loops)
 	d.log.Info("greenroom serves", "home", d.opts.Home, "version", d.opts.Version)
 	return api.Serve(ctx, ln, api.NewServer(api.Guarded(d, d), d.opts.Version, d.log))
 }

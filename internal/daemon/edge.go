@@ -27,6 +27,9 @@ const edgeEvery = 500 * time.Millisecond
 
 // ensureEdge makes sure that an edge of this version runs. An older one hands its listeners over, and nobody notices.
 func (d *Daemon) ensureEdge(ctx context.Context) error {
+	if d.opts.Service {
+		return d.edgeUnit(ctx)
+	}
 	stats, err := d.world.Edge.Stats(ctx)
 	running := err == nil
 	if !running && problem.From(err).Code != problem.Unavailable {
@@ -115,6 +118,9 @@ func (d *Daemon) edgeVersion() string {
 // keepEdge starts the edge again whenever it has ended. It comes back with the table that it had. While it can't be
 // started it is tried less and less often, down to once a minute.
 func (d *Daemon) keepEdge(ctx context.Context) {
+	if d.opts.Service {
+		return // systemd does
+	}
 	wait := time.NewTimer(edgeEvery)
 	defer wait.Stop()
 	every := edgeEvery

@@ -21,7 +21,6 @@ import (
 	"greenroom/internal/cli"
 	"greenroom/internal/definition"
 	"greenroom/internal/driver/process"
-	"greenroom/internal/edge"
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
 	"greenroom/internal/home"
@@ -29,6 +28,7 @@ import (
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
+	"greenroom/internal/service"
 )
 
 // daemonStart is how long a daemon may take until it answers.
@@ -56,12 +56,11 @@ func (p Program) Deps() cli.Deps {
 		RotateBuilder: rotateBuilder,
 		RestoreState:  p.RestoreState,
 		EnsureDaemon:  p.EnsureDaemon,
-		Daemon: func(ctx context.Context, h home.Home, _ []string) error {
-			return Run(ctx, Options{Home: h, Version: p.Version, Program: p.Path, Log: logger(os.Stderr)})
+		Daemon: func(ctx context.Context, h home.Home, args []string) error {
+			return Run(ctx, Options{Home: h, Version: p.Version, Program: p.Path, Log: logger(os.Stderr), Service: asService(args)})
 		},
-		Edge: func(ctx context.Context, h home.Home, _ []string) error {
-			return edge.Run(ctx, edge.Options{Dir: h.Edge(), Log: logger(os.Stderr), TakeOver: true})
-		},
+		Edge:    p.runEdge,
+		Service: p.service(),
 		Supervise: func(ctx context.Context, _ home.Home, args []string) error {
 			if len(args) != 1 {
 				return problem.New(problem.Invalid, "supervise takes the folder of one replica")
@@ -305,6 +304,9 @@ func (p Program) EnsureDaemon(ctx context.Context, h home.Home) error {
 	}
 	if problem.From(err).Code != problem.Unavailable {
 		return err
+	}
+	if service.Installed(string(h)) {
+		return service.Start(ctx, service.ControlPlane)
 	}
 	if err := h.Make(); err != nil {
 		return err

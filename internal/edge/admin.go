@@ -117,7 +117,12 @@ func (e *edge) stats(now time.Time) Stats {
 	}
 	e.mu.Lock()
 	s.Unbound = slices.Clone(e.unbound)
+	for a, in := range e.entrances {
+		s.Entrances = append(s.Entrances, string(in.protocol)+" "+a)
+	}
 	e.mu.Unlock()
+	slices.Sort(s.Entrances)
+	s.Certificates = e.certs.stats()
 	s.Pools, s.Backends = e.keep.stats(now)
 	slices.SortFunc(s.Pools, func(a, b PoolStats) int {
 		return strings.Compare(fmt.Sprint(a.Route, "\x00", a.Release), fmt.Sprint(b.Route, "\x00", b.Release))

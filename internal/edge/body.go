@@ -28,6 +28,7 @@ type body struct {
 	control *http.ResponseController
 	ended   atomic.Bool // the client has sent all of it
 	over    atomic.Bool // nobody wants more of it
+	shared  bool        // the connection carries other requests as well (HTTP/2), and outlives this body's trouble
 
 	mu   sync.Mutex // held while reading
 	from io.ReadCloser
@@ -37,8 +38,8 @@ type body struct {
 
 var errOver = errors.New("the request is over")
 
-func newBody(w http.ResponseWriter, from io.ReadCloser) *body {
-	b := &body{from: from, control: http.NewResponseController(w)}
+func newBody(w http.ResponseWriter, in *http.Request) *body {
+	b := &body{from: in.Body, control: http.NewResponseController(w), shared: in.ProtoMajor >= 2}
 	// Otherwise net/http reads the rest of the body before it lets an answer out, and the back end would get a short
 	// body when it answers early.
 	_ = b.control.EnableFullDuplex() // HTTP/2 always is
@@ -79,6 +80,10 @@ func (b *body) Close() error { return nil }
 // sends is read for a while, or the kernel would reset the connection and destroy the answer on its way.
 func (b *body) detach(last bool, flush func() error) {
 	b.over.Store(true)
+	if b.shared {
+		b.endRead()
+		return
+	}
 	if !last {
 		return
 	}
@@ -91,6 +96,16 @@ func (b *body) detach(last bool, flush func() error) {
 	}
 	_ = b.control.SetReadDeadline(time.Now().Add(discardTimeout))
 	_, _ = io.Copy(io.Discard, b.from) // as far as it comes
+}
+
+// endRead returns when nobody reads any more: in HTTP/2 the writer, with the deadlines, is not there after its handler.
+func (b *body) endRead() {
+	if b.ended.Load() {
+		return
+	}
+	_ = b.control.SetReadDeadline(time.Unix(1, 0)) // of this request alone
+	b.mu.Lock()
+	defer b.mu.Unlock()
 }
 
 // fault says whether the client's sending failed, and the status that tells so: 0 when it went away. A nil body has no

@@ -37,6 +37,10 @@ type Options struct {
 	// close: closing one may cross with a request. 10 s.
 	Linger time.Duration
 	Stop   time.Duration // for requests under way when the edge leaves; then they are broken off. 5 min
+
+	Entrances []Entrance // the edge's from now on, also when it does not come to serve
+	ACME      ACME       // for the hosts that are found at entrances with TLS
+	Serves    func()     // called once, when the edge serves; nil: nobody wants to know
 }
 
 func (o Options) withDefaults() Options {
@@ -48,6 +52,7 @@ func (o Options) withDefaults() Options {
 	o.Grace = cmp.Or(o.Grace, 300*time.Millisecond)
 	o.Linger = cmp.Or(o.Linger, 10*time.Second)
 	o.Stop = cmp.Or(o.Stop, 5*time.Minute)
+	o.ACME.Check = cmp.Or(o.ACME.Check, 10*time.Minute)
 	return o
 }
 
@@ -69,8 +74,11 @@ type edge struct {
 	lock    *os.File
 	sockets map[string]*socket
 	unbound []string
-	left    bool // listeners are a successor's, or closed
-	closing sync.WaitGroup
+	// entrances are beside the table: no swap closes them.
+	entrances map[string]*socket
+	certs     *certs // nil where no entrance speaks TLS; set before anything is served
+	left      bool   // listeners are a successor's, or closed
+	closing   sync.WaitGroup
 
 	admin       *admin
 	successor   chan *peer // once, when it has taken over
@@ -87,7 +95,13 @@ func Run(ctx context.Context, o Options) error {
 	}
 	e := newEdge(o)
 	if err := e.begin(ctx); err != nil {
+		for _, in := range o.Entrances {
+			_ = in.Listener.Close() // some are closed already
+		}
 		return err
+	}
+	if o.Serves != nil {
+		o.Serves()
 	}
 	e.log.Info("edge serves", "dir", o.Dir, "instance", e.instance, "table", e.live.Load().table.Version)
 	e.await(ctx)
@@ -99,7 +113,7 @@ func newEdge(o Options) *edge {
 	_, _ = rand.Read(id) // never fails
 	return &edge{
 		opts: o, log: o.Log, instance: hex.EncodeToString(id), started: time.Now(),
-		keep: newKeeper(), sockets: map[string]*socket{}, successor: make(chan *peer, 1),
+		keep: newKeeper(), sockets: map[string]*socket{}, entrances: map[string]*socket{}, successor: make(chan *peer, 1),
 	}
 }
 
@@ -139,8 +153,20 @@ func (e *edge) fromDisk() error {
 		e.unbound = append(e.unbound, a)
 	}
 	e.rebind(slog.LevelError)
+	e.certify(e.opts.Entrances)
+	e.enter(e.opts.Entrances)
 	e.serveAdmin(ln)
 	return nil
+}
+
+// certify begins to look after certificates, where one of the entrances wants them.
+func (e *edge) certify(all []Entrance) {
+	if slices.ContainsFunc(all, func(in Entrance) bool { return in.TLS }) {
+		o := e.opts
+		o.Entrances = all
+		e.certs = newCerts(o)
+		e.certs.follow(e.live.Load().table)
+	}
 }
 
 // rebind tries the addresses that could not be had, and tells at this level of those that still cannot.
@@ -198,6 +224,7 @@ func (e *edge) swap(t Table, was uint64) (uint64, error) {
 	}
 	e.live.Store(next)
 	close(old.replaced)
+	e.certs.follow(t)
 	e.predecessor.follow(t, e.log)
 	e.relisten(opened, wanted(t))
 	e.unbound = nil

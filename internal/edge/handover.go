@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -25,7 +26,7 @@ import (
 //	predecessor  101
 //	successor    one byte: whatever was sent before is read, descriptors may come
 //	predecessor  a frame with an inheritance, then one byte with a descriptor for each thing in it: the folder's lock,
-//	             the admin socket, the listeners in the order of the inheritance
+//	             the admin socket, the listeners and the entrances in the order of the inheritance
 //	successor    one byte: it serves
 //	predecessor  one byte: it leaves
 //
@@ -41,6 +42,13 @@ type inheritance struct {
 	Table   Table    `json:"table"`
 	Unbound []string `json:"unbound,omitempty"`
 	Sockets []string `json:"sockets"`
+	// Entrances come behind the sockets: their addresses, and whether they speak TLS.
+	Entrances []inheritedEntrance `json:"entrances,omitempty"`
+}
+
+type inheritedEntrance struct {
+	Address string `json:"address"`
+	TLS     bool   `json:"tls"`
 }
 
 // handOver gives everything to a successor. No table can be swapped meanwhile.
@@ -82,6 +90,10 @@ func (e *edge) giveTo(c *net.UnixConn) error {
 	things := []syscall.Conn{e.lock, e.admin.ln}
 	for a, s := range e.sockets {
 		will.Sockets = append(will.Sockets, a)
+		things = append(things, s.ln)
+	}
+	for a, s := range e.entrances {
+		will.Entrances = append(will.Entrances, inheritedEntrance{Address: a, TLS: s.protocol == secureHTTP})
 		things = append(things, s.ln)
 	}
 	b, err := json.Marshal(will)
@@ -157,7 +169,7 @@ func inherit(c *net.UnixConn) (will inheritance, files []*os.File, err error) {
 	if err := json.Unmarshal(b, &will); err != nil {
 		return will, nil, err
 	}
-	for range 2 + len(will.Sockets) {
+	for range 2 + len(will.Sockets) + len(will.Entrances) {
 		f, err := receiveFile(c)
 		if err != nil {
 			return will, files, err
@@ -205,10 +217,12 @@ func (e *edge) settleIn(c *net.UnixConn, will inheritance, files []*os.File) err
 		err = agree(c)
 	}
 	if err != nil {
+		maps.Copy(e.sockets, e.entrances)
 		for _, s := range e.sockets {
 			s.deafen()
 			s.finish(context.Background())
 		}
+		e.certs.leave()
 		e.keep.close()
 		return errors.Join(err, adminLn.Close())
 	}
@@ -227,6 +241,17 @@ func (e *edge) serveInherited(will inheritance, files []*os.File) error {
 		}
 		e.adopt(e.socket(a, want[a], ln))
 	}
+	var all []Entrance
+	for i, in := range will.Entrances {
+		ln, err := inheritedListener[*net.TCPListener](files[len(will.Sockets)+i])
+		if err != nil {
+			return err
+		}
+		all = append(all, Entrance{Listener: ln, TLS: in.TLS})
+	}
+	all = append(all, e.opts.Entrances...)
+	e.certify(all)
+	e.enter(all)
 	return nil
 }
 

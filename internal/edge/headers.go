@@ -90,6 +90,9 @@ func setForwarded(out http.Header, in *http.Request, internal bool, room *[3]str
 		ip = strings.Join(prior, ", ") + ", " + ip
 	}
 	room[0], room[1], room[2] = ip, in.Host, "http"
+	if in.TLS != nil {
+		room[2] = "https"
+	}
 	out["X-Forwarded-For"] = room[0:1:1]
 	if internal && len(out["X-Forwarded-Host"]) > 0 {
 		return // the first proxy knows what the user asked for

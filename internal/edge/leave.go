@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -42,8 +43,10 @@ func (e *edge) leave(next *peer) {
 		next = <-e.successor
 	}
 	e.left = true
-	sockets := e.sockets
+	sockets := maps.Clone(e.sockets)
+	maps.Copy(sockets, e.entrances)
 	e.mu.Unlock()
+	e.certs.leave()
 	for _, s := range sockets {
 		s.deafen()
 	}

@@ -122,22 +122,33 @@ func sameSocket(ln *net.TCPListener) (*net.TCPListener, error) {
 
 func (e *edge) socket(address string, p Protocol, ln *net.TCPListener) *socket {
 	s := &socket{edge: e, address: address, protocol: p, ln: ln, cut: func() {}}
-	if p == HTTP {
-		s.server = &http.Server{
-			Handler:           e.handler(address),
-			ReadHeaderTimeout: e.opts.ReadHeader,
-			IdleTimeout:       e.opts.Idle,
-			MaxHeaderBytes:    maxHead,
-			ErrorLog:          slog.NewLogLogger(e.log.Handler(), slog.LevelDebug), // what clients do wrong
-		}
+	if p == TCP {
+		return s
+	}
+	s.server = &http.Server{
+		Handler:           e.handler(address),
+		ReadHeaderTimeout: e.opts.ReadHeader,
+		IdleTimeout:       e.opts.Idle,
+		MaxHeaderBytes:    maxHead,
+		ErrorLog:          slog.NewLogLogger(e.log.Handler(), slog.LevelDebug), // what clients do wrong
+	}
+	switch p {
+	case secureHTTP:
+		e.secure(s.server)
+	case plainHTTP:
+		s.server.Handler = http.HandlerFunc(e.redirect)
 	}
 	return s
 }
 
 // serve begins to accept.
 func (s *socket) serve() {
-	if s.protocol == HTTP {
-		s.accepts.Go(func() { _ = s.server.Serve(counted{s.ln, s.edge}) }) // ends when the listener is closed
+	switch s.protocol {
+	case secureHTTP:
+		s.accepts.Go(func() { _ = s.server.ServeTLS(counted{s.ln, s.edge}, "", "") }) // ends when the listener is closed
+		return
+	case HTTP, plainHTTP:
+		s.accepts.Go(func() { _ = s.server.Serve(counted{s.ln, s.edge}) })
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -51,6 +51,10 @@ func (e *edge) serve(address string, w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusHTTPVersionNotSupported, "HTTP/2 is not spoken here", 0)
 		return
 	}
+	if status, why := misread(r); status != 0 {
+		refuse(w, r, status, why, 0)
+		return
+	}
 	a := e.admit(r.Context(), address, r.Host, r)
 	x.route, x.pool = a.route, a.pool
 	if a.pool == nil {
@@ -153,7 +157,7 @@ func (x *exchange) outgoing() *http.Request {
 	// A body that is there but empty would make the request one that net/http cannot repeat.
 	out.Body = nil
 	if x.in.Body != nil && x.in.Body != http.NoBody && x.in.ContentLength != 0 {
-		x.body = newBody(x.w, x.in.Body)
+		x.body = newBody(x.w, x.in)
 		out.Body = x.body
 	}
 	return out
@@ -209,7 +213,7 @@ func (x *exchange) fail(err error) ending {
 // endEarly comes before the head of an answer. When the client is not done with its request by then, its connection
 // cannot be used again.
 func (x *exchange) endEarly() {
-	if x.body != nil && !x.body.ended.Load() {
+	if x.body != nil && !x.body.shared && !x.body.ended.Load() {
 		x.last = true
 		x.w.Header()["Connection"] = []string{"close"}
 	}

@@ -9,11 +9,13 @@ type Stats struct {
 	Started  time.Time `json:"started"`
 	Version  uint64    `json:"version"` // of the table that is in force
 	// Predecessor is true while the edge that this one took over from still ends requests of its own.
-	Predecessor bool           `json:"predecessor,omitempty"`
-	Connections int64          `json:"connections"`       // of clients, open now
-	Unbound     []string       `json:"unbound,omitempty"` // addresses of the table that something else holds since the start; tried again
-	Pools       []PoolStats    `json:"pools"`             // sorted by route and release
-	Backends    []BackendStats `json:"backends"`          // sorted by network and address
+	Predecessor  bool           `json:"predecessor,omitempty"`
+	Connections  int64          `json:"connections"`            // of clients, open now
+	Unbound      []string       `json:"unbound,omitempty"`      // addresses of the table that something else holds since the start; tried again
+	Entrances    []string       `json:"entrances,omitempty"`    // such as "https [::]:443"
+	Certificates []Certificate  `json:"certificates,omitempty"` // sorted by host; where no entrance speaks TLS there are none
+	Pools        []PoolStats    `json:"pools"`                  // sorted by route and release
+	Backends     []BackendStats `json:"backends"`               // sorted by network and address
 }
 
 // PoolStats counts what one release answered on one route. The release "" stands for what the edge answered without

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -25,7 +26,11 @@ func (x *exchange) tunnel(res *http.Response) ending {
 		return x.fail(err)
 	}
 	_ = conn.SetDeadline(time.Time{}) // the server's own are over
-	if p, ok := conn.(*pacedConn); ok {
+	raw := conn
+	if t, ok := conn.(*tls.Conn); ok {
+		raw = t.NetConn()
+	}
+	if p, ok := raw.(*pacedConn); ok {
 		p.writeBy.Store(0)
 	}
 	t := &tunnel{near: conn, far: far}
