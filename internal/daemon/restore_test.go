@@ -35,7 +35,7 @@ func TestStateRestored(t *testing.T) {
 			}
 			entries := old.history()
 			old.end()
-			old.client = nil // its machine is gone
+			old.client = nil       // its machine is gone
 			control := old.control // the app was built to look there
 
 			dir := newFolder(t)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 
 	"greenroom/internal/evidence"
 	"greenroom/internal/problem"
@@ -83,19 +82,6 @@ const self = "greenroom"
 func (r Reader) Evidence(ctx context.Context, app string, d release.Digest) ([]evidence.Recorded, error) {
 	return collect(ctx, r, scanRecorded, `SELECT `+entryColumns+`, e.envelope FROM audit a LEFT JOIN evidence e ON e.seq = a.seq
 		WHERE a.action = 'evidence' AND a.app = ? AND a.subject = ? ORDER BY a.seq`, app, d)
-}
-
-// EvidenceOf lists what is kept of a kind, of all releases, the newest first: what was recorded before that number of the
-// log, 0 for all; limit 0 means 50.
-func (r Reader) EvidenceOf(ctx context.Context, kind evidence.Kind, before int64, limit int) ([]evidence.Recorded, error) {
-	if limit <= 0 {
-		limit = 50
-	}
-	if before <= 0 {
-		before = math.MaxInt64
-	}
-	return collect(ctx, r, scanRecorded, `SELECT `+entryColumns+`, e.envelope FROM evidence e JOIN audit a ON a.seq = e.seq
-		WHERE e.kind = ? AND e.seq < ? AND a.action = 'evidence' ORDER BY e.seq DESC LIMIT ?`, kind, before, limit)
 }
 
 // scanRecorded leaves the digest empty where the entry gives none: then no envelope has it.

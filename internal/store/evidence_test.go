@@ -88,25 +88,6 @@ func TestEvidenceIsWhatTheLogSays(t *testing.T) {
 	verified(t, s)
 }
 
-func TestEvidenceOf(t *testing.T) {
-	s := open(t)
-	for _, e := range []string{"one", "two", "three"} {
-		put(t, s, e)
-	}
-	change(t, s, func(tx *Tx) error {
-		_, err := tx.PutEvidence(t.Context(), "shop", somewhere, evidence.KindProvenance, []byte("other"))
-		return err
-	})
-	all, err := s.EvidenceOf(t.Context(), evidence.KindRollout, 0, 2)
-	if err != nil || envelopes(all) != "three two " {
-		t.Fatalf("%s, %v", envelopes(all), err)
-	}
-	all, err = s.EvidenceOf(t.Context(), evidence.KindRollout, all[1].Entry.Seq, 0)
-	if err != nil || envelopes(all) != "one " {
-		t.Errorf("%s, %v", envelopes(all), err)
-	}
-}
-
 func TestStatementsAreSealedOnce(t *testing.T) {
 	r := newRing()
 	s := openWith(t, filepath.Join(t.TempDir(), "state.db"), r)

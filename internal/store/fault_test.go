@@ -307,7 +307,7 @@ func expectEverything(t *testing.T, s *Store) {
 			"rehearsal failed,rehearsal running,evidence,reported,glass,review,standing,standing taken,collection,key rotated,key revoked," +
 			"environment,environment,bad,promotion succeeded",
 		`SELECT count(*) FROM journal`:                 "1",
-		`SELECT group_concat(kind) FROM evidence`:      "check,provenance",
+		`SELECT group_concat(kind) FROM evidence`:      "provenance,check",
 		`SELECT group_concat(phase) FROM runs`:         "ended,ended,running",
 		`SELECT version || want FROM environments`:     "2up",
 		`SELECT number FROM numbers`:                   "7001",

@@ -186,7 +186,10 @@ func TestAFullDisk(t *testing.T) {
 	}
 }
 
-// child is what this test's program does when it is started as a child: it writes and tells what was acknowledged.
+// childWriters is how many write at the same time in a child.
+const childWriters = 4
+
+// child is what this test's program does when it is started as a child: its writers write, and tell what was acknowledged.
 func child() {
 	file := os.Getenv("GREENROOM_TEST_STORE")
 	if file == "" {
@@ -197,60 +200,77 @@ func child() {
 	if err != nil {
 		panic(err)
 	}
-	for i := 0; ; i++ {
-		err := s.Change(ctx, Audit{Actor: "child", Action: fmt.Sprint(i)}, func(tx *Tx) error {
-			return tx.PutApp(ctx, App{Name: "app", Repository: fmt.Sprint(i)})
-		})
-		if err != nil {
-			panic(err)
-		}
-		fmt.Println(i)
+	for w := range childWriters {
+		go func() {
+			for i := 0; ; i++ {
+				err := s.Change(ctx, Audit{Actor: "child", Action: fmt.Sprint(i), App: fmt.Sprint(w)}, func(tx *Tx) error {
+					return tx.PutApp(ctx, App{Name: fmt.Sprint(w), Repository: fmt.Sprint(i)})
+				})
+				if err != nil {
+					panic(err)
+				}
+				fmt.Println(w, i)
+			}
+		}()
 	}
+	select {}
 }
 
 func TestAnAcknowledgedWriteSurvivesKill(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state.db")
-	acknowledged := -1
 	for round := range 3 {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "GREENROOM_TEST_STORE="+file)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(out)
-		for n := 0; lines.Scan(); n++ {
-			if acknowledged, err = strconv.Atoi(lines.Text()); err != nil {
-				t.Fatal(lines.Text())
-			}
-			if n == 20+round*7 {
-				if err := cmd.Process.Kill(); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		_ = cmd.Wait() // it was killed
+		acknowledged := killedAfter(t, file, 40+round*7)
 		s, err := Open(t.Context(), file, testOptions())
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := s.App(t.Context(), "app")
-		last, _ := strconv.Atoi(a.Repository)
-		// One more may have been committed before it could be told.
-		if err != nil || last < acknowledged || last > acknowledged+1 {
-			t.Errorf("%d was acknowledged, %d is here, %v", acknowledged, last, err)
+		for w, last := range acknowledged {
+			a, err := s.App(t.Context(), fmt.Sprint(w))
+			kept, _ := strconv.Atoi(a.Repository)
+			// One more may have been committed before it could be told.
+			if err != nil || kept < last || kept > last+1 {
+				t.Errorf("%d was acknowledged to %d, %d is here, %v", last, w, kept, err)
+			}
+			log, err := s.History(t.Context(), HistoryQuery{App: a.Name, Limit: 1})
+			if err != nil || log[0].Action != a.Repository {
+				t.Errorf("the last change is %s, its audit entry %+v, %v", a.Repository, log, err)
+			}
 		}
-		log, err := s.History(t.Context(), HistoryQuery{Limit: 1})
-		if err != nil || log[0].Action != a.Repository {
-			t.Errorf("the last change is %s, its audit entry %+v, %v", a.Repository, log, err)
-		}
+		verified(t, s)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// killedAfter lets a child write, kills it after so many acknowledgements, and returns the last for each writer.
+func killedAfter(t *testing.T, file string, lines int) map[int]int {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "GREENROOM_TEST_STORE="+file)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	last := map[int]int{}
+	told := bufio.NewScanner(out)
+	for n := 0; told.Scan(); n++ {
+		var w, i int
+		if _, err := fmt.Sscan(told.Text(), &w, &i); err != nil {
+			t.Fatal(told.Text())
+		}
+		last[w] = i
+		if n == lines {
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_ = cmd.Wait() // it was killed
+	return last
 }
 
 // A large file is not read as a whole before it is used: what decides most is looked at, the rest by Check.

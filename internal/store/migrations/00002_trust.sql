@@ -43,7 +43,6 @@ CREATE TABLE evidence (
     statement TEXT NOT NULL, -- the id of a statement that was sealed here, else ''
     content   TEXT NOT NULL  -- its digest, else ''
 ) STRICT;
-CREATE INDEX evidence_by_kind ON evidence (kind, seq);
 CREATE UNIQUE INDEX evidence_by_statement ON evidence (statement) WHERE statement <> '';
 
 -- The newest that was taken for each environment, under the number of the log's entry that records it.
