@@ -76,7 +76,6 @@ type torture struct {
 	history   history
 	driver    driver.Driver // another one over the same folder
 	sources   sources
-	steps     []string                     // of promotions and rehearsals, for failpoints
 	releases  map[string][]*artifact.Built // by environment; those that people ask for
 	versions  map[release.Digest]string    // a release's own name for itself
 	customers map[string]*customers
@@ -130,8 +129,7 @@ func (x *torture) make(env, version string, shape int) *artifact.Built {
 	b, err := artifact.Build(x.ctx(), artifact.BuildOptions{Repository: dir, App: x.load(dir), Env: os.Environ()})
 	must(x, err)
 	must(x, os.RemoveAll(dir))
-	x.made[b.Release.Digest()] = b.Release.Contents
-	x.history.note(event{Release: &made{Digest: b.Release.Digest(), Version: version, Apart: shapes[shape].name == "apart"}})
+	x.history.note(event{Release: &made{Digest: b.Release.Digest(), Version: version}})
 	x.versions[b.Release.Digest()] = version
 	pool := append(x.releases[env], &b)
 	x.releases[env] = pool[max(0, len(pool)-len(shapes)):]
