@@ -38,7 +38,6 @@ type event struct {
 type made struct {
 	Digest  release.Digest `json:"digest"`
 	Version string         `json:"version"`
-	Apart   bool           `json:"apart,omitempty"` // it migrates without a transaction
 }
 
 // request is what a customer asked for. At is when they had their answer, or knew that there is none.

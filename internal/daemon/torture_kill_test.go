@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -10,17 +11,18 @@ import (
 	"syscall"
 	"time"
 
+	"greenroom/internal/driver"
 	"greenroom/internal/plan"
 	"greenroom/internal/proc"
 	"greenroom/internal/run"
 )
 
 // kill waits until it is time, kills its victims at once, and starts the control plane again where it was one of them.
-// A victim that is not there by the time that the round's commands are over is spared.
+// A victim that is not there by the time that the round's commands are over, or nobody is left to start it, is spared.
 func (x *torture) kill(round int, k kill, over <-chan struct{}) {
 	time.Sleep(k.After)
 	var pause time.Duration
-	for _, v := range k.Victims {
+	for _, v := range slices.SortedStableFunc(slices.Values(k.Victims), controlPlaneLast) {
 		switch v.Part {
 		case failpoint:
 			where := x.dieAtPoint(v, over)
@@ -44,6 +46,16 @@ func (x *torture) kill(round int, k kill, over <-chan struct{}) {
 		time.Sleep(pause)
 		x.start()
 	}
+}
+
+func controlPlaneLast(a, b victim) int {
+	last := func(v victim) int {
+		if v.Part == controlPlane {
+			return 1
+		}
+		return 0
+	}
+	return last(a) - last(b)
 }
 
 // died notes a death, just before it.
@@ -130,19 +142,23 @@ func (x *torture) killPart(round int, v victim, over <-chan struct{}) {
 			if err := p.id.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, proc.ErrGone) {
 				x.Fatal(err)
 			}
-			x.heal(n, p.environment)
+			x.heal(n, p)
+			return
+		}
+		if x.process == nil {
 			return
 		}
 		select {
 		case <-over:
 			return
-		case <-time.After(15 * time.Millisecond):
+		case <-time.After(30 * time.Millisecond):
 		}
 	}
 }
 
 // mortal is a process that can be killed.
 type mortal struct {
+	part        part
 	id          proc.Identity
 	environment string // "" for what all have in common
 	what        string
@@ -156,22 +172,25 @@ func (x *torture) parts(p part) []mortal {
 		for _, s := range x.replicas() {
 			if (s.Release == "") == (p == database) && s.PID > 0 {
 				if id, err := proc.Identify(s.PID); err == nil {
-					all = append(all, mortal{id, s.Environment, s.ID})
+					all = append(all, mortal{p, id, s.Environment, s.ID})
 				}
 			}
 		}
 		return all
 	}
-	for _, id := range x.processes() {
+	table, err := proc.Table()
+	must(x, err)
+	for _, row := range table {
+		id := row.Identity
 		words := strings.Split(strings.TrimSuffix(commandOf(id.PID), "\x00"), "\x00")
 		last := words[len(words)-1]
 		switch {
 		case p == edgePart && last == "edge" && slices.Contains(words, string(x.home)):
-			all = append(all, mortal{id, "", "edge"})
-		case p == supervisor && slices.Contains(words, "supervise"):
-			all = append(all, mortal{id, environmentOfReplica(filepath.Base(last)), filepath.Base(last)})
-		case p == migrator && last == "migrate" || p == journeyPart && last == "journey":
-			all = append(all, mortal{id, x.environmentOfCommand(id.PID), last})
+			all = append(all, mortal{p, id, "", "edge"})
+		case p == supervisor && slices.Contains(words, "supervise") && slices.Contains(words, string(x.home)):
+			all = append(all, mortal{p, id, environmentOfReplica(filepath.Base(last)), filepath.Base(last)})
+		case (p == migrator && last == "migrate" || p == journeyPart && last == "journey") && strings.Contains(environmentOf(id.PID), x.dir+"/"):
+			all = append(all, mortal{p, id, x.environmentOfCommand(id.PID), last})
 		}
 	}
 	slices.SortFunc(all, func(a, b mortal) int { return strings.Compare(a.what, b.what) })
@@ -200,16 +219,17 @@ func (x *torture) environmentOfCommand(pid int) string {
 const well = 30
 
 // heal asks the environments that a kill can be felt in until they answer well, and notes when the last bad answer was.
-func (x *torture) heal(kill int, env string) {
+func (x *torture) heal(kill int, m mortal) {
 	for _, e := range []string{inProduction, inStaging} {
-		if env != "" && env != e {
+		if m.environment != "" && m.environment != e {
 			continue
 		}
+		since := time.Now()
 		x.healing.Go(func() {
 			client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-			since, good := time.Now(), 0
+			good := 0
 			for deadline := since.Add(endless / 2); good < well && time.Now().Before(deadline); {
-				if _, err := readAll(client.Get(x.address[e])); err != nil {
+				if _, err := readAll(client.Get(x.address[e])); err != nil || !x.tended(m) {
 					since, good = time.Now(), 0
 				} else {
 					good++
@@ -225,4 +245,17 @@ func (x *torture) heal(kill int, env string) {
 			}
 		})
 	}
+}
+
+// tended says whether somebody has taken over what a killed supervisor had: until then its replica may serve on as an
+// orphan, and is ended when the next supervisor takes its place.
+func (x *torture) tended(m mortal) bool {
+	if m.part != supervisor {
+		return true
+	}
+	if m.id.Alive() {
+		return false
+	}
+	s, err := x.driver.Status(context.Background(), m.what)
+	return errors.Is(err, driver.ErrNotFound) || err == nil && s.Phase == driver.Healthy
 }

@@ -291,7 +291,7 @@ func (s standing) wrong() (wrong []string) {
 // The bounds of I15. They do not depend on how long a torture goes on.
 const (
 	mostDescriptors = 200
-	mostMemory      = 200 << 20
+	mostMemory      = 128 << 20
 )
 
 // mostDisk are the bounds of folders in bytes: between commands nobody has a working folder.

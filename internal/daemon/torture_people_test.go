@@ -179,7 +179,7 @@ func (x *torture) awaitEnd(run string) {
 			}
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 	x.history.note(event{Stuck: "the run " + run})
 }

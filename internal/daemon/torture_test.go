@@ -16,6 +16,8 @@ import (
 
 	"greenroom/internal/api"
 	"greenroom/internal/artifact"
+	"greenroom/internal/driver"
+	"greenroom/internal/driver/process"
 	"greenroom/internal/release"
 )
 
@@ -45,8 +47,9 @@ func TestTorture(t *testing.T) {
 		if wrong := judge(x.history.all()); len(wrong) > 0 {
 			t.Fatalf("SEED=%d, after %d kills, in round %d:\n%s", seed, x.deaths, n, strings.Join(wrong, "\n"))
 		}
+		fmt.Printf("%d kills in %d rounds, %s\n", x.deaths, n+1, time.Since(began).Round(time.Second))
 	}
-	fmt.Printf("%d kills in %s, and nothing that can't be\n%s", x.deaths, time.Since(began).Round(time.Second), tally(x.history.all()))
+	fmt.Printf("nothing that can't be:\n%s", tally(x.history.all()))
 }
 
 // shapes are the schemas that releases make, each out of any other, so that any release can follow any.
@@ -71,8 +74,8 @@ const endless = 4 * time.Minute
 type torture struct {
 	*house
 	history   history
+	driver    driver.Driver // another one over the same folder
 	sources   sources
-	steps     []string                     // of promotions and rehearsals, for failpoints
 	releases  map[string][]*artifact.Built // by environment; those that people ask for
 	versions  map[release.Digest]string    // a release's own name for itself
 	customers map[string]*customers
@@ -92,6 +95,9 @@ func newTorture(t testing.TB) *torture {
 	x := &torture{house: h, releases: map[string][]*artifact.Built{}, versions: map[release.Digest]string{},
 		customers: map[string]*customers{}, address: map[string]string{},
 		runs: map[string]bool{}, journeys: map[string]time.Time{}}
+	var err error
+	x.driver, err = process.New(process.Options{Dir: x.home.Replicas(), Supervise: []string{"nobody"}})
+	must(t, err)
 	t.Cleanup(x.keepHistory)
 	const rollout = "    rollout: {steps: [50%, 100%], watch: 300ms, max_errors: 1%, drain: 5s}\n"
 	x.sources = withPostgres().saying(exceptAll, "").saying("  production:\n", "  staging:\n    scale: 1\n"+rollout+"  production:\n").
@@ -123,8 +129,7 @@ func (x *torture) make(env, version string, shape int) *artifact.Built {
 	b, err := artifact.Build(x.ctx(), artifact.BuildOptions{Repository: dir, App: x.load(dir), Env: os.Environ()})
 	must(x, err)
 	must(x, os.RemoveAll(dir))
-	x.made[b.Release.Digest()] = b.Release.Contents
-	x.history.note(event{Release: &made{Digest: b.Release.Digest(), Version: version, Apart: shapes[shape].name == "apart"}})
+	x.history.note(event{Release: &made{Digest: b.Release.Digest(), Version: version}})
 	x.versions[b.Release.Digest()] = version
 	pool := append(x.releases[env], &b)
 	x.releases[env] = pool[max(0, len(pool)-len(shapes)):]
