@@ -46,13 +46,19 @@ func TestScripts(t *testing.T) {
 				env.Setenv("GIT_"+who+"_NAME", "someone")
 				env.Setenv("GIT_"+who+"_EMAIL", "someone@example.com")
 			}
-			return giveHome(env)
+			return errors.Join(openPrograms(env), giveHome(env))
 		},
 		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "make-additions": makeAdditions, "remember": remember, "unchanged": unchanged, "commit": commit,
 		},
 	})
+}
+
+// openPrograms lets the users that environments run as reach the programs of testscript.
+func openPrograms(env *testscript.Env) error {
+	first, _, _ := strings.Cut(env.Getenv("PATH"), string(filepath.ListSeparator))
+	return os.Chmod(filepath.Dir(first), 0o755) //nolint:gosec // see above
 }
 
 // goEnv is what the go command says of these variables: the scripts build with the caches that are there.

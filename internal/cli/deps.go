@@ -36,6 +36,8 @@ type Deps struct {
 	// RotateBuilder makes a new key this user's own, for what he builds from now on, and returns the public one (see
 	// evidence.FormatPublic).
 	RotateBuilder func() (string, error)
+	// BuilderKey is the public key that this user builds with; the first call makes it.
+	BuilderKey func() (string, error)
 	// PushBundle puts a bundle, an OCI image layout as a tar archive, into a registry under ref (host/repository:tag), and
 	// PullBundle gets one from there; the command closes it. An end that comes too early is an error of the reader, not
 	// io.EOF.

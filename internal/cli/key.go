@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/ed25519"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -67,25 +68,32 @@ func (s *shell) keys(ctx context.Context) (*api.Client, []api.KeyView, error) {
 }
 
 func (s *shell) keyShowCommand() *cobra.Command {
-	var pem bool
+	var pem, builder bool
 	cmd := &cobra.Command{
 		Use:   "show [KEY]",
 		Short: "A public key, to be given to those who are to trust it",
 		Long: `Prints the public key that this Greenroom signs with, or the one that is named by its name or its id (or the
 beginning of that). Only the key goes to standard output: as the definition has it, or with --pem as openssl
-and cosign read it.`,
-		Example:           "  greenroom key show\n  greenroom key show --pem > staging.pem\n  greenroom key show SHA256:3f2a",
+and cosign read it.
+
+With --builder it is the key that you sign with what you build, which takes no Greenroom that runs.`,
+		Example:           "  greenroom key show\n  greenroom key show --builder --pem > ci.pem\n  greenroom key show --pem > staging.pem\n  greenroom key show SHA256:3f2a",
 		Args:              takes(0, "KEY"),
 		ValidArgsFunction: completeInTurn(s.completeKeys()),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name := ""
-			if len(args) == 1 {
-				name = args[0]
+			switch {
+			case builder && len(args) > 0:
+				return usage(cmd, "--builder is about your own key: %s is too much", args[0])
+			case builder:
+				return s.keyShowBuilder(pem)
+			case len(args) == 1:
+				return s.keyShow(cmd.Context(), args[0], pem)
 			}
-			return s.keyShow(cmd.Context(), name, pem)
+			return s.keyShow(cmd.Context(), "", pem)
 		},
 	}
 	cmd.Flags().BoolVar(&pem, "pem", false, "as a PEM block (PKIX)")
+	cmd.Flags().BoolVar(&builder, "builder", false, "the key that you sign with what you build")
 	return cmd
 }
 
@@ -103,15 +111,36 @@ func (s *shell) keyShow(ctx context.Context, name string, pem bool) error {
 	if err != nil {
 		return problem.New(problem.Internal, "the key %s can't be read: %w", k.ID, err)
 	}
-	switch {
-	case s.json():
+	if s.json() {
 		return s.emit(k)
-	case pem:
-		s.print("%s", evidence.FormatPEM(public))
-	default:
-		s.print("%s\n", evidence.FormatPublic(public))
 	}
+	s.printPublic(public, pem)
 	return nil
+}
+
+// keyShowBuilder shows the caller's own key, which the first use makes.
+func (s *shell) keyShowBuilder(pem bool) error {
+	text, err := s.BuilderKey()
+	if err != nil {
+		return err
+	}
+	public, err := evidence.ParsePublic(text)
+	if err != nil {
+		return problem.New(problem.Internal, "your key can't be read: %w", err)
+	}
+	if s.json() {
+		return s.emit(api.KeyView{ID: evidence.IDOf(public), Public: text, Name: "builder"})
+	}
+	s.printPublic(public, pem)
+	return nil
+}
+
+func (s *shell) printPublic(public ed25519.PublicKey, pem bool) {
+	if pem {
+		s.print("%s", evidence.FormatPEM(public))
+		return
+	}
+	s.print("%s\n", evidence.FormatPublic(public))
 }
 
 // findKey finds the key that a person named; "" is the one that this Greenroom signs with.

@@ -179,6 +179,7 @@ func fakeDeps() Deps {
 		},
 		Build:    fakeBuild,
 		TrustKey: fakeTrustKey, RotateBuilder: func() (string, error) { return public(stagingKey), nil },
+		BuilderKey: func() (string, error) { return public(stagingKey), nil },
 		PushBundle: func(_ context.Context, bundle io.Reader, ref string) error {
 			n, err := io.Copy(io.Discard, bundle)
 			fmt.Println("pushed", ref, n > 0)

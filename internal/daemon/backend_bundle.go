@@ -168,6 +168,9 @@ func (l *load) take(p app.Policy, envelope []byte, s evidence.Summary, key evide
 		}
 		l.collection, l.list = &one, c
 	case evidence.KindStanding:
+		if key.Own {
+			return nil // it is ours, and came back
+		}
 		if _, _, err := environment.OpenStanding(envelope, keys, p.App, ""); err != nil {
 			return err
 		}

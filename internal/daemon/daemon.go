@@ -52,7 +52,8 @@ type Daemon struct {
 	locks    watch.Locks
 	started  time.Time
 	shutdown context.CancelFunc
-	told     atomic.Bool // a client asked for the end
+	fail     context.CancelCauseFunc // shutdown because of what can't be gone on with
+	told     atomic.Bool             // a client asked for the end
 	traffic  traffic
 }
 
@@ -68,9 +69,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, release()) }()
 
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	d := &Daemon{opts: o, log: o.Log, started: time.Now(), shutdown: cancel}
+	ctx, fail := context.WithCancelCause(ctx)
+	shutdown := func() { fail(nil) }
+	defer shutdown()
+	d := &Daemon{opts: o, log: o.Log, started: time.Now(), shutdown: shutdown, fail: fail}
 	if d.world, err = open(ctx, o); err != nil {
 		return err
 	}
@@ -78,8 +80,14 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := d.ensureEdge(ctx); err != nil {
 		return err
 	}
-	if err := d.serve(ctx); err != nil || !d.told.Load() {
+	if err := d.serve(ctx); err != nil {
 		return err
+	}
+	if why := context.Cause(ctx); !errors.Is(why, context.Canceled) {
+		return why
+	}
+	if !d.told.Load() {
+		return nil
 	}
 	if o.Service { // which would start it again otherwise
 		return service.Stop(context.WithoutCancel(ctx), service.ControlPlane)
@@ -148,16 +156,20 @@ func (d *Daemon) serve(ctx context.Context) error {
 	loops.Go(func() { loop.Run(ctx) })
 	loops.Go(func() { d.keepEdge(ctx) })
 	loops.Go(func() { d.traffic.run(ctx, d.world.Edge) })
-	loops.Go(func() { d.lookAtLog(ctx) })
+	loops.Go(func() { d.lookAtState(ctx) })
 	d.tellSystemd(ctx, &loops)
 	d.log.Info("greenroom serves", "home", d.opts.Home, "version", d.opts.Version)
 	return api.Serve(ctx, ln, api.NewServer(api.Guarded(d, d), d.opts.Version, d.log))
 }
 
-// lookAtLog verifies the log once from its beginning, so that the first question to a gate does not have to.
-func (d *Daemon) lookAtLog(ctx context.Context) {
+// lookAtState verifies the log once from its beginning, so that the first question to a gate does not have to; and the
+// whole of a large state file, which takes too long to wait for at the start.
+func (d *Daemon) lookAtState(ctx context.Context) {
 	if fault := d.world.LogCheck.Fault(ctx); fault != "" && ctx.Err() == nil {
 		d.log.Error("the log of what happened is not whole; gates say no until a person has looked", "fault", fault)
+	}
+	if err := d.world.Store.Check(ctx); err != nil && ctx.Err() == nil {
+		d.fail(err)
 	}
 }
 

@@ -54,6 +54,7 @@ func (p Program) Deps() cli.Deps {
 		PushBundle:    pushBundle,
 		PullBundle:    pullBundle,
 		RotateBuilder: rotateBuilder,
+		BuilderKey:    builderKey,
 		RestoreState:  p.RestoreState,
 		EnsureDaemon:  p.EnsureDaemon,
 		Daemon: func(ctx context.Context, h home.Home, args []string) error {

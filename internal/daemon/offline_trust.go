@@ -53,3 +53,16 @@ func rotateBuilder() (string, error) {
 	}
 	return evidence.FormatPublic(next.Public()), ring.Activate(next.ID())
 }
+
+// builderKey is the public key that this user builds with.
+func builderKey() (string, error) {
+	h, err := home.Own()
+	if err != nil {
+		return "", err
+	}
+	signer, err := builder(h)
+	if err != nil {
+		return "", err
+	}
+	return evidence.FormatPublic(signer.Public()), nil
+}

@@ -193,7 +193,7 @@ func restoreState(ctx context.Context, home string, archive io.Reader) error {
 	r := tar.NewReader(archive)
 	first, err := r.Next()
 	if err != nil || first.Name != headName {
-		return problem.New(problem.Invalid, "this is no backup of a Greenroom's state").WithHint("greenroom state backup FILE makes one")
+		return problem.New(problem.Invalid, "this is no backup of a Greenroom's state").WithHint("greenroom state backup FILE, where that Greenroom runs")
 	}
 	var head stateHead
 	if err := json.NewDecoder(io.LimitReader(r, 1<<16)).Decode(&head); err != nil || head.Format != stateFormat {
