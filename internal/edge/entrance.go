@@ -91,7 +91,7 @@ func (e *edge) redirect(w http.ResponseWriter, r *http.Request) {
 // connection of TLS is for the name that it was made for.
 func misread(r *http.Request) (status int, why string) {
 	switch {
-	case r.ProtoMajor >= 2 && (!isToken(r.Method) || strings.ContainsFunc(r.RequestURI, notInPath)):
+	case r.ProtoMajor >= 2 && (!isToken(r.Method) || strings.ContainsFunc(r.RequestURI, notInPath) || len(r.Header["Content-Length"]) > 1):
 		return http.StatusBadRequest, "this request is not readable"
 	case r.TLS != nil && hostName(r.Host) != hostName(r.TLS.ServerName):
 		return http.StatusMisdirectedRequest, "this connection was made for another name"

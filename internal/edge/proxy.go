@@ -163,8 +163,12 @@ func (x *exchange) outgoing() *http.Request {
 	return out
 }
 
-// informational passes an answer of class 1xx on. net/http may call it while, or after, the final answer comes.
+// informational passes an answer of class 1xx on. net/http may call it while, or after, the final answer comes. A 100 it
+// says by itself as the request's body is asked for: passed on as well, the client would sometimes hear it twice.
 func (x *exchange) informational(code int, h textproto.MIMEHeader) error {
+	if code == http.StatusContinue {
+		return nil
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.over {
