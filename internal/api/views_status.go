@@ -45,6 +45,7 @@ type EnvironmentStatus struct {
 	Address  string           `json:"address"`          // URL
 	Hosts    []string         `json:"hosts,omitempty"`  // names by which it is found at Front
 	Front    string           `json:"front,omitempty"`  // shared address of all environments with hosts, IP:PORT
+	Secure   bool             `json:"secure,omitempty"` // hosts are answered with TLS, on the usual port
 	Live     *ReleaseView     `json:"live,omitempty"`
 	Since    time.Time        `json:"since,omitzero"` // when the live release became live
 	Schema   gate.SchemaState `json:"schema"`

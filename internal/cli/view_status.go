@@ -87,6 +87,13 @@ func environmentRow(s term.Screen, e api.EnvironmentStatus, now time.Time) []str
 
 // hosts are the names of an environment with the port at which they are answered.
 func hosts(e api.EnvironmentStatus) []string {
+	if e.Secure {
+		secure := make([]string, len(e.Hosts))
+		for i, h := range e.Hosts {
+			secure[i] = "https://" + h
+		}
+		return secure
+	}
 	_, port, ok := strings.Cut(e.Front, ":")
 	if !ok {
 		return e.Hosts

@@ -301,7 +301,8 @@ func (d *Daemon) environmentStatus(ctx context.Context, e *environment.Environme
 	for _, g := range open {
 		s.Glass = append(s.Glass, glassView(g))
 	}
-	if len(s.Hosts) > 0 {
+	s.Secure = d.opts.Service && len(s.Hosts) > 0
+	if len(s.Hosts) > 0 && !s.Secure {
 		if s.Front, err = d.world.Front(ctx); err != nil {
 			return s, err
 		}

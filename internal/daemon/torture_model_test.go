@@ -343,13 +343,25 @@ func (p *past) runsEnd() (wrong []string) {
 	return wrong
 }
 
+// halfMigratedBlocks asks that nobody is let onto a half-migrated schema. The one release that may is the one whose migration
+// was interrupted, where the schema turns out to be what it makes: going on with it is how that is finished.
 func (p *past) halfMigratedBlocks() (wrong []string) {
 	for _, e := range p.events {
-		if c := e.Command; c != nil && c.Verb == "probe" && !c.Lost && c.Code != problem.Blocked {
+		if c := e.Command; c != nil && c.Verb == "probe" && !c.Lost && c.Code != problem.Blocked && p.interrupted(c.Environment, e.At) != c.Release {
 			wrong = append(wrong, fmt.Sprintf("%s of %s is asked about while it is half-migrated, and the answer is %q %s", c.Release.Short(), c.Environment, c.Code, c.Said))
 		}
 	}
 	return wrong
+}
+
+// interrupted is the release whose migration last left an environment to an operator.
+func (p *past) interrupted(environment string, before time.Time) (d release.Digest) {
+	for _, r := range p.runs {
+		if r.Environment == environment && r.Outcome == plan.NeedsOperator && r.Ended.Before(before) {
+			d = r.Release
+		}
+	}
+	return d
 }
 
 func (p *past) requestsServed() (wrong []string) {
@@ -538,7 +550,7 @@ func (p *past) proven() (wrong []string) {
 					from = j.At // the first time that it was begun
 				}
 			}
-			if from == r.Created {
+			if from.Equal(r.Created) {
 				wrong = append(wrong, r.ID+" is rolled back, and its way back was not gone")
 			}
 		case r.Outcome != plan.Succeeded:

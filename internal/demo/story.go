@@ -198,7 +198,10 @@ func (s *story) promoted(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.prove(run, seen)
+	if err := s.prove(run, seen); err != nil {
+		return err
+	}
+	return s.verify(ctx, r)
 }
 
 // toStaging builds the next release of the story, which passes its rehearsal, and promotes it as far as staging.
