@@ -32,6 +32,8 @@ type PlanView struct {
 type Explanation struct {
 	Release     ReleaseView   `json:"release"`
 	Environment string        `json:"environment"`
+	Live        bool          `json:"live,omitempty"`      // it is live there: the decision is about what it is today
+	Elsewhere   bool          `json:"elsewhere,omitempty"` // another Greenroom runs it, and decides
 	Decision    gate.Decision `json:"decision"`
 }
 

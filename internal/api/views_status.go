@@ -35,6 +35,8 @@ const (
 	EnvironmentEmpty   EnvironmentState = "empty"   // up, and has never had a release
 	EnvironmentDown    EnvironmentState = "down"    // stopped by a person
 	EnvironmentTrouble EnvironmentState = "trouble" // see Reason
+	// EnvironmentElsewhere is one that another Greenroom runs: Reason says what is known of it.
+	EnvironmentElsewhere EnvironmentState = "elsewhere"
 )
 
 // EnvironmentStatus is how one environment stands.

@@ -136,7 +136,7 @@ func unpack(p app.Policy, id release.Digest, envelopes [][]byte, keys evidence.K
 			err = l.take(p, e, s, key, keys)
 		}
 		if err != nil {
-			l.faults = append(l.faults, fmt.Sprintf("%s: %v", release.Of(e).Short(), err))
+			l.faults = append(l.faults, fmt.Sprintf("%s: %v", called(e), err))
 		}
 	}
 	if l.collection == nil {
@@ -150,6 +150,20 @@ func unpack(p app.Policy, id release.Digest, envelopes [][]byte, keys evidence.K
 		}
 	}
 	return l
+}
+
+// called is what a person knows an envelope by, whoever signed it.
+func called(envelope []byte) string {
+	digest := release.Of(envelope)
+	w, err := evidence.Recorded{Envelope: envelope, Digest: digest}.Read(nil)
+	switch {
+	case err != nil:
+		return digest.Short()
+	case w.Kind == evidence.KindCheck:
+		return "check " + w.Check
+	default:
+		return string(w.Kind)
+	}
 }
 
 func (l *load) take(p app.Policy, envelope []byte, s evidence.Summary, key evidence.Key, keys evidence.Keys) error {

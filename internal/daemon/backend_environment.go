@@ -4,13 +4,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"greenroom/internal/api"
 	"greenroom/internal/edge"
 	"greenroom/internal/environment"
+	"greenroom/internal/evidence"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
@@ -308,6 +311,9 @@ func (d *Daemon) environmentStatus(ctx context.Context, e *environment.Environme
 		}
 	}
 	s.Schema = record.SchemaState
+	if away, err := d.away(ctx, e, &s); away || err != nil {
+		return s, err
+	}
 	switch {
 	case record.Want != store.Up:
 		s.State = api.EnvironmentDown
@@ -328,7 +334,53 @@ func (d *Daemon) environmentStatus(ctx context.Context, e *environment.Environme
 		return s, err
 	}
 	s.Live = &view
-	return s, d.serviceStatus(ctx, e, record, &s)
+	if err := d.serviceStatus(ctx, e, record, &s); err != nil || s.Reason != "" {
+		return s, err
+	}
+	s.Reason, err = d.groundless(ctx, e, record.Live)
+	return s, err
+}
+
+// groundless says that what a live release was proven by is signed by a key that was revoked since; "" where it is not.
+func (d *Daemon) groundless(ctx context.Context, e *environment.Environment, live release.Digest) (string, error) {
+	a, err := d.world.Store.App(ctx, e.App)
+	if err != nil {
+		return "", err
+	}
+	keys, err := d.world.Keys(ctx, a.Policy)
+	if err != nil {
+		return "", err
+	}
+	recorded, err := d.world.Store.Evidence(ctx, e.App, live)
+	for _, r := range recorded {
+		if w, err := r.Read(keys); err == nil && w.Kind == evidence.KindCheck && w.Signer.Revoked != nil {
+			return fmt.Sprintf("what was found of %s by check %s is signed by a key that is revoked: greenroom explain %s %s",
+				live.Short(), w.Check, live.Short(), e.Name), nil
+		}
+	}
+	return "", err
+}
+
+// away tells of an environment that lives elsewhere what was last brought of it, and whether it does.
+func (d *Daemon) away(ctx context.Context, e *environment.Environment, s *api.EnvironmentStatus) (bool, error) {
+	a, err := d.world.Store.App(ctx, e.App)
+	if err != nil || !d.world.Elsewhere(a.Policy, e.Name) {
+		return false, err
+	}
+	s.State, s.Address, s.Hosts = api.EnvironmentElsewhere, "", nil
+	known, err := d.world.Standing(ctx, a.Policy, e.Name)
+	switch {
+	case err != nil:
+		s.Reason = problem.From(err).Message
+	case known == nil:
+		s.Reason = "nothing was brought of it: greenroom evidence export " + e.Name + " --baseline, where it lives"
+	case known.Release == "":
+		s.Reason = "nothing is live there, as its Greenroom said on " + known.At.Format(time.DateTime)
+	default:
+		s.Since = known.Since
+		s.Reason = known.Release.Short() + " is live there, as its Greenroom said on " + known.At.Format(time.DateTime)
+	}
+	return true, nil
 }
 
 // serviceStatus adds how the live release's services stand, and says what is wrong where something is.
@@ -399,7 +451,9 @@ func (d *Daemon) History(ctx context.Context, q api.HistoryQuery) ([]api.History
 	for _, a := range entries {
 		h := api.HistoryEntry{Seq: a.Seq, At: a.At, By: a.Actor, Environment: a.Environment, Run: a.Run, Text: a.Because}
 		h.Action, h.Outcome = ended(a.Action)
-		if dg := release.Digest(a.Subject); dg.Valid() {
+		if dg := release.Digest(a.Subject); dg.Valid() && strings.HasPrefix(a.Action, "policy ") {
+			h.Text = "policy " + dg.Short()
+		} else if dg.Valid() {
 			h.Release = dg
 		} else if h.Text == "" {
 			h.Text = a.Subject

@@ -126,17 +126,17 @@ func (d *Daemon) trustedStanding(ctx context.Context, p app.Policy, envelope []b
 	if err != nil {
 		return evidence.Standing{}, evidence.Key{}, err
 	}
-	s, key, err := environment.OpenStanding(envelope, keys, p.App, "")
+	s, key, err := evidence.OpenStanding(envelope, keys)
 	if err != nil {
-		return s, key, err
+		return s, key, problem.New(problem.Invalid, "this is not what a trusted key says of an environment: %w", err).WithHint("greenroom key list")
 	}
 	if _, known := p.Environment(s.Environment); !known {
 		return s, key, problem.New(problem.Invalid, "the policy in force knows no environment %s", s.Environment)
 	}
 	if !d.world.Elsewhere(p, s.Environment) {
-		return s, key, problem.New(problem.Invalid, "%s lives here: nobody else can say what it is", s.Environment)
+		return s, key, problem.New(problem.Invalid, "%s lives here: there is nothing to bring, and nobody else can say what it is", s.Environment)
 	}
-	return s, key, nil
+	return environment.OpenStanding(envelope, keys, p.App, s.Environment)
 }
 
 // Log is api.Backend's.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -112,17 +113,22 @@ func (d *Daemon) anyKey(ctx context.Context, id evidence.KeyID) (api.KeyView, er
 
 // leaned finds the promotions that were let in because of a key, and where their releases are live now.
 func (d *Daemon) leaned(ctx context.Context, id evidence.KeyID, out *api.Revoked) error {
-	entries, err := d.world.Store.LogOf(ctx, promotion.ActionLetIn)
-	if err != nil {
-		return err
+	var entries []evidence.Entry
+	for _, action := range []string{promotion.ActionLetIn, promotion.ActionBroken} {
+		more, err := d.world.Store.LogOf(ctx, action)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, more...)
 	}
-	let := map[release.Digest]bool{}
+	slices.SortFunc(entries, func(a, b evidence.Entry) int { return cmp.Compare(a.Seq, b.Seq) })
+	let := map[api.EnvironmentRef]bool{}
 	for _, e := range slices.Backward(entries) {
 		var g promotion.Ground
 		if json.Unmarshal([]byte(e.Detail), &g) != nil || !slices.Contains(g.Keys, id) {
 			continue
 		}
-		let[release.Digest(e.Subject)] = true
+		let[api.EnvironmentRef{App: e.App, Environment: e.Environment, Release: release.Digest(e.Subject)}] = true
 		out.Leaned = append(out.Leaned, api.HistoryEntry{Seq: e.Seq, At: e.At, By: e.Actor, Action: e.Action, App: e.App,
 			Environment: e.Environment, Release: release.Digest(e.Subject), Run: e.Run})
 	}
@@ -131,8 +137,8 @@ func (d *Daemon) leaned(ctx context.Context, id evidence.KeyID, out *api.Revoked
 		return err
 	}
 	for _, e := range environments {
-		if let[e.Live] {
-			out.Live = append(out.Live, api.EnvironmentRef{App: e.App, Environment: e.Name, Release: e.Live})
+		if ref := (api.EnvironmentRef{App: e.App, Environment: e.Name, Release: e.Live}); let[ref] {
+			out.Live = append(out.Live, ref)
 		}
 	}
 	out.Evidence, err = d.world.Store.SignedBy(ctx, id)

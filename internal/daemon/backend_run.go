@@ -455,5 +455,11 @@ func (d *Daemon) Explain(ctx context.Context, app, name, environment string) (ap
 		return api.Explanation{}, err
 	}
 	decision, err := d.world.Decide(ctx, policy, v.Digest, environment, "")
-	return api.Explanation{Release: v, Environment: environment, Decision: decision}, err
+	x := api.Explanation{Release: v, Environment: environment, Decision: decision, Elsewhere: d.world.Elsewhere(policy, environment)}
+	if err != nil {
+		return x, err
+	}
+	live, err := d.world.Presence(ctx, policy, environment)
+	x.Live = live != nil && live.Release == v.Digest
+	return x, err
 }

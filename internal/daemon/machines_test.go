@@ -190,5 +190,5 @@ func (m *machines) strangers(r release.Digest) {
 	envelope, err := m.staging.client.Standing(m.Context(), appUnderTest, "staging")
 	must(m, err)
 	_, err = m.staging.client.TakeStanding(m.Context(), appUnderTest, envelope)
-	wantProblem(m, err, problem.Blocked, "may not speak for staging")
+	wantProblem(m, err, problem.Invalid, "staging lives here")
 }

@@ -139,10 +139,12 @@ func (w *World) question(ctx context.Context, p app.Policy, d release.Digest, en
 	if q.KnownBad, err = w.Store.KnownBad(ctx, p.App, d); err != nil {
 		return q, err
 	}
-	if q.Baseline, err = w.Production(ctx, p); err != nil {
-		return q, err
+	if production, ok := p.Production(); ok && production.Name == environment { // no other gate asks what production is
+		if q.Baseline, err = w.Production(ctx, p); err != nil {
+			return q, err
+		}
+		q.First = q.Baseline[release.PartRelease] == ""
 	}
-	q.First = q.Baseline[release.PartRelease] == ""
 	q.After, err = w.Presence(ctx, p, e.Settings.After)
 	return q, err
 }
@@ -186,7 +188,7 @@ func (w *World) Presence(ctx context.Context, p app.Policy, name string) (*gate.
 // its rehearsal, because then a person has finished what was begun.
 func (e *Environment) schemaNow(ctx context.Context, record store.Environment, about []evidence.Statement) (gate.SchemaState, error) {
 	if record.Live == "" || record.SchemaState == gate.SchemaNone {
-		return record.SchemaState, nil
+		return record.SchemaState, nil // also of one that lives elsewhere: who promotes there reads it there
 	}
 	if record.Want != store.Up {
 		return gate.SchemaUnknown, nil // its server does not run, and a question must not start it

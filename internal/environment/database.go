@@ -126,10 +126,25 @@ func (e *Environment) serverPhase(ctx context.Context, r release.Release) (drive
 	return s.Phase, err
 }
 
+// launches is how often a server is started that ends while one waits for it: something may have killed it with its
+// supervisor, and then nobody else starts it again.
+const launches = 3
+
 func (e *Environment) launchServer(ctx context.Context, r release.Release, server postgres.Server) error {
 	if err := server.Prepare(ctx); err != nil {
 		return err
 	}
+	for try := 1; ; try++ {
+		err := e.launchOnce(ctx, r, server)
+		if !errors.Is(err, errServerGone) || try == launches {
+			return err
+		}
+	}
+}
+
+var errServerGone = errors.New("it has ended")
+
+func (e *Environment) launchOnce(ctx context.Context, r release.Release, server postgres.Server) error {
 	id := e.serverID(r)
 	_, err := e.world.Driver.Start(ctx, driver.Spec{
 		ID: id, App: e.App, Environment: e.Name, Service: e.serverName(r), Command: server.Command(), Dir: server.Dir,
@@ -144,9 +159,34 @@ func (e *Environment) launchServer(ctx context.Context, r release.Release, serve
 	if _, err := e.world.Driver.Wait(ctx, id); err != nil {
 		return err
 	}
+	return e.awaitServer(ctx, id, server)
+}
+
+// awaitServer returns when the server answers, or as soon as nothing runs any more that could.
+func (e *Environment) awaitServer(ctx context.Context, id string, server postgres.Server) error {
 	ready, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return server.Ready(ready)
+	answers := make(chan error, 1)
+	go func() { answers <- server.Ready(ready) }()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-answers:
+			return err
+		case <-tick.C:
+		}
+		s, err := e.world.Driver.Status(ctx, id)
+		if err == nil && s.Phase != driver.Exited {
+			continue
+		}
+		cancel()
+		if err := <-answers; err == nil {
+			return nil // it had answered by then
+		}
+		return problem.New(problem.Unavailable, "the database server in %s: %w", server.Dir, errServerGone).
+			WithHint("greenroom logs --environment %s", e.Name)
+	}
 }
 
 // ServerNotice says what a person should know about the PostgreSQL server that Greenroom runs here, such as that it is of

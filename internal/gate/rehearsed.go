@@ -61,7 +61,7 @@ func (q Question) check(env app.Environment, c app.Check, said []piece) Demand {
 func (q Question) proof(env app.Environment, c app.Check, said []piece) Demand {
 	d := Demand{Answer: No, Reason: "there is no evidence about it for this release", Next: q.again(c)}
 	if c.AtBuild {
-		d.Reason = "it did not run when the release was built"
+		d.Reason = "nothing is known of it here: it did not run when the release was built, or who signed it was not trusted when it came"
 	}
 	for _, p := range said {
 		if p.fault != nil {
@@ -99,6 +99,11 @@ func (q Question) word(env app.Environment, c app.Check, p piece) Demand {
 		d.Next = "repair it, then: greenroom build" // the same release fails again
 	case void != "":
 		d.Answer, d.Reason = No, void
+		if c.AtBuild && p.Doubt != nil && p.Signer.Public != nil && p.Signer.Revoked == nil && p.Signer.Retired == 0 {
+			// Its signature is right, and building again would make the same: what is missing is trust.
+			d.Next = fmt.Sprintf("greenroom key trust %s --as NAME --check %s --environment %s, then greenroom apply",
+				evidence.FormatPublic(p.Signer.Public), c.Name, s.Environment)
+		}
 	case accepted:
 		d.Answer, d.Next = Yes, ""
 		d.Reason = fmt.Sprintf("it failed in %s, and %s accepts downtime: %s", s.Run, env.Name, r.Summary)

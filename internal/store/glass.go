@@ -42,11 +42,12 @@ func (t *Tx) ReviewGlass(ctx context.Context, run, by, review string) error {
 	switch {
 	case err != nil:
 		return err
+	case g.ReviewedBy != "":
+		return problem.New(problem.Invalid, "%s was reviewed by %s on %s already: %s", run, g.ReviewedBy, g.Reviewed.Format(time.DateOnly), g.Review).
+			WithHint("greenroom history")
 	case g.By == by:
 		return problem.New(problem.Blocked, "%s broke the glass in %s, so somebody else has to review it", by, run).
-			WithHint("ask somebody else to look at it")
-	case g.ReviewedBy != "":
-		return problem.New(problem.Invalid, "%s was reviewed already, by %s", run, g.ReviewedBy).WithHint("greenroom history")
+			WithHint("ask somebody else who has the right break-glass")
 	}
 	_, err = t.exec(ctx, `UPDATE glass SET reviewed_by = ?, review = ?, reviewed = ? WHERE run = ?`, by, review, nanos(t.now), run)
 	return err
