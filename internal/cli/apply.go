@@ -2,11 +2,16 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"greenroom/internal/api"
+	"greenroom/internal/app"
 	"greenroom/internal/term"
 )
 
@@ -44,6 +49,9 @@ func (s *shell) apply(ctx context.Context, dry, yes bool) error {
 	would, err := c.Apply(ctx, r, true)
 	if err != nil {
 		return err
+	}
+	for _, past := range pastDays(d.App.Policy, time.Now()) {
+		s.warn("%s", past)
 	}
 	if dry || !would.Changed {
 		return s.applied(d, would)
@@ -91,4 +99,25 @@ func (s *shell) later(environments []string) {
 		s.warn("what runs in %s keeps its configuration until it is started next: by a promotion, or greenroom down ENVIRONMENT && greenroom up ENVIRONMENT",
 			strings.Join(environments, ", "))
 	}
+}
+
+// pastDays tells what a policy accepts only until a day that is past.
+func pastDays(p app.Policy, now time.Time) (past []string) {
+	tell := func(path string, until time.Time) {
+		if !until.IsZero() && !now.Before(until) {
+			past = append(past, fmt.Sprintf("%s ended on %s: it counts no more", path, until.UTC().Format(time.DateOnly)))
+		}
+	}
+	for _, e := range p.Environments {
+		tell("environments."+e.Name+".scale", e.Scale.Until)
+		for _, d := range e.Differences {
+			tell("environments."+e.Name+".differences."+d.Fact, d.Until)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Gates)) {
+		for _, check := range slices.Sorted(maps.Keys(p.Gates[name].Except)) {
+			tell("gates."+name+".except."+check, p.Gates[name].Except[check].Until)
+		}
+	}
+	return past
 }

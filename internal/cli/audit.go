@@ -51,7 +51,7 @@ verified without this Greenroom: greenroom audit verify --file FILE --key KEY`,
 func (s *shell) auditExport(ctx context.Context, to string) error {
 	c, err := s.connect(ctx)
 	if err != nil {
-		return err
+		return unreached(err, "greenroom up: the Greenroom that keeps the log sends its entries")
 	}
 	defer c.Close()
 	entries, err := c.Log(ctx, 0)

@@ -30,7 +30,8 @@ can write to this machine can't, it proves later that nothing before it was chan
 greenroom audit verify --anchor FILE
 
 --to appends it to a file, adds it as a git note (refs/notes/greenroom) to the commit that a repository has
-checked out, or posts it to an URL as text. A timer that runs it every hour is a good idea.`,
+checked out, or posts it to an URL as one line of text, to whatever keeps it there. A timer that runs it every hour
+is a good idea.`,
 		Example: "  greenroom audit head\n  greenroom audit head --to /mnt/elsewhere/anchors.txt\n  greenroom audit head --to git:/srv/shop\n  greenroom audit head --to https://example.com/anchors",
 		Args:    takes(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.auditHead(cmd.Context(), to) },
@@ -43,7 +44,7 @@ checked out, or posts it to an URL as text. A timer that runs it every hour is a
 func (s *shell) auditHead(ctx context.Context, to string) error {
 	c, err := s.connect(ctx)
 	if err != nil {
-		return err
+		return unreached(err, "greenroom up: the Greenroom that keeps the log tells its end")
 	}
 	defer c.Close()
 	a, err := c.Anchor(ctx)
@@ -68,7 +69,7 @@ func (s *shell) auditHead(ctx context.Context, to string) error {
 }
 
 func (s *shell) writeAnchor(ctx context.Context, to, line string) error {
-	repository, git := strings.CutPrefix(to, "git:")
+	repository, git := strings.CutPrefix(to, gitPrefix)
 	switch {
 	case to == "":
 		return nil
@@ -99,7 +100,7 @@ func appendLine(name, line string) error {
 func addNote(ctx context.Context, repository, line string, getenv func(string) string) error {
 	var said bytes.Buffer
 	exit, err := proc.Run(ctx, proc.Command{
-		Argv: []string{"git", "-C", repository, "notes", "--ref=greenroom", "append", "-m", line, "HEAD"},
+		Argv: []string{"git", "-C", repository, "notes", "--ref=" + notesRef, "append", "-m", line, "HEAD"},
 		Env:  gitEnv(getenv), Stdout: &said, Stderr: &said,
 	})
 	if err == nil && !exit.OK() {

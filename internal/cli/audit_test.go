@@ -48,6 +48,7 @@ func TestAuditVerify(t *testing.T) {
 		{"cut off, with an anchor", log[:2], []string{"--anchor", anchor(2)}, 1, "it has 2 entries, and had at least 3"},
 		{"written anew, with an anchor", anew, []string{"--anchor", anchor(0)}, 1, "written anew"},
 		{"a line that is no anchor", log, []string{"--anchor", "greenroom log x"}, 2, "not the line of an anchor"},
+		{"an URL", log, []string{"--anchor", "https://example.com/anchors"}, 2, "is not read from there"},
 		{"a file that is not there", log, []string{"--anchor", "/nowhere"}, 2, "can't be read"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -189,6 +190,18 @@ func TestAuditHead(t *testing.T) {
 		}
 		if notes := git("notes", "--ref=greenroom", "show", "HEAD"); strings.Count(notes, strings.TrimSpace(line)) != 2 {
 			t.Errorf("the notes are %q", notes)
+		}
+		git("notes", "--ref=greenroom", "append", "-m", "what somebody else noted", "HEAD")
+		if got := p.types(t.Context(), "audit", "verify", "--anchor", "git:"+p.dir); got.code != 0 || !strings.Contains(got.out, "it contains 2 anchors") {
+			t.Errorf("verified with the notes: %+v", got)
+		}
+		p.f.log = p.f.log[:2]
+		if got := p.types(t.Context(), "audit", "verify", "--anchor", "git:"+p.dir); got.code != 1 || !strings.Contains(got.out, "cut off") {
+			t.Errorf("cut off: %+v", got)
+		}
+		git("update-ref", "-d", "refs/notes/greenroom")
+		if got := p.types(t.Context(), "audit", "verify", "--anchor", "git:"+p.dir); got.code != 2 || !strings.Contains(got.err, "can't be read") {
+			t.Errorf("without notes: %+v", got)
 		}
 	})
 }

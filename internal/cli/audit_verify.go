@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,20 +25,24 @@ func (s *shell) auditVerifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Verify the whole log here: links, hashes, signatures, and its end",
-		Long: `Reads the whole log and verifies it here, not in the Greenroom that keeps it: that no entry was changed, removed,
-inserted or moved, and that each is signed. With an anchor, a line that "greenroom audit head" wrote elsewhere,
-it also notices that its end was cut off, or that all of it was written anew.
+		Long: `Reads the whole log and verifies it here: the Greenroom that keeps it sends its entries, and this command
+computes every hash and signature of them itself. It finds what was changed, removed, inserted or moved, and what
+is not signed. With --file nothing has to run.
+
+With an anchor, a line that "greenroom audit head" wrote elsewhere, it also notices that the log's end was cut off,
+or that all of it was written anew. git:REPOSITORY means all that "greenroom audit head --to git:REPOSITORY" wrote
+there; what was posted to an URL, you fetch from there and give as a file.
 
 The keys are those given with --key: the one that began the log is enough, since the log hands itself over to
 the next. Without any, those that the Greenroom which runs calls its own are believed.
 
 The exit code is 0 when all of it is whole, 1 when it is not, and 3 when there is nothing to verify.`,
-		Example: "  greenroom audit verify\n  greenroom audit verify --anchor anchors.txt --key production.pem\n  greenroom audit verify --file audit.jsonl --key production.pem",
+		Example: "  greenroom audit verify\n  greenroom audit verify --anchor anchors.txt --key production.pem\n  greenroom audit verify --anchor git:/srv/shop\n  greenroom audit verify --file audit.jsonl --key production.pem",
 		Args:    takes(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.auditVerify(cmd.Context(), o) },
 	}
 	cmd.Flags().StringVar(&o.file, "file", "", "a log that greenroom audit export wrote, instead of the one that is kept here")
-	cmd.Flags().StringArrayVar(&o.anchors, "anchor", nil, "an anchor that the log has to contain: its line, or a file of lines; may be given again")
+	cmd.Flags().StringArrayVar(&o.anchors, "anchor", nil, "an anchor that the log has to contain: its line, a file of lines, or git:REPOSITORY; may be given again")
 	keyFlag(cmd, &o.keys)
 	must(cmd.RegisterFlagCompletionFunc("file", completeFiles))
 	must(cmd.RegisterFlagCompletionFunc("anchor", completeFiles))
@@ -48,7 +50,7 @@ The exit code is 0 when all of it is whole, 1 when it is not, and 3 when there i
 }
 
 func (s *shell) auditVerify(ctx context.Context, o auditOptions) error {
-	anchors, err := s.readAnchors(o.anchors)
+	anchors, err := s.readAnchors(ctx, o.anchors)
 	if err != nil {
 		return err
 	}
@@ -96,7 +98,7 @@ func (s *shell) log(ctx context.Context, o auditOptions) (entries api.Stream[evi
 	}
 	c, err := s.connect(ctx)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, unreached(err, "greenroom up; or greenroom audit verify --file FILE --key KEY, of what greenroom audit export wrote")
 	}
 	if len(roots) == 0 {
 		roots, err = s.keysFor(ctx, c, "", nil)
@@ -120,44 +122,6 @@ func own(keys evidence.Keys) evidence.Keys {
 		keys[i].Own = true
 	}
 	return keys
-}
-
-// maxAnchors is how large a file of anchors may be, in bytes.
-const maxAnchors = 64 << 20
-
-// readAnchors reads anchors, each given as its line or as a file of lines.
-func (s *shell) readAnchors(given []string) ([]evidence.Entry, error) {
-	var anchors []evidence.Entry
-	for _, g := range given {
-		text := g
-		if !strings.HasPrefix(g, "greenroom log ") {
-			f, err := s.open(g)
-			if err != nil {
-				return nil, err
-			}
-			b, err := io.ReadAll(io.LimitReader(f, maxAnchors))
-			_ = f.Close() // only read from
-			if err != nil {
-				return nil, problem.New(problem.Invalid, "%s can't be read: %w", g, err)
-			}
-			text = string(b)
-		}
-		before := len(anchors)
-		for line := range strings.Lines(text) {
-			if strings.TrimSpace(line) == "" {
-				continue
-			}
-			a, err := api.ParseAnchor(line)
-			if err != nil {
-				return nil, problem.New(problem.Invalid, "--anchor %s: %w", g, err)
-			}
-			anchors = append(anchors, a)
-		}
-		if len(anchors) == before {
-			return nil, problem.New(problem.Invalid, "there is no anchor in %s", g).WithHint("greenroom audit head --to %s", g)
-		}
-	}
-	return anchors, nil
 }
 
 // audited is what came of verifying a log.

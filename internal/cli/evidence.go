@@ -4,10 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"greenroom/internal/api"
+	"greenroom/internal/evidence"
 	"greenroom/internal/problem"
 	"greenroom/internal/term"
 )
@@ -93,13 +97,19 @@ another machine rehearses against. There it is taken with greenroom evidence imp
 	return cmd
 }
 
+// exported is what is to be written, and the keys that signed it.
+type exported struct {
+	envelopes [][]byte
+	signers   []evidence.KeyID
+}
+
 func (s *shell) evidenceExport(ctx context.Context, name, out string, baseline bool) error {
-	envelopes, err := s.envelopes(ctx, name, baseline)
+	x, err := s.exported(ctx, name, baseline)
 	if err != nil {
 		return err
 	}
 	write := func(w io.Writer) error {
-		for _, e := range envelopes {
+		for _, e := range x.envelopes {
 			if _, err := fmt.Fprintf(w, "%s\n", e); err != nil {
 				return err
 			}
@@ -113,45 +123,63 @@ func (s *shell) evidenceExport(ctx context.Context, name, out string, baseline b
 		return err
 	}
 	if s.json() {
-		return s.emit(map[string]any{"file": out, "envelopes": len(envelopes)})
+		return s.emit(map[string]any{"file": out, "envelopes": len(x.envelopes)})
 	}
-	s.print("%s %s in %s\n", s.Out.Mark(term.Pass), count(len(envelopes), "envelope", "envelopes"), term.Clean(out))
-	s.next("greenroom evidence verify %s", term.Clean(out))
+	s.print("%s %s in %s\n", s.Out.Mark(term.Pass), count(len(x.envelopes), "envelope", "envelopes"), term.Clean(out))
+	if baseline {
+		s.next("greenroom evidence import %s, where its releases are rehearsed", term.Clean(out))
+		return nil
+	}
+	var keys strings.Builder
+	for _, id := range x.signers {
+		fmt.Fprintf(&keys, " --key \"$(greenroom key show %s)\"", shortKey(id))
+	}
+	s.next("greenroom evidence verify %s%s", term.Clean(out), keys.String())
 	return nil
 }
 
-// envelopes are those about a release, or the one of what an environment is. Evidence that is gone stops it: an export
-// that leaves something out in silence would be a lie.
-func (s *shell) envelopes(ctx context.Context, name string, baseline bool) ([][]byte, error) {
+// exported is what is signed about a release, or what an environment is. Evidence that is gone stops it: an export that
+// leaves something out in silence would be a lie.
+func (s *shell) exported(ctx context.Context, name string, baseline bool) (exported, error) {
 	c, app, err := s.reach(ctx)
 	if err != nil {
-		return nil, err
+		return exported{}, err
 	}
 	defer c.Close()
 	if baseline {
 		envelope, err := c.Standing(ctx, app, name)
-		return [][]byte{envelope}, err
+		return exported{envelopes: [][]byte{envelope}}, err
 	}
 	r, err := s.resolve(ctx, c, app, name)
+	if p := problem.From(err); p != nil && p.Code == problem.NotFound && slices.Contains(environmentNames(ctx, c, app), name) {
+		return exported{}, problem.New(problem.Invalid, "%s is an environment: what it is now is exported with --baseline", name).
+			WithHint("greenroom evidence export %s --baseline", name)
+	}
 	if err != nil {
-		return nil, err
+		return exported{}, err
 	}
 	list, err := c.Evidence(ctx, app, string(r.Digest))
 	if err != nil {
-		return nil, err
+		return exported{}, err
 	}
-	var envelopes [][]byte
+	if len(list.Items) == 0 {
+		return exported{}, problem.New(problem.NotFound, "nothing is signed about %s yet", r.Digest.Short()).WithHint("greenroom rehearse %s", r.Digest.Short())
+	}
+	return exportedOf(list)
+}
+
+func exportedOf(list api.EvidenceList) (x exported, err error) {
 	for _, item := range list.Items {
 		if len(item.Envelope) == 0 {
-			return nil, problem.New(problem.Fail, "evidence about %s that was recorded (number %d of the log) is gone", r.Digest.Short(), item.Seq).
-				WithHint("greenroom evidence show %s", r.Digest.Short())
+			return exported{}, problem.New(problem.Fail, "evidence about %s that was recorded (number %d of the log) is gone", list.Release.Short(), item.Seq).
+				WithHint("greenroom evidence show %s", list.Release.Short())
 		}
-		envelopes = append(envelopes, item.Envelope)
+		x.envelopes = append(x.envelopes, item.Envelope)
 	}
-	if len(envelopes) == 0 {
-		return nil, problem.New(problem.NotFound, "nothing is signed about %s yet", r.Digest.Short()).WithHint("greenroom rehearse %s", r.Digest.Short())
+	for _, k := range list.Keys {
+		x.signers = append(x.signers, k.ID)
 	}
-	return envelopes, nil
+	return x, nil
 }
 
 func (s *shell) evidenceImportCommand() *cobra.Command {
@@ -192,7 +220,7 @@ func (s *shell) evidenceImport(ctx context.Context, name string) error {
 		return s.emit(v)
 	}
 	s.print("%s", standingPage(s.Out, v, time.Now()))
-	if !v.Known {
+	if !v.Known && v.Release != "" {
 		s.next("greenroom release import FILE, with %s: rehearsals compare with it", v.Release.Short())
 	}
 	return nil

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,8 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"greenroom/internal/api"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
+	"greenroom/internal/term"
 )
 
 func (s *shell) evidenceVerifyCommand() *cobra.Command {
@@ -22,8 +25,8 @@ func (s *shell) evidenceVerifyCommand() *cobra.Command {
 asking anybody, with the keys given with --key, or else those that the definition names. For a release it gets
 the evidence from the Greenroom that runs, and verifies it here, not there.
 
-The exit code is 0 when everything is signed by these keys for what it says, 1 when anything is not, and 3
-where there is nothing to verify, or nothing but signatures of keys that are not given.`,
+The exit code is 0 when everything is signed by these keys for what it says, 1 when anything is damaged, missing or
+wrongly signed, and 3 where there is nothing to verify, or something is signed by keys that are not given.`,
 		Example:           "  greenroom evidence verify evidence.jsonl --key staging.pem\n  greenroom evidence verify shop.tar --key ed25519:cUJuT3…=\n  greenroom evidence verify latest",
 		Args:              takes(1, "FILE"),
 		ValidArgsFunction: completeInTurn(completeFiles),
@@ -49,7 +52,7 @@ func (s *shell) evidenceVerify(ctx context.Context, name string, given []string)
 		v.keys = keys
 		v.file(b)
 	} else if err := s.verifyRelease(ctx, v, name, given); err != nil {
-		return err
+		return neither(name, err)
 	}
 	if s.json() {
 		if err := s.emit(map[string]any{"verified": v.end() == nil, "items": orEmpty(v.items)}); err != nil {
@@ -57,8 +60,20 @@ func (s *shell) evidenceVerify(ctx context.Context, name string, given []string)
 		}
 	} else {
 		s.print("%s", verificationPage(s.Out, v, time.Now()))
+		for _, id := range v.strangers() {
+			s.next("the same with --key of %s: greenroom key show --pem prints a Greenroom's, greenroom key show --builder --pem a builder's", term.Clean(string(id)))
+		}
 	}
 	return v.end()
+}
+
+// neither is the end where a name means no release, or that can't be asked: it may have been meant as a file.
+func neither(name string, err error) error {
+	p := problem.From(err)
+	if p.Code != problem.NotFound && !errors.Is(err, api.ErrNotRunning) {
+		return err
+	}
+	return problem.New(p.Code, "there is no file %q, and no release: %s", name, p.Message).WithHint("%s", p.Hint)
 }
 
 // isFile says whether a person means a file and not a release.
@@ -117,8 +132,8 @@ func (v *verification) end() error {
 	switch good, unknown := v.counts(); {
 	case good == len(v.items) && good > 0:
 		return nil
-	case unknown == len(v.items):
-		return silently(problem.Inconclusive, "nothing could be verified")
+	case good+unknown == len(v.items):
+		return silently(problem.Inconclusive, "not everything could be verified")
 	default:
 		return silently(problem.Fail, "not everything is verified")
 	}

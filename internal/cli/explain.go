@@ -2,12 +2,13 @@ package cli
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"greenroom/internal/api"
 	"greenroom/internal/problem"
+	"greenroom/internal/release"
 	"greenroom/internal/term"
 )
 
@@ -18,6 +19,9 @@ func (s *shell) explainCommand() *cobra.Command {
 		Long: `Asks an environment's gate about a release, and shows every demand with its answer: yes, no, or could not
 be decided, the reason, and the command that would change it; the evidence behind it, who signed it and when,
 and whether what it depends on is still so. Nothing is done.
+
+Of a release that the environment runs already it tells what the gate would say today: a key that was revoked
+since, evidence that is gone. That its own going live changed what production is does not speak against it.
 
 The exit code is 0 when the environment takes the release or runs it already, and 4 when it does not take it.`,
 		Example:           "  greenroom explain latest production\n  greenroom explain 3f2a91c0 staging --output json",
@@ -33,34 +37,52 @@ func (s *shell) explain(ctx context.Context, name, environment string) error {
 		return err
 	}
 	defer c.Close()
-	release, err := s.resolve(ctx, c, app, name)
+	r, err := s.resolve(ctx, c, app, name)
 	if err != nil {
 		return s.swapped(ctx, c, app, "greenroom explain %s %s", name, environment, err)
 	}
-	e, err := c.Explain(ctx, app, string(release.Digest), environment)
+	e, err := c.Explain(ctx, app, string(r.Digest), environment)
 	if err != nil {
 		return s.swapped(ctx, c, app, "greenroom explain %s %s", name, environment, err)
 	}
-	live := slices.Contains(e.Release.Live, environment)
 	switch {
 	case s.json():
 		if err := s.emit(e); err != nil {
 			return err
 		}
-	case live:
-		s.print("%s %s\n%s", s.Out.Mark(term.Pass),
-			s.Out.Paint(term.Bold, environment+" runs "+term.Clean(app)+" "+release.Digest.Short()+": there is nothing to promote"),
-			s.openGlass(ctx, c, app, environment))
-		s.next("greenroom evidence show %s", release.Digest.Short())
+	case e.Live:
+		if err := s.explainLive(ctx, c, app, e); err != nil {
+			return err
+		}
 	default:
-		s.print("%s%s", explainPage(s.Out, term.Clean(app)+" "+release.Digest.Short(), environment, e.Decision, time.Now()),
+		s.print("%s%s", explainPage(s.Out, term.Clean(app)+" "+r.Digest.Short(), environment, e.Decision, time.Now()),
 			s.openGlass(ctx, c, app, environment))
-		if e.Decision.Allowed {
-			s.next("greenroom promote %s %s", release.Digest.Short(), environment)
+		switch {
+		case e.Elsewhere:
+			s.print("  another Greenroom runs %s, and decides: this is how it looks from here\n", term.Clean(environment))
+			s.next("greenroom release export %s FILE, and there: greenroom release import FILE", r.Digest.Short())
+		case e.Decision.Allowed:
+			s.next("greenroom promote %s %s", r.Digest.Short(), environment)
 		}
 	}
-	if !e.Decision.Allowed && !live {
+	if !e.Decision.Allowed && !e.Live {
 		return silently(problem.Blocked, "the gate says no")
 	}
+	return nil
+}
+
+// explainLive tells what the gate would say today of a release that the environment runs.
+func (s *shell) explainLive(ctx context.Context, c *api.Client, app string, e api.Explanation) error {
+	var sound map[release.Digest]bool
+	if !e.Decision.Allowed {
+		list, err := c.Evidence(ctx, app, string(e.Release.Digest))
+		if err != nil {
+			return err
+		}
+		sound = soundPasses(list)
+	}
+	s.print("%s%s", livePage(s.Out, term.Clean(app)+" "+e.Release.Digest.Short(), e.Environment, e.Decision, sound),
+		s.openGlass(ctx, c, app, e.Environment))
+	s.next("greenroom evidence show %s", e.Release.Digest.Short())
 	return nil
 }

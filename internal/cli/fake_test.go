@@ -283,7 +283,7 @@ func (f *fake) Report(_ context.Context, _, name string) (evidence.Report, error
 
 func (f *fake) Explain(_ context.Context, _, rel, env string) (api.Explanation, error) {
 	r, err := f.Resolve(context.Background(), "", rel)
-	return api.Explanation{Release: r, Environment: env, Decision: decision(r.Digest, env)}, err
+	return api.Explanation{Release: r, Environment: env, Decision: decision(r.Digest, env), Live: env == "qa"}, err
 }
 
 func (f *fake) Status(_ context.Context, app string) (api.StatusView, error) {
@@ -336,7 +336,7 @@ func fakeHistory() []api.HistoryEntry {
 	return []api.HistoryEntry{
 		{Seq: 9, At: at, By: "ada", Action: "promotion", Environment: "production", Release: sour.Digest, Outcome: plan.RolledBack, Text: "3.1% errors\x1b[2J"},
 		{Seq: 8, At: at.Add(-time.Hour), By: "bob", Action: "secret set", Environment: "qa", Text: "STRIPE_KEY"},
-		{Seq: 7, At: at.Add(-2 * time.Hour), By: "ada", Action: "promotion", Environment: "production", Release: good.Digest, Outcome: plan.Succeeded},
+		{Seq: 1, At: at.Add(-2 * time.Hour), By: "ada", Action: "promotion", Environment: "production", Release: good.Digest, Outcome: plan.Succeeded},
 	}
 }
 

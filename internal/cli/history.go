@@ -42,7 +42,7 @@ func (s *shell) history(ctx context.Context, q api.HistoryQuery) error {
 		return s.emit(orEmpty(es))
 	}
 	s.print("%s", historyPage(s.Out, es))
-	if len(es) > 0 && len(es) == q.Limit {
+	if len(es) > 0 && len(es) == q.Limit && es[len(es)-1].Seq > 1 {
 		s.print("  older: greenroom history --before %d\n", es[len(es)-1].Seq)
 	}
 	return nil

@@ -100,7 +100,7 @@ With --builder it is the key that you sign with what you build, which takes no G
 func (s *shell) keyShow(ctx context.Context, name string, pem bool) error {
 	c, keys, err := s.keys(ctx)
 	if err != nil {
-		return err
+		return unreached(err, "greenroom up; or greenroom key show --builder, for the key that you build with")
 	}
 	defer c.Close()
 	k, err := findKey(keys, name)

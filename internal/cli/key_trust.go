@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"greenroom/internal/api"
 	"greenroom/internal/app"
 	"greenroom/internal/evidence"
 	"greenroom/internal/problem"
@@ -22,7 +25,8 @@ func (s *shell) keyTrustCommand() *cobra.Command {
 		Short: "Put a key among those that the definition trusts",
 		Long: `Writes a public key, given as text or as a file (PEM or text), into the definition's keys, under a name that
 people know it by, and shows what changed in the file. It is trusted for the checks and environments that are
-named: for all checks, on the stage and at the build, where none is.
+named: for all checks, on the stage and at the build, where none is. A key of that name that is there already is
+replaced, and keeps the checks and environments that are not named; --check "" is all of them again.
 
 Nothing is trusted before the definition is applied: greenroom apply.`,
 		Example:           "  greenroom key trust staging.pem --as staging\n  greenroom key trust ed25519:cUJuT3…= --as ci --check unit --environment build",
@@ -32,7 +36,8 @@ Nothing is trusted before the definition is applied: greenroom apply.`,
 			if strings.TrimSpace(k.Name) == "" {
 				return usage(cmd, "--as is missing: the name that people know the key by")
 			}
-			return s.keyTrust(args[0], k, dry)
+			keep := kept{checks: !cmd.Flags().Changed("check"), environments: !cmd.Flags().Changed("environment")}
+			return s.keyTrust(cmd.Context(), args[0], k, keep, dry)
 		},
 	}
 	cmd.Flags().StringVar(&k.Name, "as", "", "the name that people know it by")
@@ -42,12 +47,38 @@ Nothing is trusted before the definition is applied: greenroom apply.`,
 	return cmd
 }
 
-func (s *shell) keyTrust(given string, k app.TrustedKey, dry bool) error {
+// kept is what an entry that is there already keeps, because nobody named it.
+type kept struct{ checks, environments bool }
+
+// entry is k as it is to stand in a policy, and how that policy differs then. There is none where the name is new.
+func (keep kept) entry(p app.Policy, k app.TrustedKey) (app.TrustedKey, []app.Change) {
+	i := slices.IndexFunc(p.Keys, func(t app.TrustedKey) bool { return t.Name == k.Name })
+	if i < 0 {
+		return k, nil
+	}
+	if keep.checks {
+		k.Checks = p.Keys[i].Checks
+	}
+	if keep.environments {
+		k.Environments = p.Keys[i].Environments
+	}
+	now := p
+	now.Keys = slices.Clone(p.Keys)
+	now.Keys[i] = k
+	return k, app.Changes(p, now)
+}
+
+func (s *shell) keyTrust(ctx context.Context, given string, k app.TrustedKey, keep kept, dry bool) error {
 	key, err := s.publicKey(given)
 	if err != nil {
 		return err
 	}
 	k.Public = evidence.FormatPublic(key.Public)
+	d, err := s.Load(ctx, s.dir)
+	if err != nil {
+		return err
+	}
+	k, changes := keep.entry(d.App.Policy, k)
 	edit, err := s.TrustKey(s.dir, k)
 	if err != nil {
 		return err
@@ -58,9 +89,12 @@ func (s *shell) keyTrust(given string, k app.TrustedKey, dry bool) error {
 		}
 	}
 	if s.json() {
-		return s.emit(map[string]any{"file": edit.File, "written": !dry, "key": k, "id": key.ID})
+		return s.emit(map[string]any{"file": edit.File, "written": !dry, "key": k, "id": key.ID, "changes": orEmpty(changes)})
 	}
 	s.print("%s\n%s", term.Clean(edit.File), editPage(s.Out, edit))
+	if len(changes) > 0 {
+		s.print("\n%s is there already; of its entry changes:\n%s", term.Clean(k.Name), changesPage(s.Out, api.Applied{Changes: changes}))
+	}
 	if dry {
 		s.print("\nnothing was written (--dry-run)\n")
 		return nil

@@ -25,6 +25,19 @@ func trustPages(t *testing.T) map[string]func(term.Screen) string {
 		"evidence":      func(s term.Screen) string { return evidencePage(s, fakeList(), at) },
 		"evidence-full": func(s term.Screen) string { return statementsPage(s, fakeList()) },
 		"verified":      func(s term.Screen) string { return verificationPage(s, fakeVerification(), at) },
+		"live":          func(s term.Screen) string { return livePage(s, "shop x", "production", liveDecision(), nil) },
+		"live-moved":    func(s term.Screen) string { return livePage(s, "shop x", "production", liveDecision(), fakeSound()) },
+		"explain-same": func(s term.Screen) string {
+			d := liveDecision()
+			d.Demands = append(d.Demands, d.Demands[1:]...)
+			return explainPage(s, "shop x", "production", d, at)
+		},
+		"taken-none": func(s term.Screen) string {
+			return takenPage(s, api.Taken{Release: good, Known: true, Faults: []string{"check unit: nobody here knows the key SHA256:x\x1b[2J"}})
+		},
+		"standing-empty": func(s term.Screen) string {
+			return standingPage(s, api.StandingView{Standing: evidence.Standing{App: "shop", Environment: "production", At: at}, Signer: "live"}, at)
+		},
 		"taken": func(s term.Screen) string {
 			return takenPage(s, must1(newFake().Take(t.Context(), "", strings.NewReader(""))))
 		},
@@ -44,6 +57,44 @@ func trustPages(t *testing.T) map[string]func(term.Screen) string {
 	}
 }
 
+// liveDecision is what a gate says of a release that went live: a check depends on the release that was live before.
+func liveDecision() gate.Decision {
+	proof := fakeProof(false)
+	proof.Envelope = release.Of([]byte("passed"))
+	return gate.Decision{Demands: []gate.Demand{{Name: "a schema that is known", Answer: gate.Yes, Reason: "the schema is the recorded one"},
+		{Name: "check checkout", Answer: gate.No, Reason: "production's release changed since", Next: "greenroom rehearse x", Proof: proof}}}
+}
+
+func fakeSound() map[release.Digest]bool {
+	return map[release.Digest]bool{release.Of([]byte("passed")): true}
+}
+
+// TestMovedOn is the table of what speaks against a release that is live.
+func TestMovedOn(t *testing.T) {
+	moved := liveDecision().Demands[1]
+	policy := liveDecision().Demands[1]
+	policy.Proof.DependsOn = append(policy.Proof.DependsOn, gate.Dependence{On: "policy", Was: "a", Is: "b"})
+	holds := liveDecision().Demands[1]
+	holds.Proof = fakeProof(true)
+	holds.Proof.Envelope = moved.Proof.Envelope
+	for _, c := range []struct {
+		name  string
+		m     gate.Demand
+		sound map[release.Digest]bool
+		want  bool
+	}{
+		{"only the baseline", moved, fakeSound(), true},
+		{"its key was revoked as well", moved, nil, false},
+		{"the policy as well", policy, fakeSound(), false},
+		{"nothing is broken, so it is something else", holds, fakeSound(), false},
+		{"no evidence", gate.Demand{Answer: gate.No}, fakeSound(), false},
+	} {
+		if got := movedOn(c.m, c.sound); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
 // wordy is a gate's no with much to read.
 func wordy() gate.Decision {
 	d := decision(broken.Digest, "")
@@ -57,6 +108,8 @@ func fakeApplied() api.Applied {
 	a := api.Applied{Changes: []app.Change{
 		{Path: "gates.production.except.checkout", Is: "in a hurry\x1b[2J", Note: app.WeakensGate},
 		{Path: "roles.promote", Was: "anna", Is: "anna, bob"},
+		{Path: "roles.rehearse", Is: "bob"},
+		{Path: "roles.apply", Is: "bob", Note: app.WeakensGate},
 		{Path: "environments.qa", Was: "after dev"}}, Void: []release.Digest{good.Digest, sour.Digest}}
 	a.Changed = true
 	return a

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,14 @@ func (s *shell) connect(ctx context.Context) (*api.Client, error) {
 		return nil, err
 	}
 	return api.Dial(ctx, h.Socket(), s.Version)
+}
+
+// unreached is err, with another hint where it says that no Greenroom runs here.
+func unreached(err error, hint string) error {
+	if !errors.Is(err, api.ErrNotRunning) {
+		return err
+	}
+	return problem.From(err).WithHint("%s", hint)
 }
 
 // appName is the app that a command is about.

@@ -26,21 +26,28 @@ signing keys, secrets, and each environment's database and files.`,
 }
 
 func (s *shell) stateBackupCommand() *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	cmd := &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Write everything with which another machine can take over",
 		Long: `Writes the whole state to a file, while everything goes on. Databases are copied as of one moment each; other
 files of services as they are in that moment, also while they are written to.
 
-The file holds the secrets and the private signing key: keep it as you keep production's data.`,
+The file holds the secrets and the private signing key: keep it as you keep production's data. One that is there
+already is not replaced without --force.`,
 		Example:           "  greenroom state backup /backup/greenroom-2026-11-23.tar",
 		Args:              takes(1, "FILE"),
 		ValidArgsFunction: completeInTurn(completeFiles),
-		RunE:              func(cmd *cobra.Command, args []string) error { return s.stateBackup(cmd.Context(), args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return s.stateBackup(cmd.Context(), args[0], force) },
 	}
+	cmd.Flags().BoolVar(&force, "force", false, "replace a file that is there already")
+	return cmd
 }
 
-func (s *shell) stateBackup(ctx context.Context, to string) (err error) {
+func (s *shell) stateBackup(ctx context.Context, to string, force bool) (err error) {
+	if _, err := os.Lstat(to); err == nil && !force {
+		return problem.New(problem.Invalid, "%s is there already", to).WithHint("another name, or the same with --force")
+	}
 	c, err := s.connect(ctx)
 	if err != nil {
 		return err

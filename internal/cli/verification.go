@@ -42,6 +42,16 @@ func (v *verification) counts() (good, unknown int) {
 	return good, unknown
 }
 
+// strangers are the keys that signed something and are not among those given, each once.
+func (v *verification) strangers() (ids []evidence.KeyID) {
+	for _, one := range v.items {
+		if one.Unknown && one.Key != "" && !slices.Contains(ids, one.Key) {
+			ids = append(ids, one.Key)
+		}
+	}
+	return ids
+}
+
 // envelope verifies one: the signature, and that its key may speak about what it says.
 func (v *verification) envelope(envelope []byte) verified {
 	one := verified{Digest: release.Of(envelope)}
@@ -107,8 +117,9 @@ func (v *verification) file(b envelopeFile) {
 	for _, name := range b.damaged {
 		v.items = append(v.items, verified{Digest: release.Digest("sha256:" + name), Fault: "this part of the bundle is not what its name says"})
 	}
-	if good, _ := v.counts(); b.bundle && good > 0 && len(v.lists) == 0 {
-		v.items = append(v.items, verified{Fault: "nothing that is signed says that this is all the evidence"})
+	if good, unknown := v.counts(); b.bundle && good > 0 && len(v.lists) == 0 {
+		// Where a key is not known, it may be the one that signed the list.
+		v.items = append(v.items, verified{Unknown: unknown > 0, Fault: "nothing that these keys signed says that this is all the evidence"})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,7 +43,9 @@ func TestVerifyOffline(t *testing.T) {
 		{"nothing", nil, []string{own}, 3, "no evidence to verify"},
 		{"a bundle without evidence", bundleOf(), []string{own}, 3, "no evidence to verify"},
 		{"only unknown keys", lines(all...), []string{stranger}, 3, "3 signed by unknown keys"},
-		{"one unknown key", lines(all...), []string{own}, 1, "1 signed by unknown keys"},
+		{"one unknown key", lines(all...), []string{own}, 3, "the same with --key of " + string(stagingKey.ID())},
+		{"one unknown key, and one damaged", lines(append(slices.Clone(all), []byte("{}"))...), []string{own}, 1, "1 not, 1 signed by unknown keys"},
+		{"a bundle whose list is signed by an unknown key", bundleOf(all...), []string{staging}, 3, "signed by unknown keys"},
 		{"a bit flipped", flipped(unit), []string{own}, 1, ""},
 		{"a signature of another envelope", swapSignature(unit, list), []string{own}, 1, "signature"},
 		{"a signature under another name", bytes.Replace(checkout, []byte(stagingKey.ID()), []byte(ownKey.ID()), 1), []string{own, staging}, 1, "signature"},

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"greenroom/internal/api"
+	"greenroom/internal/app"
 	"greenroom/internal/term"
 )
 
@@ -18,6 +19,9 @@ func changesPage(s term.Screen, a api.Applied) string {
 		}
 		if c.Is != "" {
 			fmt.Fprintf(&b, "  %s\n", s.Paint(term.Green, "+ "+term.Clean(c.Is)))
+		}
+		if c.Was == "" && strings.HasPrefix(c.Path, "roles.") && c.Path != "roles."+string(app.RightApply) {
+			fmt.Fprintf(&b, "  %s\n", s.Paint(term.Yellow, "! it was the owner's alone: who runs Greenroom, and root, may no more unless listed"))
 		}
 		if c.Note != "" {
 			fmt.Fprintf(&b, "  %s\n", s.Paint(term.Yellow, "! "+term.Clean(c.Note)))

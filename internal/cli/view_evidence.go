@@ -139,7 +139,7 @@ func verificationPage(s term.Screen, v *verification, now time.Time) string {
 		return b.String()
 	}
 	mark := term.Fail
-	if unknown == len(v.items) {
+	if good+unknown == len(v.items) {
 		mark = term.Unknown
 	}
 	fmt.Fprintf(&b, "\n%s %d verified, %d not, %d signed by unknown keys; verified with %s\n", s.Mark(mark), good,
@@ -163,11 +163,14 @@ func keyNames(keys evidence.Keys) string {
 // takenPage tells what a bundle brought.
 func takenPage(s term.Screen, t api.Taken) string {
 	var b strings.Builder
-	what := "is here"
+	what, mark := "is here", s.Mark(term.Pass)
 	if t.Known {
 		what = "was here already"
 	}
-	fmt.Fprintf(&b, "%s %s %s\n", s.Mark(term.Pass), s.Paint(term.Bold, term.Clean(t.Release.App)+" "+t.Release.Digest.Short()), what)
+	if t.Taken == 0 && len(t.Faults) > 0 {
+		what, mark = what+", and none of its evidence was taken", s.Paint(term.Yellow, "!")
+	}
+	fmt.Fprintf(&b, "%s %s %s\n", mark, s.Paint(term.Bold, term.Clean(t.Release.App)+" "+t.Release.Digest.Short()), what)
 	fmt.Fprintf(&b, "  %s new", count(t.Taken, "piece of evidence is", "pieces of evidence are"))
 	if t.By != "" {
 		fmt.Fprintf(&b, "; that it is all says %s", term.Clean(t.By))
@@ -182,10 +185,14 @@ func takenPage(s term.Screen, t api.Taken) string {
 // standingPage tells what another Greenroom says of an environment.
 func standingPage(s term.Screen, v api.StandingView, now time.Time) string {
 	var b strings.Builder
+	has := "has " + v.Release.Short()
+	if v.Release == "" {
+		has = "has nothing live yet"
+	}
 	fmt.Fprintf(&b, "%s %s, says %s, %s\n", s.Mark(term.Pass),
-		s.Paint(term.Bold, fmt.Sprintf("%s of %s has %s", term.Clean(v.Environment), term.Clean(v.App), v.Release.Short())),
+		s.Paint(term.Bold, fmt.Sprintf("%s of %s %s", term.Clean(v.Environment), term.Clean(v.App), has)),
 		term.Clean(v.Signer), when(v.At, now))
-	if !v.Known {
+	if !v.Known && v.Release != "" {
 		fmt.Fprintf(&b, "  %s that release is not here\n", s.Paint(term.Yellow, "!"))
 	}
 	return b.String()

@@ -19,28 +19,44 @@ func decisionPage(s term.Screen, what, environment string, d gate.Decision) stri
 	return gatePage(s, what, environment, d, func(gate.Demand, int) []string { return nil })
 }
 
-// explainPage is decisionPage with the evidence behind each answer.
+// explainPage is decisionPage with the evidence behind each answer. What several checks depend on is told once.
 func explainPage(s term.Screen, what, environment string, d gate.Decision, now time.Time) string {
-	return gatePage(s, what, environment, d, func(m gate.Demand, width int) []string { return proofLines(s, m, width, now) })
+	told := map[string]bool{}
+	return gatePage(s, what, environment, d, func(m gate.Demand, width int) []string {
+		if m.Proof == nil {
+			return nil
+		}
+		depends := dependenceLines(s, m.Proof.DependsOn, width)
+		if all := strings.Join(depends, "\n"); told[all] {
+			depends = []string{s.Paint(term.Dim, "what it depends on: as above")}
+		} else if len(depends) > 0 {
+			told[all] = true
+		}
+		return append(signedLines(s, m.Proof, width, now), depends...)
+	})
 }
 
 func gatePage(s term.Screen, what, environment string, d gate.Decision, behind func(m gate.Demand, width int) []string) string {
-	var b strings.Builder
 	head, mark := " takes ", term.Pass
 	if !d.Allowed {
 		head, mark = " does not take ", term.Fail
 	}
-	fmt.Fprintf(&b, "%s %s\n", s.Mark(mark), s.Paint(term.Bold, term.Clean(environment)+head+what))
-	if len(d.Demands) > 0 {
+	return s.Mark(mark) + " " + s.Paint(term.Bold, term.Clean(environment)+head+what) + "\n" + demandsPage(s, d.Demands, behind)
+}
+
+// demandsPage is demand by demand, with the next command for every no.
+func demandsPage(s term.Screen, demands []gate.Demand, behind func(m gate.Demand, width int) []string) string {
+	var b strings.Builder
+	if len(demands) > 0 {
 		b.WriteString("\n")
 	}
 	width := 0
-	for _, m := range d.Demands {
+	for _, m := range demands {
 		if w := term.Width(term.Clean(m.Name)); w <= demandWidth {
 			width = max(width, w)
 		}
 	}
-	for _, m := range d.Demands {
+	for _, m := range demands {
 		lines := append(wrap(term.Clean(m.Reason), room(s, width)), behind(m, room(s, width))...)
 		if m.Answer != gate.Yes && m.Next != "" {
 			lines = append(lines, "next: "+s.Paint(term.Bold, term.Clean(m.Next)))
@@ -69,32 +85,35 @@ func demandLines(s term.Screen, m gate.Demand, width int, lines []string) string
 // room is how many cells stand beside the names of demands.
 func room(s term.Screen, width int) int { return cells(s) - width - len("  ? ") - len("  ") }
 
-// proofLines tell of the evidence behind an answer: who signed it and when, what it depends on, and what of that is not
-// as it was.
-func proofLines(s term.Screen, m gate.Demand, width int, now time.Time) (lines []string) {
-	p := m.Proof
-	if p == nil {
-		return nil
-	}
-	quietly := func(text string) {
-		for _, line := range wrap(text, width) {
-			lines = append(lines, s.Paint(term.Dim, line))
-		}
-	}
-	quietly(strings.TrimSuffix("signed by "+signer(p.Signer, p.Key)+", "+when(p.At, now), ", "))
+// signedLines tell who signed the evidence behind an answer, and when.
+func signedLines(s term.Screen, p *gate.Proof, width int, now time.Time) []string {
+	return quiet(s, strings.TrimSuffix("signed by "+signer(p.Signer, p.Key)+", "+when(p.At, now), ", "), width)
+}
+
+// dependenceLines tell what evidence depends on, and what of that is not as it was.
+func dependenceLines(s term.Screen, depends []gate.Dependence, width int) (lines []string) {
 	var holds []string
-	for _, d := range p.DependsOn {
+	for _, d := range depends {
 		if d.Holds {
 			holds = append(holds, term.Clean(d.On))
 		}
 	}
 	if len(holds) > 0 {
-		quietly("still as it was: " + strings.Join(holds, ", "))
+		lines = quiet(s, "still as it was: "+strings.Join(holds, ", "), width)
 	}
-	for _, d := range p.DependsOn {
+	for _, d := range depends {
 		if !d.Holds {
 			lines = append(lines, s.Mark(term.Fail)+" "+fmt.Sprintf("%s: was %s, is %s", term.Clean(d.On), fingerprint(d.Was), fingerprint(d.Is)))
 		}
+	}
+	return lines
+}
+
+// quiet is text in lines that do not stand out.
+func quiet(s term.Screen, text string, width int) []string {
+	lines := wrap(text, width)
+	for i := range lines {
+		lines[i] = s.Paint(term.Dim, lines[i])
 	}
 	return lines
 }

@@ -25,7 +25,7 @@ func (d *Daemon) Register(ctx context.Context, r api.Registration) (api.Register
 		return api.Registered{}, err
 	}
 	out := api.Registered{Policy: r.Policy.Digest(), Changed: true}
-	by := store.Audit{Actor: api.Actor(ctx), Action: "policy registered", App: r.App, Subject: out.Policy}
+	by := store.Audit{Actor: api.Actor(ctx), Action: actionRegistered, App: r.App, Subject: out.Policy}
 	if err := d.world.Store.Change(ctx, by, func(t *store.Tx) error {
 		return t.PutApp(ctx, store.App{Name: r.App, Repository: r.Repository, Policy: r.Policy})
 	}); err != nil {

@@ -13,7 +13,13 @@ import (
 	"greenroom/internal/store"
 )
 
-// Apply is api.Backend's.
+// The actions of the log's entries that put a policy in force. Their subject is its digest.
+const (
+	actionRegistered = "policy registered"
+	actionApplied    = "policy applied"
+)
+
+// Apply is api.Backend's. It is how a policy gets right again that somebody changed in the state file.
 func (d *Daemon) Apply(ctx context.Context, r api.Registration, dry bool) (api.Applied, error) {
 	if err := d.sensible(r); err != nil {
 		return api.Applied{}, err
@@ -25,7 +31,8 @@ func (d *Daemon) Apply(ctx context.Context, r api.Registration, dry bool) (api.A
 	out := api.Applied{Dry: dry, Changes: app.Changes(before.Policy, r.Policy)}
 	out.Policy, out.Before = r.Policy.Digest(), before.Digest
 	out.Changed = out.Policy != out.Before
-	if !out.Changed && before.Repository == r.Repository {
+	recorded := d.world.LogCheck.Fault(ctx) == "" && d.world.LogCheck.Policy(r.App) == out.Policy
+	if !out.Changed && before.Repository == r.Repository && recorded {
 		return out, nil
 	}
 	if err := d.mayForget(ctx, before.Policy, r.Policy); err != nil {
@@ -41,7 +48,7 @@ func (d *Daemon) Apply(ctx context.Context, r api.Registration, dry bool) (api.A
 	if err != nil {
 		return out, err
 	}
-	by := store.Audit{Actor: api.Actor(ctx), Action: "policy applied", App: r.App, Subject: out.Policy, Detail: detail}
+	by := store.Audit{Actor: api.Actor(ctx), Action: actionApplied, App: r.App, Subject: out.Policy, Detail: detail}
 	err = d.world.Store.Change(ctx, by, func(t *store.Tx) error {
 		now, err := t.App(ctx, r.App)
 		if err != nil {
@@ -50,7 +57,7 @@ func (d *Daemon) Apply(ctx context.Context, r api.Registration, dry bool) (api.A
 		if now.Digest != before.Digest {
 			return problem.New(problem.Blocked, "somebody else applied another policy in this moment").WithHint("greenroom apply --dry-run")
 		}
-		if err := mayChange(ctx, t, before.Policy); out.Changed && err != nil {
+		if err := mayChange(ctx, t, before.Policy, r.Policy); out.Changed && err != nil {
 			return err
 		}
 		return t.PutApp(ctx, store.App{Name: r.App, Repository: r.Repository, Policy: r.Policy})
@@ -121,14 +128,15 @@ func (d *Daemon) reconfigured(ctx context.Context, before, now app.Policy) (name
 }
 
 // mayChange refuses another policy while a promotion goes on: its steps, and the way back, are those of the policy with
-// which it began.
-func mayChange(ctx context.Context, t *store.Tx, p app.Policy) error {
+// which it began. And it refuses one that changes what a stage is built like while a rehearsal goes on: what that finds
+// would be signed for conditions that it did not have.
+func mayChange(ctx context.Context, t *store.Tx, p, now app.Policy) error {
 	open, err := t.Unfinished(ctx)
 	if err != nil {
 		return err
 	}
 	for _, r := range open {
-		if r.Plan.App == p.App && r.Plan.Kind != plan.Rehearsal {
+		if r.Plan.App == p.App && (r.Plan.Kind != plan.Rehearsal || p.Conditions() != now.Conditions()) {
 			return problem.New(problem.Blocked, "a %s of %s is under way (%s), and the definition changes what it goes by", r.Plan.Kind, r.Plan.Environment, r.ID).
 				WithHint("wait until it has ended (greenroom status), then greenroom apply")
 		}

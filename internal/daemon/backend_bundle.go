@@ -103,7 +103,7 @@ func (d *Daemon) Take(ctx context.Context, name string, bundle io.Reader) (api.T
 	}
 	load := unpack(a.Policy, id, envelopes, keys)
 	if load.collection == nil { // without the list of it all, what says no may have been left out
-		load.items = nil
+		load.items, load.standings = nil, nil
 		load.faults = append(load.faults, "no key that is trusted here vouches for this being all the evidence: none of it was taken")
 	}
 	return d.keep(ctx, r, load)
@@ -149,7 +149,19 @@ func unpack(p app.Policy, id release.Digest, envelopes [][]byte, keys evidence.K
 			return l
 		}
 	}
+	l.items, l.standings = listed(l.items, l.list), listed(l.standings, l.list)
 	return l
+}
+
+// listed are the items that a list names, in its order: a gate believes the newest, and the archive's order is nobody's word.
+func listed(items []item, list evidence.Collection) []item {
+	var all []item
+	for _, d := range list.Evidence {
+		if i := slices.IndexFunc(items, func(i item) bool { return release.Of(i.envelope) == d }); i >= 0 {
+			all = append(all, items[i])
+		}
+	}
+	return all
 }
 
 // called is what a person knows an envelope by, whoever signed it.
@@ -180,7 +192,9 @@ func (l *load) take(p app.Policy, envelope []byte, s evidence.Summary, key evide
 		if !slices.Contains(key.Environments, app.StageName) && !slices.Contains(key.Environments, evidence.Any) {
 			return fmt.Errorf("the key %s may not speak about rehearsals", key.Name)
 		}
-		l.collection, l.list = &one, c
+		if l.collection == nil || c.Log.Seq > l.list.Log.Seq {
+			l.collection, l.list = &one, c
+		}
 	case evidence.KindStanding:
 		if key.Own {
 			return nil // it is ours, and came back

@@ -39,7 +39,7 @@ func (d *Daemon) Import(ctx context.Context, info api.ReleaseInfo, layout io.Rea
 		return api.ReleaseView{}, err
 	}
 	actor := api.Actor(ctx)
-	if builder != nil {
+	if builder != nil && len(info.Evidence) > 0 { // only who signs with it shows that it is theirs
 		if err := d.world.Store.EnrollKey(ctx, actor, builder.Name, builder.Public); err != nil {
 			return api.ReleaseView{}, err
 		}

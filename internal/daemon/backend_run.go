@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"greenroom/internal/api"
@@ -204,6 +205,10 @@ func (d *Daemon) planRollback(ctx context.Context, a store.App, r api.RunRequest
 		if err != nil {
 			return plan.Plan{}, yes, err
 		}
+		if !slices.Contains(record.Previous, b.Release) {
+			return plan.Plan{}, yes, problem.New(problem.Blocked, "%s was not live in %s before: there is no way back to it", b.Release.Short(), record.Name).
+				WithHint("greenroom promote %s %s", b.Release.Short(), record.Name)
+		}
 		candidates = []release.Digest{b.Release}
 	}
 	to, err := d.carried(ctx, a, record, candidates)
@@ -248,7 +253,11 @@ func (d *Daemon) cannotCarry(ctx context.Context, a store.App, record store.Envi
 	if c == record.Live {
 		return "it is live", nil
 	}
-	if r.Contents.Database == nil {
+	live, err := d.contents(ctx, record.Live)
+	if err != nil {
+		return "", err
+	}
+	if r.Contents.Database == nil && live.Database == nil {
 		return "", nil
 	}
 	if record.SchemaState != gate.SchemaProven {
@@ -434,7 +443,8 @@ func (d *Daemon) Cancel(ctx context.Context, id string) error {
 
 // Report is api.Backend's.
 func (d *Daemon) Report(ctx context.Context, app, name string) (evidence.Report, error) {
-	if report, err := d.world.Store.Report(ctx, name); err == nil || problem.From(err).Code != problem.NotFound {
+	report, err := d.world.Store.Report(ctx, name)
+	if err == nil && report.App == app || err != nil && problem.From(err).Code != problem.NotFound {
 		return report, err
 	}
 	b, err := d.world.Store.Resolve(ctx, app, name)

@@ -9,6 +9,8 @@ import (
 
 	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
+	"greenroom/internal/gate"
+	"greenroom/internal/promotion"
 	"greenroom/internal/release"
 )
 
@@ -18,14 +20,17 @@ const logPage = 2000
 // logCheck knows how far the log is whole. The first time it is verified from its beginning; from then on what came since.
 // A gate that asks before that has happened waits for it: nothing is let in on a log that nobody looked at.
 //
-// It remembers how much evidence the log had about each release. So a failure that somebody takes out of the file while
-// the control plane runs is missed at the next question, and not only by the next one who verifies all of it.
+// It remembers how much evidence the log had about each release, which policy was put in force last, and which releases are
+// known to be bad. So what somebody changes in the file, whose other tables nobody signs, is noticed where it would let a
+// release in; and what is taken out while the control plane runs, at the next question.
 type logCheck struct {
 	world    *environment.World
 	mu       sync.Mutex
 	to       *evidence.Verifier
 	fault    string
 	recorded map[subject]int
+	policies map[string]string          // app -> digest of the policy that was put in force last
+	bad      map[subject]*gate.KnownBad // releases that were remembered as bad
 }
 
 // subject stands for an app and a release: a hash, because there are many.
@@ -34,7 +39,7 @@ type subject [sha256.Size]byte
 func subjectOf(app, release string) subject { return sha256.Sum256([]byte(app + "\x00" + release)) }
 
 func newLogCheck(w *environment.World) *logCheck {
-	return &logCheck{world: w, recorded: map[subject]int{}}
+	return &logCheck{world: w, recorded: map[subject]int{}, policies: map[string]string{}, bad: map[subject]*gate.KnownBad{}}
 }
 
 // Fault is environment.LogCheck's. A fault stays: what is damaged does not heal by itself.
@@ -58,10 +63,19 @@ func (c *logCheck) Fault(ctx context.Context) string {
 			return c.fault
 		}
 		for _, e := range entries {
-			if e.Action == evidence.ActionEvidence {
-				c.recorded[subjectOf(e.App, e.Subject)]++
-			}
+			c.remember(e)
 		}
+	}
+}
+
+func (c *logCheck) remember(e evidence.Entry) {
+	switch e.Action {
+	case evidence.ActionEvidence:
+		c.recorded[subjectOf(e.App, e.Subject)]++
+	case actionRegistered, actionApplied:
+		c.policies[e.App] = e.Subject
+	case promotion.ActionBad:
+		c.bad[subjectOf(e.App, e.Subject)] = &gate.KnownBad{Reason: e.Because, At: e.At}
 	}
 }
 
@@ -88,6 +102,14 @@ func (c *logCheck) end(ctx context.Context) string {
 	if err != nil {
 		return fmt.Sprintf("it could not be read: %v", err)
 	}
+	n, err := c.world.Store.Entries(ctx, head.Seq)
+	if err != nil {
+		return fmt.Sprintf("it could not be read: %v", err)
+	}
+	if n != head.Seq {
+		c.fault = fmt.Sprintf("%d entries are missing", head.Seq-n)
+		return c.fault
+	}
 	if was := c.to.Head(); head.Seq < was.Seq || head.Seq == was.Seq && !bytes.Equal(head.Hash, was.Hash) {
 		c.fault = fmt.Sprintf("it ends with another entry %d than the %d before", head.Seq, was.Seq)
 	}
@@ -103,4 +125,18 @@ func (c *logCheck) Missing(app string, d release.Digest, recorded []evidence.Rec
 		return c.fault
 	}
 	return ""
+}
+
+// Policy is environment.LogCheck's.
+func (c *logCheck) Policy(app string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.policies[app]
+}
+
+// Bad is environment.LogCheck's.
+func (c *logCheck) Bad(app string, d release.Digest) *gate.KnownBad {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bad[subjectOf(app, string(d))]
 }

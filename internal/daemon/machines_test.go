@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -191,4 +192,45 @@ func (m *machines) strangers(r release.Digest) {
 	must(m, err)
 	_, err = m.staging.client.TakeStanding(m.Context(), appUnderTest, envelope)
 	wantProblem(m, err, problem.Invalid, "staging lives here")
+}
+
+// reversed is a bundle with its envelopes the other way round, which takes no key.
+func (m *machines) reversed(bundle []byte) []byte {
+	m.Helper()
+	ctx := m.Context()
+	scratch, err := artifact.Open(ctx, m.TempDir())
+	must(m, err)
+	id, envelopes, err := scratch.ImportBundle(ctx, bytes.NewReader(bundle))
+	must(m, err)
+	slices.Reverse(envelopes)
+	var out bytes.Buffer
+	must(m, scratch.ExportBundle(ctx, id, envelopes, &out))
+	return out.Bytes()
+}
+
+// TestCarriersCannotChoose has staging find that a release passes, and then that it fails. Whoever carries the bundles can
+// neither turn that round nor leave it out.
+func TestCarriersCannotChoose(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	m := newMachines(t)
+	m.tellStaging()
+	r := m.rehearsed("v1", "", plan.Succeeded)
+	passed := m.staging.bundle(r)
+	m.staging.tell("fail-journey", "v1", "everywhere")
+	run := m.staging.await(m.staging.rehearse(r).ID)
+	m.staging.tell("fail-journey", "v1", "")
+	if run.Verdict != evidence.Fail {
+		t.Fatalf("the rehearsal says %s", run.Verdict)
+	}
+	failed := m.staging.bundle(r)
+	_, err := m.production.takeBundle(m.reversed(failed))
+	if must(t, err); m.explained(r).Allowed {
+		t.Error("a carrier turned the order round, and production would take it")
+	}
+	_, err = m.production.takeBundle(passed)
+	wantProblem(t, err, problem.Invalid, "a newer list", "greenroom release export")
+	if m.explained(r).Allowed {
+		t.Error("a carrier brought the older bundle later, and production would take it")
+	}
 }

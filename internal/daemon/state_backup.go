@@ -35,6 +35,7 @@ type stateHead struct {
 const (
 	headName  = "greenroom-state.json"
 	storeName = "greenroom.db"
+	keysName  = "keys"
 	endName   = "greenroom-state.end" // the last file, empty: an archive without it was cut off
 	envsName  = "environments"
 )
@@ -46,7 +47,7 @@ func (d *Daemon) StateBackup(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.world.Store.Backup(ctx, filepath.Join(dir, storeName)); err != nil {
+	if err := d.copyStore(ctx, dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	r, w := io.Pipe()
@@ -55,6 +56,29 @@ func (d *Daemon) StateBackup(ctx context.Context) (io.ReadCloser, error) {
 		w.CloseWithError(errors.Join(err, os.RemoveAll(dir)))
 	}()
 	return r, nil
+}
+
+// copyStore copies the store, and the keys that its log is in the hands of: once more where they were replaced meanwhile.
+func (d *Daemon) copyStore(ctx context.Context, dir string) error {
+	for {
+		before := d.world.Ring.Signer().ID()
+		if err := os.RemoveAll(filepath.Join(dir, keysName)); err != nil {
+			return err
+		}
+		if err := os.CopyFS(filepath.Join(dir, keysName), os.DirFS(d.opts.Home.Keys())); err != nil {
+			return err
+		}
+		file := filepath.Join(dir, storeName)
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := d.world.Store.Backup(ctx, file); err != nil {
+			return err
+		}
+		if d.world.Ring.Signer().ID() == before {
+			return nil
+		}
+	}
 }
 
 func (d *Daemon) writeState(ctx context.Context, w *tar.Writer, dir string) error {
@@ -71,7 +95,7 @@ func (d *Daemon) writeState(ctx context.Context, w *tar.Writer, dir string) erro
 	if err := addFile(ctx, w, filepath.Join(dir, storeName), storeName); err != nil {
 		return err
 	}
-	for _, folder := range []string{d.opts.Home.Keys(), d.opts.Home.Secrets(), d.opts.Home.Artifacts()} {
+	for _, folder := range []string{filepath.Join(dir, keysName), d.opts.Home.Secrets(), d.opts.Home.Artifacts()} {
 		if err := addTree(ctx, w, folder, filepath.Base(folder), nil); err != nil {
 			return err
 		}
@@ -224,7 +248,7 @@ func damagedArchive(err error) error {
 // extract writes one file of an archive. Whoever made the archive, it ends up where the state has files, and nowhere else.
 func extract(home string, f *tar.Header, content io.Reader) error {
 	top, _, _ := strings.Cut(f.Name, "/")
-	known := map[string]bool{"keys": true, "secrets": true, "artifacts": true, envsName: true, storeName: f.Name == storeName}
+	known := map[string]bool{keysName: true, "secrets": true, "artifacts": true, envsName: true, storeName: f.Name == storeName}
 	if f.Typeflag != tar.TypeReg || !known[top] || !filepath.IsLocal(f.Name) || path.Clean(f.Name) != f.Name {
 		return problem.New(problem.Invalid, "the backup has %q, which is no part of a state", f.Name)
 	}
@@ -239,7 +263,11 @@ func extract(home string, f *tar.Header, content io.Reader) error {
 	if err := os.MkdirAll(filepath.Dir(name), private); err != nil {
 		return err
 	}
-	out, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, fs.FileMode(f.Mode)&0o755) //nolint:gosec // G115: permissions are small
+	mode := fs.FileMode(f.Mode) & 0o755 //nolint:gosec // G115: permissions are small
+	if top == keysName || top == "secrets" {
+		mode = 0o600
+	}
+	out, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	_ "modernc.org/sqlite" // the driver
 
+	"greenroom/internal/api"
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
 	"greenroom/internal/plan"
@@ -228,4 +229,66 @@ func (h *house) sql(statement string) {
 	h.Helper()
 	_, err := h.connect().Exec(h.ctx(), statement)
 	must(h, err)
+}
+
+// TestEditedState edits what nobody signs, while the control plane runs and while it does not. What decides about releases is
+// held against the log.
+func TestEditedState(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	s := demanding()
+	h.up(s)
+	r := h.build(s)
+	want := func(what, next string) {
+		t.Helper()
+		d := h.explain(r)
+		if d.Allowed {
+			t.Fatalf("%s: production would take it", what)
+		}
+		for _, m := range d.Missing() {
+			if strings.Contains(m.Reason+m.Next, next) {
+				return
+			}
+		}
+		t.Errorf("%s: %+v", what, d.Missing())
+	}
+	h.part(t, "the policy", func() {
+		h.edit(`UPDATE apps SET policy = replace(policy, '"gates":{', '"gates":{"x":{},')`)
+		h.edit(`UPDATE apps SET policy = json_set(policy, '$.gates', json('{"production":{"except":{"journey":{"because":"x"},"migration":{"because":"x"},"old-on-new":{"because":"x"},"rollback":{"because":"x"}}}}'))`)
+		want("another policy", "greenroom apply")
+		_, err := h.client.Apply(h.ctx(), h.registration(s), false)
+		must(h, err)
+		want("the policy is right again", "greenroom rehearse")
+	})
+	h.part(t, "a release that is known to be bad", func() {
+		h.wantOutcome(h.await(h.rehearse(r).ID), plan.Succeeded)
+		h.wantOutcome(h.promote(r), plan.Succeeded)
+		next := h.rehearsed(s.as("v2", ""))
+		h.wantOutcome(h.promote(next), plan.Succeeded)
+		rollback, err := h.client.Start(h.ctx(), api.RunRequest{Kind: plan.Rollback, App: appUnderTest, Environment: "production", Because: "it is bad"})
+		must(h, err)
+		h.wantOutcome(h.await(rollback.ID), plan.Succeeded)
+		h.wantOutcome(h.await(h.rehearse(next).ID), plan.Succeeded)
+		h.edit("DELETE FROM known_bad")
+		r = next
+		want("its mark is gone", "it is bad")
+	})
+	h.part(t, "a release that was never live", func() {
+		never := h.build(s.as("v3", ""))
+		_, err := h.client.Start(h.ctx(), api.RunRequest{Kind: plan.Rollback, App: appUnderTest, Environment: "production", Release: string(never), Because: "a test"})
+		wantProblem(h, err, problem.Blocked, "was not live in production before", "greenroom promote")
+	})
+	h.part(t, "a revocation", func() {
+		old, err := evidence.ParsePublic(h.ownKey())
+		must(h, err)
+		r = h.rehearsed(s.as("v4", ""))
+		_, err = h.client.RotateKey(h.ctx(), "a test")
+		must(h, err)
+		_, err = h.client.RevokeKey(h.ctx(), evidence.IDOf(old), "a test")
+		must(h, err)
+		want("a key that is revoked", "revoked")
+		h.edit("DELETE FROM audit WHERE action = 'key revoked'")
+		want("its revocation is gone", "greenroom audit verify")
+	})
 }

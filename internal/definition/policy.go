@@ -277,12 +277,23 @@ func (d *document) gates(p app.Policy) map[string]app.Gate {
 	return gates
 }
 
+// unknownCheck tells of an exception for what is no check here. It may be one that production's release still has, and that is
+// to go: then the exception is right. What looks like a slip of the pen is a fault.
+func (d *document) unknownCheck(check string, checks, at []string) {
+	what, instead := quote(clip(check))+" is no check", unless(check, checks)
+	if strings.HasPrefix(instead, "did you mean") {
+		d.report.fault(d.atKey(at...), what, instead)
+		return
+	}
+	d.report.notice(d.atKey(at...), what+" of this definition", "it excepts one that production's release still has")
+}
+
 func (d *document) except(keys map[string]exceptKeys, checks, path []string) map[string]app.Except {
 	var out map[string]app.Except
 	for _, check := range d.names(path...) {
 		at := append(slices.Clone(path), check)
 		if !slices.Contains(checks, check) {
-			d.report.fault(d.atKey(at...), quote(clip(check))+" is no check", unless(check, checks))
+			d.unknownCheck(check, checks, at)
 		}
 		k, read := keys[check]
 		if !read {

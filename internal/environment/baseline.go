@@ -133,17 +133,30 @@ func (w *World) question(ctx context.Context, p app.Policy, d release.Digest, en
 	if q.LogFault = w.LogCheck.Fault(ctx); q.LogFault == "" {
 		q.LogFault = w.LogCheck.Missing(p.App, d, q.Evidence)
 	}
+	if q.LogFault == "" && w.LogCheck.Policy(p.App) != p.Digest() {
+		q.LogFault = "the policy in force is not the one that was applied last: somebody changed it in the state file (greenroom apply puts the definition's in force)"
+	}
 	if q.Schema, err = e.schemaNow(ctx, record, gate.Believed(q.Evidence, q.Keys)); err != nil {
 		return q, err
 	}
 	if q.KnownBad, err = w.Store.KnownBad(ctx, p.App, d); err != nil {
 		return q, err
 	}
+	if q.KnownBad == nil {
+		q.KnownBad = w.LogCheck.Bad(p.App, d)
+	}
 	if production, ok := p.Production(); ok && production.Name == environment { // no other gate asks what production is
 		if q.Baseline, err = w.Production(ctx, p); err != nil {
 			return q, err
 		}
-		q.First = q.Baseline[release.PartRelease] == ""
+		live := release.Digest(q.Baseline[release.PartRelease])
+		if q.First = live == ""; !q.First {
+			r, err := w.Release(ctx, live)
+			if err != nil && !w.Elsewhere(p, environment) { // there the one that decides knows it
+				return q, err
+			}
+			q.Live = r.Contents.Checks
+		}
 	}
 	q.After, err = w.Presence(ctx, p, e.Settings.After)
 	return q, err
@@ -161,7 +174,7 @@ func (w *World) Presence(ctx context.Context, p app.Policy, name string) (*gate.
 		if err != nil || s == nil {
 			return nil, err
 		}
-		return &gate.Presence{Release: s.Release, Since: s.Since, Healthy: s.Healthy}, nil
+		return &gate.Presence{Release: s.Release, Since: s.Since, Healthy: s.Healthy, Seen: s.At}, nil
 	}
 	record, err := w.Store.Environment(ctx, p.App, name)
 	if err != nil || record.Live == "" {

@@ -24,6 +24,7 @@ import (
 	"greenroom/internal/driver"
 	"greenroom/internal/edge"
 	"greenroom/internal/evidence"
+	"greenroom/internal/gate"
 	"greenroom/internal/home"
 	"greenroom/internal/key"
 	"greenroom/internal/release"
@@ -57,6 +58,10 @@ type LogCheck interface {
 	Fault(ctx context.Context) string
 	// Missing says why what was recorded about a release can't be all; "" when it is. It comes after Fault.
 	Missing(app string, d release.Digest, recorded []evidence.Recorded) string
+	// Policy is the digest of the policy that was put in force last, as the log has it. It comes after Fault.
+	Policy(app string) string
+	// Bad is what the log has against a release; nil for nothing. It comes after Fault.
+	Bad(app string, d release.Digest) *gate.KnownBad
 }
 
 // Environment is one environment or stage of an app.

@@ -98,7 +98,11 @@ func (q Question) soak(env app.Environment, soak time.Duration) Demand {
 		d.Next = fmt.Sprintf("greenroom promote %s %s", q.Release.Short(), env.After)
 		return d
 	}
-	been := q.Now.Sub(q.After.Since)
+	until := q.Now
+	if !q.After.Seen.IsZero() && q.After.Seen.Before(until) { // nobody vouches for what came after
+		until = q.After.Seen
+	}
+	been := until.Sub(q.After.Since)
 	d.Reason = fmt.Sprintf("it is live there for %s", max(0, been).Truncate(time.Second))
 	if been >= soak {
 		d.Answer = Yes

@@ -43,6 +43,7 @@ type Question struct {
 	Environment string
 	Policy      app.Policy  // in force
 	Checks      []app.Check // the release's own
+	Live        []app.Check // those of the release that is live in production: another one may not do without them
 	Builtin     []app.Check // see Builtin
 	// Evidence is all that was recorded about the release, in the order of the log, the oldest first: also what is gone.
 	// Its times decide nothing, so a clock that was set back neither hides nor revives evidence.
@@ -63,6 +64,7 @@ type Presence struct {
 	Release release.Digest
 	Since   time.Time
 	Healthy bool
+	Seen    time.Time // when that was seen, where it lives elsewhere; zero for now
 }
 
 // KnownBad says that a release was rolled back, and why.

@@ -33,22 +33,56 @@ func (q Question) rehearsed(env app.Environment, log Demand) []Demand {
 		seen[c.Name] = true
 		demands = append(demands, d)
 	}
+	for _, c := range q.Live {
+		if d, weaker := q.dropped(env, c); weaker {
+			demands = append(demands, d)
+		}
+	}
 	return demands
+}
+
+// dropped demands that a release is tried by what the live one was tried by, and where that was: a release that brings its own
+// checks must not choose to have none. Doing without one is the policy's to say.
+func (q Question) dropped(env app.Environment, c app.Check) (Demand, bool) {
+	d := Demand{Name: "check " + c.Name + " kept", Answer: No}
+	i := slices.IndexFunc(q.Checks, func(own app.Check) bool { return own.Name == c.Name })
+	switch {
+	case i < 0:
+		d.Reason = fmt.Sprintf("the release that is live in %s is checked by it, and this one does not bring it", env.Name)
+	case q.Checks[i].AtBuild && !c.AtBuild:
+		d.Reason = fmt.Sprintf("for the release that is live in %s it runs in a rehearsal, and for this one only at the build", env.Name)
+	default:
+		return d, false
+	}
+	if reason, excepted := q.excepted(env, c.Name); excepted {
+		d.Answer, d.Reason = Yes, reason
+		return d, true
+	}
+	d.Next = fmt.Sprintf("bring it back, then: greenroom build; or gates.%s.except.%s in the definition, then: greenroom apply", env.Name, c.Name)
+	return d, true
+}
+
+// excepted says why a check is not demanded, while that lasts.
+func (q Question) excepted(env app.Environment, check string) (reason string, excepted bool) {
+	except, named := q.Policy.Gates[env.Name].Except[check]
+	if !named || !except.Until.IsZero() && !q.Now.Before(except.Until) {
+		return "", false
+	}
+	reason = "not demanded: " + except.Because
+	if !except.Until.IsZero() {
+		reason += ", until " + day(except.Until)
+	}
+	return reason, true
 }
 
 func (q Question) check(env app.Environment, c app.Check, said []piece) Demand {
 	name := "check " + c.Name
-	except, excepted := q.Policy.Gates[env.Name].Except[c.Name]
-	if excepted && (except.Until.IsZero() || q.Now.Before(except.Until)) {
-		reason := "not demanded: " + except.Because
-		if !except.Until.IsZero() {
-			reason += ", until " + day(except.Until)
-		}
+	if reason, excepted := q.excepted(env, c.Name); excepted {
 		return Demand{Name: name, Answer: Yes, Reason: reason}
 	}
 	d := q.proof(env, c, said)
 	d.Name = name
-	if excepted && d.Answer != Yes {
+	if except, named := q.Policy.Gates[env.Name].Except[c.Name]; named && d.Answer != Yes {
 		d.Reason += fmt.Sprintf(" (the exception ended on %s)", day(except.Until))
 	}
 	return d

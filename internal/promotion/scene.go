@@ -158,7 +158,7 @@ func (p *Promotions) proveOld(ctx context.Context, t *run.Task, sc *scene) error
 	}
 	reason, cancelled := t.Turned()
 	if !cancelled && t.Plan.Kind == plan.Promotion && tried(t) {
-		t.OnRecord(store.Audit{Actor: "greenroom", Action: "release remembered as bad", Subject: string(sc.New.Digest()), Because: reason},
+		t.OnRecord(store.Audit{Actor: "greenroom", Action: ActionBad, Subject: string(sc.New.Digest()), Because: reason},
 			func(ctx context.Context, tx *store.Tx) error {
 				return tx.MarkBad(ctx, sc.env.App, sc.New.Digest(), reason)
 			})

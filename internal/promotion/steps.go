@@ -306,13 +306,14 @@ func (p *Promotions) live(ctx context.Context, t *run.Task, sc *scene) (any, err
 		record.Previous = previous(record, t.Plan)
 		record.Live, record.Since, record.Want = sc.New.Digest(), tx.Now(), store.Up
 		record.Schema, record.SchemaState = schema, readState(sc.New)
-		if t.Plan.Kind == plan.Rollback {
-			if err := tx.MarkBad(ctx, sc.env.App, t.Plan.From, orUnsaid(t.Plan.Because)); err != nil {
-				return err
-			}
-		}
 		return changed(tx.PutEnvironment(ctx, record))
 	})
+	if t.Plan.Kind == plan.Rollback {
+		because := orUnsaid(t.Plan.Because)
+		t.OnRecord(store.Audit{Action: ActionBad, Subject: string(t.Plan.From), Because: because}, func(ctx context.Context, tx *store.Tx) error {
+			return tx.MarkBad(ctx, sc.env.App, t.Plan.From, because)
+		})
+	}
 	return nil, nil
 }
 

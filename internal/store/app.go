@@ -55,5 +55,9 @@ func scanApp(row row) (a App, err error) {
 		return App{}, err
 	}
 	a.Registered = moment(registered)
-	return a, json.Unmarshal([]byte(policy), &a.Policy)
+	if err := json.Unmarshal([]byte(policy), &a.Policy); err != nil {
+		return App{}, err
+	}
+	a.Digest = a.Policy.Digest() // not the column's, which may be that of another policy
+	return a, nil
 }

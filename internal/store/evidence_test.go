@@ -163,7 +163,7 @@ func TestGlass(t *testing.T) {
 	if err := review("r1", "bob"); err != nil {
 		t.Fatal(err)
 	}
-	wantProblem(t, review("r1", "eve"), problem.Invalid, "was reviewed already, by bob", "")
+	wantProblem(t, review("r1", "eve"), problem.Invalid, "was reviewed by bob on", "")
 	waiting("shop", "", "r2")
 	if g, err := s.Glass(t.Context(), "r1"); err != nil || g.ReviewedBy != "bob" || g.Review != "it was right" || g.Reviewed.IsZero() {
 		t.Errorf("%+v, %v", g, err)
@@ -175,9 +175,10 @@ func TestStandingsGoForward(t *testing.T) {
 	if _, known, err := s.Standing(t.Context(), "shop", "production"); known || err != nil {
 		t.Fatal(known, err)
 	}
+	at := time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC)
 	take := func(seq int64, signer byte, envelope string) error {
 		return s.Change(context.Background(), Audit{Actor: "ann", Action: "standing taken"}, func(tx *Tx) error {
-			st := evidence.Standing{App: "shop", Environment: "production", Log: evidence.Head{Seq: seq}}
+			st := evidence.Standing{App: "shop", Environment: "production", Log: evidence.Head{Seq: seq}, At: at}
 			return tx.PutStanding(context.Background(), st, key(signer).ID(), []byte(envelope))
 		})
 	}
@@ -193,7 +194,11 @@ func TestStandingsGoForward(t *testing.T) {
 		{9, 5, "nine", true},
 		{3, 6, "another key's", true}, // after production's key was replaced
 		{9, 5, "nine", true},
+		{12, 6, "long ago", false}, // another key's, replayed
 	} {
+		if at = time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC); c.body == "long ago" {
+			at = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)
+		}
 		err := take(c.seq, c.signer, c.body)
 		if c.kept != (err == nil) {
 			t.Fatalf("%+v: %v", c, err)
@@ -230,10 +235,13 @@ func TestTheNewestCollectionOfEachSigner(t *testing.T) {
 		signer byte
 		body   string
 	}{{7, 5, "seven"}, {6, 5, "six"}, {7, 5, "seven again"}, {1, 6, "other"}, {8, 5, "eight"}} {
-		change(t, s, func(tx *Tx) error {
+		err := s.Change(t.Context(), Audit{Actor: "ann", Action: "release imported"}, func(tx *Tx) error {
 			col := evidence.Collection{App: "shop", Release: somewhere, Log: evidence.Head{Seq: c.seq}}
 			return tx.PutCollection(t.Context(), col, key(c.signer).ID(), []byte(c.body))
 		})
+		if older := c.body == "six"; older != (err != nil) {
+			t.Errorf("%s: %v", c.body, err)
+		}
 	}
 	all, err := s.Collections(t.Context(), "shop", somewhere)
 	if err != nil || len(all) != 2 {

@@ -19,3 +19,9 @@ func (r Reader) SignedBy(ctx context.Context, id evidence.KeyID) (int, error) {
 	}, `SELECT count(*) FROM evidence WHERE instr(CAST(envelope AS TEXT), '"keyid":"' || ? || '"') > 0`, string(id))
 	return n, err
 }
+
+// Entries counts the log's entries up to that number: as many, unless some are missing.
+func (r Reader) Entries(ctx context.Context, upTo int64) (int64, error) {
+	n, _, err := first(ctx, r, scanNumber, `SELECT count(*) FROM audit WHERE seq <= ?`, upTo)
+	return n, err
+}

@@ -24,14 +24,19 @@ type Standing struct {
 }
 
 // PutStanding keeps what another Greenroom says of an environment in place of what it said before. It records it in the
-// log itself. What the same key said earlier is refused: somebody may want production to look as it was.
+// log itself. What was said earlier is refused: somebody may want production to look as it was.
 func (t *Tx) PutStanding(ctx context.Context, s evidence.Standing, signer evidence.KeyID, envelope []byte) error {
 	digest := release.Of(envelope)
 	old, known, err := t.Standing(ctx, s.App, s.Environment)
 	if err != nil || known && old.Recorded.Digest == digest && old.Recorded.Envelope != nil {
 		return err
 	}
-	if known && old.Signer == signer && s.Log.Seq < old.Log {
+	// A log goes on when its key is replaced, and begins anew with another Greenroom: then only the time can tell.
+	older := s.Log.Seq < old.Log
+	if old.Signer != signer {
+		older = !s.At.After(old.Recorded.Entry.At)
+	}
+	if known && older {
 		return problem.New(problem.Invalid, "this says what %s was before what is known of it already", s.Environment).
 			WithHint("greenroom evidence export %s --baseline, where %s runs", s.Environment, s.Environment)
 	}
@@ -76,10 +81,20 @@ type Collection struct {
 	At       time.Time // when it was kept
 }
 
-// PutCollection keeps a list in place of an older one of the same signer; what is older than the one that is kept changes
-// nothing.
+// PutCollection keeps a list in place of an older one of the same signer. One that is older than the one that is kept is
+// refused, with all that comes with it: what it leaves out may be what says no.
 func (t *Tx) PutCollection(ctx context.Context, c evidence.Collection, signer evidence.KeyID, envelope []byte) error {
-	_, err := t.exec(ctx, `INSERT INTO collections (app, release, signer, log, envelope, at) VALUES (?, ?, ?, ?, ?, ?)
+	kept, err := t.Collections(ctx, c.App, c.Release)
+	if err != nil {
+		return err
+	}
+	for _, k := range kept {
+		if k.Signer == signer && c.Log.Seq < k.Log {
+			return problem.New(problem.Invalid, "a newer list of what is signed about %s was taken before: this one is from entry %d of that log, and that one from entry %d",
+				c.Release.Short(), c.Log.Seq, k.Log).WithHint("greenroom release export %s once more, where it comes from", c.Release.Short())
+		}
+	}
+	_, err = t.exec(ctx, `INSERT INTO collections (app, release, signer, log, envelope, at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET log = excluded.log, envelope = excluded.envelope, at = excluded.at WHERE excluded.log > log`,
 		c.App, c.Release, signer, c.Log.Seq, envelope, nanos(t.now))
 	return err
