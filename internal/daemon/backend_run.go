@@ -99,6 +99,9 @@ func (d *Daemon) planPromotion(ctx context.Context, a store.App, r api.RunReques
 		return plan.Plan{}, gate.Decision{}, err
 	}
 	if f.Old == f.New {
+		if err := d.world.Store.Busy(ctx, a.Name, r.Environment); err != nil {
+			return plan.Plan{}, gate.Decision{}, err // it is live, and may be taken back yet
+		}
 		return plan.Plan{}, gate.Decision{}, problem.New(problem.Invalid, "%s is live in %s already", f.New.Short(), r.Environment).
 			WithHint("greenroom status")
 	}

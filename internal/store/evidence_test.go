@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"

@@ -92,6 +92,15 @@ func (r Reader) owner(ctx context.Context, app, environment string) (Run, bool, 
 	return first(ctx, r, scanRun, selectRun+`WHERE phase <> 'ended' AND app = ? AND environment = ? ORDER BY id LIMIT 1`, app, environment)
 }
 
+// Busy is the problem that a run owns an environment; nil when none does.
+func (r Reader) Busy(ctx context.Context, app, environment string) error {
+	owner, owned, err := r.owner(ctx, app, environment)
+	if err == nil && owned {
+		err = blocked(owner)
+	}
+	return err
+}
+
 func blocked(by Run) error {
 	return problem.New(problem.Blocked, "a %s of %s to %s is under way (%s, begun by %s)",
 		by.Plan.Kind, by.Plan.Release.Short(), by.Plan.Environment, by.ID, by.Actor).
