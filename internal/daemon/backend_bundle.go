@@ -122,6 +122,7 @@ type load struct {
 type item struct {
 	envelope []byte
 	kind     evidence.Kind
+	check    string // of a statement about one
 	key      evidence.Key
 }
 
@@ -164,6 +165,28 @@ func listed(items []item, list evidence.Collection) []item {
 	return all
 }
 
+// late takes out what would get a place behind something newer that was taken before: a pass whose key was not trusted then
+// would hide the failure that followed it.
+func (l *load) late(recorded []evidence.Recorded) {
+	known := map[release.Digest]bool{}
+	for _, r := range recorded {
+		known[r.Digest] = true
+	}
+	followed := map[string]bool{}
+	var kept []item
+	for _, i := range slices.Backward(l.items) {
+		here := known[release.Of(i.envelope)]
+		if i.check != "" && !here && followed[i.check] {
+			l.faults = append(l.faults, fmt.Sprintf("check %s: what followed it was taken before, and would come after it now", i.check))
+			continue
+		}
+		followed[i.check] = followed[i.check] || here
+		kept = append(kept, i)
+	}
+	slices.Reverse(kept)
+	l.items = kept
+}
+
 // called is what a person knows an envelope by, whoever signed it.
 func called(envelope []byte) string {
 	digest := release.Of(envelope)
@@ -179,7 +202,7 @@ func called(envelope []byte) string {
 }
 
 func (l *load) take(p app.Policy, envelope []byte, s evidence.Summary, key evidence.Key, keys evidence.Keys) error {
-	one := item{envelope, s.Kind, key}
+	one := item{envelope, s.Kind, s.Check, key}
 	if key.Revoked != nil {
 		return fmt.Errorf("the key %s is revoked", key.Name)
 	}
@@ -228,6 +251,11 @@ func (l *load) take(p app.Policy, envelope []byte, s evidence.Summary, key evide
 // keep keeps a release and what was believed about it.
 func (d *Daemon) keep(ctx context.Context, r release.Release, l load) (api.Taken, error) {
 	actor, id := api.Actor(ctx), r.Digest()
+	before, err := d.world.Store.Evidence(ctx, r.App, id)
+	if err != nil {
+		return api.Taken{}, err
+	}
+	l.late(before)
 	out := api.Taken{Faults: l.faults}
 	build := store.Build{Release: id, App: r.App, Revision: l.origin.Commit, Ref: l.origin.Ref, Dirty: l.origin.Dirty,
 		At: l.origin.Ended, By: actor}
@@ -237,12 +265,8 @@ func (d *Daemon) keep(ctx context.Context, r release.Release, l load) (api.Taken
 	if build.At.IsZero() {
 		build.At = d.world.Now()
 	}
-	_, err := d.world.Store.Document(ctx, id)
+	_, err = d.world.Store.Document(ctx, id)
 	out.Known = err == nil
-	before, err := d.world.Store.Evidence(ctx, r.App, id)
-	if err != nil {
-		return out, err
-	}
 	by := store.Audit{Actor: actor, Action: "release imported", App: r.App, Subject: string(id)}
 	if l.collection != nil {
 		out.By = l.collection.key.Name
