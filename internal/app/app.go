@@ -11,6 +11,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"greenroom/internal/layout"
+	"greenroom/internal/mask"
+	"greenroom/internal/migration"
 )
 
 // App is one product, as greenroom.yaml and its Compose files define it.
@@ -167,10 +171,16 @@ type Database struct {
 	External       bool   `json:"external,omitempty"` // given by URL
 }
 
-// Migrations is how a release changes the schema.
+// Migrations is how a release changes the schema. One of Run, Dir and AtStart is set.
 type Migrations struct {
 	Run     string        `json:"run,omitempty"`      // a shell command in the release's files
+	Dir     string        `json:"dir,omitempty"`      // a folder in the release's files, in the layout of Tool; Greenroom runs it itself
+	Tool    layout.Tool   `json:"tool,omitempty"`     // whose layout and version table Dir has
 	AtStart string        `json:"at_start,omitempty"` // the service that migrates itself when it starts
+	Down    string        `json:"down,omitempty"`     // a shell command that takes the schema back to the release before, beside Run or AtStart
+	Version string        `json:"version,omitempty"`  // a query whose one value is the schema's version
+	// Invariants are queries that must find no row, by name: what is true of the data before and after.
+	Invariants map[string]string `json:"invariants,omitempty"`
 	Seed    string        `json:"seed,omitempty"`     // a shell command that fills a fresh database outside production
 	Service string        `json:"service,omitempty"`  // whose files and variables the commands get
 	Timeout time.Duration `json:"timeout"`
@@ -198,6 +208,8 @@ type Policy struct {
 	// the user that the daemon runs as, and root. One with an empty list is nobody's. RightApply is the owner's in any
 	// case, so that nobody can be locked out for good.
 	Roles map[Right][]string `json:"roles,omitempty"`
+	// Migrating is what a migration may do to production, and to those who are in its way.
+	Migrating Migrating `json:"migrating,omitzero"`
 	// Keys are whose evidence counts. Empty: this Greenroom's own key, and the builder's keys of its users.
 	Keys []TrustedKey `json:"keys,omitempty"` // sorted by name
 }
@@ -255,6 +267,30 @@ type Environment struct {
 	Differences []Difference      `json:"differences,omitempty"`
 	Hosts       []string          `json:"hosts,omitempty"`
 	Rollout     Rollout           `json:"rollout"`
+	Data        *Data             `json:"data,omitempty"` // nil: a fresh database, with the seed
+}
+
+// Data is where an environment's data comes from, anew for each rehearsal.
+type Data struct {
+	From  string     `json:"from"`  // the environment that it is a masked copy of
+	Mask  string     `json:"mask"`  // the file that the rules stand in, for messages
+	Rules mask.Rules `json:"rules"` // what the file says
+	// Replica names a secret of From's: the URL of a read replica that is copied in place of the database itself.
+	Replica string `json:"replica,omitempty"`
+	Rate    int64  `json:"rate,omitempty"` // bytes a second that a copy may read; 0 is as fast as it goes
+	Keep    int    `json:"keep,omitempty"` // snapshots that are kept; 0 is 3
+	// NotIsolated is why data may be where processes can reach the network; "": it may not.
+	NotIsolated string `json:"not_isolated,omitempty"`
+}
+
+// Migrating is what a migration may do to production.
+type Migrating struct {
+	Budget migration.Budget `json:"budget,omitzero"`
+	// LockTimeout is how long a statement in production waits for a lock before it lets everybody else pass and tries again;
+	// 0 is the budget's blocked_reads, or writes where that is shorter.
+	LockTimeout time.Duration `json:"lock_timeout,omitempty"`
+	// EndBlockers says that sessions which stand in a migration's way are ended; else they are named and waited for.
+	EndBlockers bool `json:"end_blockers,omitempty"`
 }
 
 // Scale is how many replicas an environment has: a number of each service, or a share of production's rounded up.

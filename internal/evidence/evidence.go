@@ -8,6 +8,7 @@ package evidence
 import (
 	"time"
 
+	"greenroom/internal/migration"
 	"greenroom/internal/release"
 )
 
@@ -52,6 +53,8 @@ type Result struct {
 	Duration time.Duration `json:"duration"`
 	// Schema is what the built-in check migration saw of the schema; nil elsewhere.
 	Schema *SchemaChange `json:"schema,omitempty"`
+	// Migration is what the built-in check migration measured; nil elsewhere, and where nothing was migrated.
+	Migration *migration.Report `json:"migration,omitempty"`
 	// GoBack is what the built-in check rollback found: whether the old release works after the new one was used. It is
 	// nil elsewhere, and where that could not be decided.
 	GoBack *bool `json:"go_back,omitempty"`

@@ -1,0 +1,77 @@
+package data
+
+import (
+	"context"
+	"time"
+
+	"greenroom/internal/layout"
+	"greenroom/internal/migration"
+)
+
+// Watcher is a database whose migrations can be watched from beside them.
+type Watcher interface {
+	// Watch begins to look, at the sessions that carry the migrator's application name and at whoever waits behind them.
+	// It returns once the first look is taken, so that nothing of a migration that starts then is missed.
+	Watch(ctx context.Context, o WatchOptions) (Watch, error)
+}
+
+// WatchOptions say what is watched.
+type WatchOptions struct {
+	Migrator string                 // application name of the migrator's sessions
+	Every    time.Duration          // between two looks; 0 is 5 ms
+	Load     string                 // see migration.Observation.Load
+	Progress func(migration.Moment) // what is going on right now, at most four times a second; may be nil
+}
+
+// Watch is a migration being watched.
+type Watch interface {
+	// End looks a last time and tells what was seen. It has to be called, and outlives the context of Watch.
+	End(ctx context.Context) (migration.Observation, error)
+}
+
+// Migrator is a database that migrations in a known layout are run on by Greenroom itself.
+type Migrator interface {
+	// Applied reads the tool's version table.
+	Applied(ctx context.Context, tool layout.Tool) (layout.State, error)
+	// Run runs migrations one after the other, each in a transaction of its own where it allows that, and records each in
+	// the tool's version table in that transaction. Two at once wait for one another. What the database said to a
+	// statement that failed is in Ran.Failed; the error is for what kept it from being tried.
+	Run(ctx context.Context, o RunOptions) (Ran, error)
+}
+
+// RunOptions say what is run.
+type RunOptions struct {
+	Migrator    string // application name
+	Tool        layout.Tool
+	Migrations  []layout.Migration // in the order in which they run
+	Down        bool               // their way down; the order is the caller's
+	LockTimeout time.Duration      // how long a statement waits for a lock before it is tried again; 0 is as long as it takes
+	Retries     int                // how often a migration is tried again after a lock time-out
+	Pause       time.Duration      // before the first retry; then twice as long each time, up to ten times that
+	Statement   time.Duration      // how long a statement may take; 0 is as long as it takes
+	// Blockers is called when a statement waits, with who stands in its way; it returns the sessions to end, usually none.
+	Blockers func(b []migration.Blocker) (end []int)
+	Progress func(migration.Moment)
+	// Commit is called before each commit on the migrator's own session, through which query reads what is definitively
+	// held; Watch and Run are connected by it.
+	Watch Watch
+}
+
+// Ran is what a run did.
+type Ran struct {
+	Done   []string `json:"done"` // files that were run and recorded
+	Failed string   `json:"failed,omitempty"`
+	File   string   `json:"file,omitempty"` // that failed, and the line of the statement in it
+	Line   int      `json:"line,omitempty"`
+	SQL    string   `json:"sql,omitempty"`
+	// Partial says that something of the file that failed stays: it ran outside a transaction.
+	Partial bool `json:"partial,omitempty"`
+}
+
+// Comparer is a database whose content can be counted and compared.
+type Comparer interface {
+	// Census counts every table and sums up every column, in one moment.
+	Census(ctx context.Context) (migration.Census, error)
+	// Ask runs a query of the team's that reads only, and returns its first row's first value as text; "" for no row.
+	Ask(ctx context.Context, query string) (string, error)
+}

@@ -1,0 +1,109 @@
+// Package mask decides what of production's data may be seen outside it: a rule for each column, and what the rule makes
+// of a value. It reads no database and keeps no value; engines hand values through it while they copy.
+//
+// A mask is deterministic for a key that never leaves production, so that the same person is the same person in every
+// table, what was unique stays unique, and nobody can look a masked value up in a dictionary.
+package mask
+
+// Shape is the structure of a database, and nothing of its values: what rules are proposed from, and checked against.
+type Shape struct {
+	Tables   []Table   `json:"tables"`             // sorted by name
+	Literals []Literal `json:"literals,omitempty"` // texts that stand in the schema itself
+}
+
+// Table is a table, or a materialized view's source is not: views are made anew from what is masked.
+type Table struct {
+	Name    string   `json:"name"`    // as rules name it: "customers", "billing.invoices" outside the default schema
+	Columns []Column `json:"columns"` // in the table's order
+	Rows    int64    `json:"rows"`    // about how many; -1 where nobody knows
+	Bytes   int64    `json:"bytes"`   // on disk, indexes included
+}
+
+// Column is a column.
+type Column struct {
+	Name      string   `json:"name"`
+	Type      string   `json:"type"` // as the engine writes it: "character varying(80)", "integer[]"
+	Kind      Kind     `json:"kind"`
+	Length    int      `json:"length,omitempty"` // the most characters that it takes; 0: any number
+	NotNull   bool     `json:"not_null,omitempty"`
+	Unique    bool     `json:"unique,omitempty"`    // alone, by a constraint or an index
+	Key       bool     `json:"key,omitempty"`       // part of the primary key
+	Refers    string   `json:"refers,omitempty"`    // "table.column" that a foreign key leads to
+	Generated bool     `json:"generated,omitempty"` // computed by the database: it is not copied
+	Labels    []string `json:"labels,omitempty"`    // of an enumeration
+}
+
+// Kind is what a column's type is to a mask, the same for every engine.
+type Kind string
+
+// The kinds. KindOther is a type that no rule but keep, null and constant knows to handle.
+const (
+	KindText    Kind = "text"
+	KindNumber  Kind = "number"
+	KindBoolean Kind = "boolean"
+	KindTime    Kind = "time" // date, timestamp
+	KindEnum    Kind = "enum"
+	KindUUID    Kind = "uuid"
+	KindJSON    Kind = "json"
+	KindXML     Kind = "xml"
+	KindBytes   Kind = "bytes"
+	KindArray   Kind = "array"
+	KindNetwork Kind = "network" // inet, cidr, macaddr
+	KindOther   Kind = "other"
+)
+
+// Literal is a text that stands in the schema itself: in a function's body, a default, a check, a comment.
+type Literal struct {
+	Where string `json:"where"` // "function notify()", "default of customers.note"
+	Text  string `json:"text"`
+}
+
+// Rules say what becomes of each column. They are part of the policy, so that a release can't bring weaker ones along.
+type Rules struct {
+	Tables map[string]TableRules `json:"tables"` // by Table.Name
+}
+
+// TableRules are the rules of a table by column; one of them may stand for the whole table (Rows).
+type TableRules struct {
+	Rows    string          `json:"rows,omitempty"` // "none": the table is copied empty; "" is all of them
+	Columns map[string]Rule `json:"columns,omitempty"`
+}
+
+// Rule is what becomes of a column's values. Which of the arguments a Use takes stands at the uses.
+type Rule struct {
+	Use   string          `json:"use"`             // keep, null, constant, email, …: see Uses
+	Value string          `json:"value,omitempty"` // constant
+	Low   string          `json:"low,omitempty"`   // number: the range
+	High  string          `json:"high,omitempty"`
+	Shift string          `json:"shift,omitempty"` // date: at most this far in both directions, as 30d
+	Of    *Rule           `json:"of,omitempty"`    // array: the rule of its elements
+	Paths map[string]Rule `json:"paths,omitempty"` // json: by path, as $.address.street and $.items[*].note; what no path names is masked as text
+}
+
+// Key is the secret that masks are made with: 32 bytes, one for each production, and it never leaves it.
+type Key []byte
+
+// Mask is rules that were checked against a shape, with a key: every column of it has what becomes of it.
+type Mask struct {
+	tables map[string][]func(dst, value []byte) []byte
+}
+
+// Compile checks rules against a shape. Columns and tables that no rule names, rules for what is not there, and rules that
+// a column's kind can't take are one Blocked problem that lists all of them with the lines to add.
+func Compile(r Rules, k Key, s Shape) (*Mask, error) { panic("mask") }
+
+// Table is the mask of a table, for one goroutine. none says that its rows stay behind (TableRules.Rows).
+func (m *Mask) Table(name string) (t *TableMask, none bool) { panic("mask") }
+
+// TableMask masks the rows of a table.
+type TableMask struct{ changed []int64 }
+
+// Keeps says whether the column's values go over as they are, so that the engine need not look at them.
+func (t *TableMask) Keeps(column int) bool { panic("mask") }
+
+// Value appends to dst what becomes of a value: of its text as the engine writes it. nil is null, in and out. Column is
+// the index into Table.Columns.
+func (t *TableMask) Value(dst []byte, column int, value []byte) []byte { panic("mask") }
+
+// Changed is how many values of each column came out other than they went in.
+func (t *TableMask) Changed() []int64 { return t.changed }
