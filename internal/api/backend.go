@@ -103,6 +103,19 @@ type Backend interface {
 	// SecretRemove forgets a secret's value.
 	SecretRemove(ctx context.Context, s SecretName) error
 
+	// Copies lists the snapshots or backups of an environment, or of all with environment "", the newest first.
+	Copies(ctx context.Context, app, environment string, kind CopyKind) ([]CopyView, error)
+	// TakeCopy takes a snapshot, or a backup, of an environment's database and tells the progress; the last event is done
+	// and has the new id as its Step. It ends with the context: a copy that nobody waits for is not taken.
+	TakeCopy(ctx context.Context, r CopyRequest) (Stream[Event], error)
+	// VerifyCopy restores a copy into a database that is thrown away, counts it, and notes that it could be. It tells the
+	// progress, and ends with the context.
+	VerifyCopy(ctx context.Context, r CopyRequest) (Stream[Event], error)
+	// RemoveCopy removes a copy for good.
+	RemoveCopy(ctx context.Context, r CopyRequest) error
+	// Database tells what an environment's database is, and what to do about it.
+	Database(ctx context.Context, app, environment string) (DatabaseView, error)
+
 	// StateBackup is everything with which another machine can take over, secrets and keys included: a tar archive for
 	// greenroom state restore. The caller closes it.
 	StateBackup(ctx context.Context) (io.ReadCloser, error)

@@ -148,6 +148,16 @@ func (c *Client) do(ctx context.Context, method, path string) error {
 	return nil
 }
 
+// tell asks for something that is answered with nothing.
+func (c *Client) tell(ctx context.Context, path string, in any) error {
+	res, err := c.sendJSON(ctx, http.MethodPost, path, nil, in)
+	if err != nil {
+		return err
+	}
+	_ = res.Body.Close() // empty
+	return nil
+}
+
 // follow asks and reads a stream.
 func follow[T any](ctx context.Context, c *Client, method, path string, query url.Values, in any) (Stream[T], error) {
 	res, err := c.sendJSON(ctx, method, path, query, in) //nolint:bodyclose // the stream closes it at its end

@@ -57,10 +57,5 @@ func (c *Client) Anchor(ctx context.Context) (Anchor, error) {
 
 // Review implements Backend.
 func (c *Client) Review(ctx context.Context, run, because string) error {
-	res, err := c.sendJSON(ctx, http.MethodPost, "/runs/"+url.PathEscape(run)+"/review", nil, reason{because})
-	if err != nil {
-		return err
-	}
-	_ = res.Body.Close() // empty
-	return nil
+	return c.tell(ctx, "/runs/"+url.PathEscape(run)+"/review", reason{because})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"greenroom/internal/evidence"
+	"greenroom/internal/mask"
 	"greenroom/internal/release"
 )
 
@@ -70,6 +71,26 @@ func fakeStream[T any](ctx context.Context, f *fake, err error) (Stream[T], erro
 			yield(zero, f.late)
 		}
 	}, nil
+}
+
+func (f *fake) Copies(ctx context.Context, app, environment string, kind CopyKind) ([]CopyView, error) {
+	return filled[[]CopyView](), f.record(ctx, "Copies", app, environment, kind)
+}
+
+func (f *fake) TakeCopy(ctx context.Context, r CopyRequest) (Stream[Event], error) {
+	return fakeStream[Event](ctx, f, f.record(ctx, "TakeCopy", r))
+}
+
+func (f *fake) VerifyCopy(ctx context.Context, r CopyRequest) (Stream[Event], error) {
+	return fakeStream[Event](ctx, f, f.record(ctx, "VerifyCopy", r))
+}
+
+func (f *fake) RemoveCopy(ctx context.Context, r CopyRequest) error {
+	return f.record(ctx, "RemoveCopy", r)
+}
+
+func (f *fake) Database(ctx context.Context, app, environment string) (DatabaseView, error) {
+	return filled[DatabaseView](), f.record(ctx, "Database", app, environment)
 }
 
 func (f *fake) Version(ctx context.Context) (Version, error) {
@@ -251,6 +272,10 @@ func fill(v reflect.Value, n *int) {
 		return
 	case json.RawMessage:
 		v.SetBytes([]byte(`{"a":1}`))
+		return
+	case mask.Rule: // it holds rules itself
+		v.Set(reflect.ValueOf(mask.Rule{Use: "array", Value: "v", Low: "1", High: "2", Shift: "3d", Of: &mask.Rule{Use: "text"},
+			Paths: map[string]mask.Rule{"$.a": {Use: "keep"}}}))
 		return
 	case release.Digest:
 		v.SetString(string(release.Of([]byte{byte(*n)})))

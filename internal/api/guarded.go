@@ -195,6 +195,29 @@ func (g guarded) SecretRemove(ctx context.Context, s SecretName) error {
 	return g.backend.SecretRemove(ctx, s)
 }
 
+func (g guarded) Copies(ctx context.Context, app, environment string, kind CopyKind) ([]CopyView, error) {
+	return allowed(g.may(ctx, app, "Copies"), func() ([]CopyView, error) { return g.backend.Copies(ctx, app, environment, kind) })
+}
+
+func (g guarded) TakeCopy(ctx context.Context, r CopyRequest) (Stream[Event], error) {
+	return allowed(g.may(ctx, r.App, "TakeCopy"), func() (Stream[Event], error) { return g.backend.TakeCopy(ctx, r) })
+}
+
+func (g guarded) VerifyCopy(ctx context.Context, r CopyRequest) (Stream[Event], error) {
+	return allowed(g.may(ctx, r.App, "VerifyCopy"), func() (Stream[Event], error) { return g.backend.VerifyCopy(ctx, r) })
+}
+
+func (g guarded) RemoveCopy(ctx context.Context, r CopyRequest) error {
+	if err := g.may(ctx, r.App, "RemoveCopy"); err != nil {
+		return err
+	}
+	return g.backend.RemoveCopy(ctx, r)
+}
+
+func (g guarded) Database(ctx context.Context, app, environment string) (DatabaseView, error) {
+	return allowed(g.may(ctx, app, "Database"), func() (DatabaseView, error) { return g.backend.Database(ctx, app, environment) })
+}
+
 func (g guarded) StateBackup(ctx context.Context) (io.ReadCloser, error) {
 	return allowed(g.may(ctx, "", "StateBackup"), func() (io.ReadCloser, error) { return g.backend.StateBackup(ctx) })
 }

@@ -42,6 +42,10 @@ var rights = map[string]app.Right{
 	"Take":        app.RightBuild,
 	"SecretSet":   app.RightSecret, "SecretRemove": app.RightSecret,
 
+	"Copies": RightRead, "Database": RightRead,
+	"TakeCopy": app.RightOperate, "VerifyCopy": app.RightOperate, "RemoveCopy": app.RightOperate,
+
+	"Start/restore":   app.RightRollback,
 	"Start/promotion": app.RightPromote,
 	"Start/rollback":  app.RightRollback,
 	"Start/rehearsal": app.RightRehearse,
@@ -70,7 +74,7 @@ func startRows(r RunRequest) []string {
 	if r.BreakGlass || r.HalfMigrated {
 		rows = append(rows, "Start/glass")
 	}
-	if r.Kind != plan.Promotion && r.Kind != plan.Rollback && r.Kind != plan.Rehearsal {
+	if r.Kind != plan.Promotion && r.Kind != plan.Rollback && r.Kind != plan.Rehearsal && r.Kind != plan.Restore {
 		rows = []string{"Start"} // which has no row
 	}
 	return rows

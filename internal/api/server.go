@@ -47,6 +47,7 @@ func NewServer(b Backend, version string, log *slog.Logger) http.Handler {
 	s.registerViews()
 	s.registerSecrets()
 	s.registerTrust()
+	s.registerData()
 	return s.outer(version, mux)
 }
 

@@ -51,8 +51,9 @@ type TrustedKey struct {
 
 // The names that a trusted key may speak about beside the policy's own environments.
 const (
-	StageName = "rehearsal" // the stage on which releases are rehearsed
-	BuildName = "build"     // where releases are built
+	StageName = "rehearsal"      // the stage on which releases are rehearsed
+	TrialName = "snapshot-trial" // the stage on which snapshots are tried
+	BuildName = "build"          // where releases are built
 )
 
 // Speaks lists the environments that a key may speak about: those that it names, or else the stage and the build.

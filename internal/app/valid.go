@@ -16,7 +16,7 @@ func (p Policy) Validate() error {
 		switch {
 		case name == "":
 			return fmt.Errorf("an environment has no name")
-		case name == StageName || name == BuildName:
+		case name == StageName || name == TrialName || name == BuildName:
 			return fmt.Errorf("an environment can't be called %s", name)
 		case slices.Contains(environments[:i], name):
 			return fmt.Errorf("two environments are called %s", name)

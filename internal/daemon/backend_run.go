@@ -61,6 +61,8 @@ func (d *Daemon) plan(ctx context.Context, r api.RunRequest) (plan.Plan, gate.De
 		return d.planPromotion(ctx, a, r)
 	case plan.Rollback:
 		return d.planRollback(ctx, a, r)
+	case plan.Restore:
+		return d.planRestore(ctx, a, r)
 	default:
 		return plan.Plan{}, gate.Decision{}, problem.New(problem.Invalid, "there is no kind of run called %q", r.Kind)
 	}
@@ -71,7 +73,7 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	f := rehearsal.Facts{App: a.Name, Policy: a.Policy.Conditions(), New: b.Release}
+	f := rehearsal.Facts{App: a.Name, Policy: a.Policy.Conditions(), New: b.Release, Data: a.Policy.Staging().Data}
 	if f.NewContents, err = d.contents(ctx, b.Release); err != nil {
 		return plan.Plan{}, err
 	}
@@ -238,9 +240,11 @@ func (d *Daemon) carried(ctx context.Context, a store.App, record store.Environm
 		}
 		reasons = append(reasons, c.Short()+": "+why)
 	}
-	return "", problem.New(problem.Blocked, "%s can't go back: %s", record.Name, reasons[0]).
-		WithHint("go forward with a repaired release, or restore a backup from %s and accept what is lost",
-			d.opts.Home.Environment(a.Name, record.Name)+"/backups")
+	options, err := d.options(ctx, a, record)
+	if err != nil {
+		return "", err
+	}
+	return "", problem.New(problem.Blocked, "%s can't go back: %s", record.Name, reasons[0]).WithHint("%s", options)
 }
 
 // cannotCarry says why the live schema is not known to carry a release, or nothing.

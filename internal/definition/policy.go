@@ -22,6 +22,7 @@ const (
 // takenNames are what no environment can be called, because evidence says of it where it was found.
 var takenNames = map[string]string{
 	app.StageName: "the stage on which rehearsals happen",
+	app.TrialName: "the stage on which snapshots are tried",
 	app.BuildName: "the place where releases are built",
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -134,71 +135,13 @@ func (v variables) secretValues() []string {
 	return values
 }
 
-// Migration is what a migration did to the schema.
-type Migration struct {
-	Before string        `json:"before"` // fingerprint
-	After  string        `json:"after"`
-	Took   time.Duration `json:"took"`
-	Output string        `json:"output"`          // its end
-	Ended  int           `json:"ended,omitempty"` // sessions that the migrator left behind and that were ended
-	Failed string        `json:"failed,omitempty"`
-}
-
-// Migrate runs a release's migration. One that fails is told in Migration.Failed, with the schema as it is then; the
-// error is for what kept it from being tried or from being looked at afterwards.
-func (e *Environment) Migrate(ctx context.Context, r release.Release, run string) (Migration, error) {
-	m := r.Contents.Migrations
-	if m == nil {
-		return Migration{}, nil
-	}
-	before, err := e.Fingerprint(ctx, r)
-	if err != nil {
-		return Migration{}, err
-	}
-	out := Migration{Before: before}
-	started := time.Now()
-	if m.AtStart != "" {
-		out.Failed, err = e.migrateAtStart(ctx, r)
-	} else {
-		out.Failed, out.Output, err = e.command(ctx, r, m.Run, migratorName(run), m.Timeout)
-	}
-	out.Took = time.Since(started)
-	// Whatever happened to the migrator, what it left running in the server goes on and may still commit (FAULTS.md,
-	// fact 3), so it is ended before the schema is read; also when a person interrupted it.
-	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer cancel()
-	var settled error
-	out.Ended, out.After, settled = e.settle(settle, r, migratorName(run))
-	return out, errors.Join(err, settled)
-}
-
-// Settle ends what a killed migrator of this run left behind and reads the schema.
-func (e *Environment) Settle(ctx context.Context, r release.Release, run string) (schema string, err error) {
-	_, schema, err = e.settle(ctx, r, migratorName(run))
-	return schema, err
-}
-
-func (e *Environment) settle(ctx context.Context, r release.Release, migrator string) (ended int, schema string, err error) {
-	db, err := e.Database(ctx, r)
-	if err != nil || db == nil {
-		return 0, "", err
-	}
-	if ended, err = db.EndMigrator(ctx, migrator); err != nil {
-		return ended, "", err
-	}
-	schema, err = db.Fingerprint(ctx)
-	return ended, schema, err
-}
-
-func migratorName(run string) string { return "greenroom-" + run }
-
 // Seed fills a fresh database with what the definition gives for environments other than production.
 func (e *Environment) Seed(ctx context.Context, r release.Release, run string) error {
 	m := r.Contents.Migrations
 	if m == nil || m.Seed == "" {
 		return nil
 	}
-	failed, output, err := e.command(ctx, r, m.Seed, migratorName(run), m.Timeout)
+	failed, output, err := e.command(ctx, r, m.Seed, map[string]string{"PGAPPNAME": migratorName(run)}, m.Timeout)
 	if err != nil {
 		return err
 	}
@@ -209,7 +152,7 @@ func (e *Environment) Seed(ctx context.Context, r release.Release, run string) e
 }
 
 // command runs a shell command of the release with the variables of its service. failed says why it did not work.
-func (e *Environment) command(ctx context.Context, r release.Release, line, name string, timeout time.Duration) (failed, output string, err error) {
+func (e *Environment) command(ctx context.Context, r release.Release, line string, more map[string]string, timeout time.Duration) (failed, output string, err error) {
 	service, ok := r.Contents.Service(r.Contents.Migrations.Service)
 	if !ok {
 		return "", "", problem.New(problem.Invalid, "migrations of %s name no service whose files they are in", e.App)
@@ -224,7 +167,7 @@ func (e *Environment) command(ctx context.Context, r release.Release, line, name
 	}
 	env, sweep := e.world.marked(v.of(service))
 	defer sweep()
-	env["PGAPPNAME"] = name
+	maps.Copy(env, more)
 	out := proc.NewTail(jobOutput)
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -243,32 +186,6 @@ func (e *Environment) command(ctx context.Context, r release.Release, line, name
 		return fmt.Sprintf("%q: %s", line, exit), output, nil
 	}
 	return "", output, nil
-}
-
-// migrateAtStart starts one replica of the service that migrates itself, alone, and waits for its health. The replica
-// is the first of its service and stays.
-func (e *Environment) migrateAtStart(ctx context.Context, r release.Release) (failed string, err error) {
-	s, ok := r.Contents.Service(r.Contents.Migrations.AtStart)
-	if !ok {
-		return "", problem.New(problem.Invalid, "migrations of %s name the service %s, which does not exist", e.App, r.Contents.Migrations.AtStart)
-	}
-	v, err := e.variables(ctx, r)
-	if err != nil {
-		return "", err
-	}
-	dir, err := e.Files(ctx, r, s.Name)
-	if err != nil {
-		return "", err
-	}
-	limited, cancel := context.WithTimeout(ctx, r.Contents.Migrations.Timeout)
-	defer cancel()
-	if err := e.startReplica(limited, r, s, v, dir, 0); err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		return v.redact(err.Error()), nil
-	}
-	return "", nil
 }
 
 // Check runs a check of a release against an address of this environment, in a working folder of its own.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -310,31 +309,4 @@ func (e *Environment) Fingerprint(ctx context.Context, r release.Release) (strin
 		return "", err
 	}
 	return db.Fingerprint(ctx)
-}
-
-// BackupFile is where a run's backup of the database lies.
-func (e *Environment) BackupFile(run string) string {
-	return filepath.Join(e.Folder(), "backups", run+".backup")
-}
-
-// Backup copies the database into the environment's backups, under the run's id. One that was interrupted is made anew.
-func (e *Environment) Backup(ctx context.Context, r release.Release, run string) (data.Backup, error) {
-	db, err := e.Database(ctx, r)
-	if err != nil || db == nil {
-		return data.Backup{}, err
-	}
-	file := e.BackupFile(run)
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return data.Backup{}, err
-	}
-	return db.Backup(ctx, file)
-}
-
-// Restore makes the database what a backup holds.
-func (e *Environment) Restore(ctx context.Context, r release.Release, file string) error {
-	db, err := e.Database(ctx, r)
-	if err != nil {
-		return err
-	}
-	return db.Restore(ctx, file)
 }

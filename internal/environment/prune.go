@@ -76,7 +76,7 @@ func (w *World) pruneBackups() error {
 		backups, err := newestFirst(filepath.Join(root, dir))
 		all = append(all, err)
 		for _, name := range backups[min(keepBackups, len(backups)):] {
-			all = append(all, os.Remove(name), removeIfThere(name+".sha256"))
+			all = append(all, removeBackup(name))
 		}
 	}
 	return errors.Join(all...)

@@ -20,6 +20,7 @@ const (
 	Promotion Kind = "promotion"
 	Rollback  Kind = "rollback"
 	Rehearsal Kind = "rehearsal"
+	Restore   Kind = "restore" // make an environment's data what a backup or a snapshot holds
 )
 
 // Plan is a list of steps in the order in which they are done.

@@ -31,6 +31,8 @@ const (
 	ActionDrain     = "promotion.drain"     // wait until the old release has no request under way. Back: nothing
 	ActionWatch     = "promotion.watch"     // count the new release's answers. Back: nothing
 	ActionRetire    = "promotion.retire"    // stop what the old release still runs. Back: start it again
+	ActionRestore   = "promotion.restore"   // make the database what a copy holds. Back: what it was before
+	ActionRestart   = "promotion.restart"   // start what was stopped, on the data that is there now. Back: stop it
 	ActionMeasure   = "promotion.measure"   // read what it did to the users. Always done, last
 )
 
@@ -49,6 +51,7 @@ type Facts struct {
 	Downtime *time.Duration
 	Because  string
 	Glass    *plan.Glass
+	Copy     *RestoreArgs // a restore: of what
 }
 
 // ShareArgs are the arguments of ActionShare.
@@ -76,6 +79,11 @@ func Make(f Facts) plan.Plan {
 	}
 	b := builder{Facts: f, plan: &p}
 	b.step("prepare", ActionPrepare, false, "unpack release %s and check it against its digest", f.New.Short())
+	if f.Kind == plan.Restore {
+		b.restored()
+		b.step("measure", ActionMeasure, false, "measure what the people who use it saw").Always = true
+		return p
+	}
 	if f.Kind == plan.Promotion {
 		b.step("gate", ActionGate, false, "ask %s's gate", f.Environment.Name)
 	}

@@ -90,6 +90,8 @@ func (p *Promotions) Actions() map[string]run.Action {
 		ActionDrain:     step{p: p, do: p.drain},
 		ActionWatch:     step{p: p, do: p.watch},
 		ActionRetire:    step{p: p, do: p.retire, undo: p.unretire},
+		ActionRestore:   step{p: p, do: p.restore, undo: p.unrestore},
+		ActionRestart:   step{p: p, do: p.restart, undo: p.unrestart},
 		ActionMeasure:   step{p: p, do: p.measure},
 	}
 }

@@ -40,6 +40,9 @@ func (p *Promotions) closeAgain(ctx context.Context, t *run.Task, sc *scene) err
 	if err := t.Args(&a); err != nil {
 		return err
 	}
+	if t.Plan.Kind == plan.Restore {
+		return nothingWasKept(t, sc)
+	}
 	if a.Maintenance {
 		return problem.New(problem.Blocked, "the old release can't run on the new schema, and going back to the backup would lose what was written since the page was taken away").
 			WithHint("go forward with a repaired release, or restore %s by hand and accept the loss", sc.env.BackupFile(t.Run))
@@ -61,81 +64,6 @@ func (p *Promotions) startOld(ctx context.Context, t *run.Task, sc *scene) error
 		return err
 	}
 	return sc.env.Start(ctx, sc.Old, a.Services, say(t))
-}
-
-// migrate changes the schema and believes no exit code alone: what counts as well is that the schema is the one that
-// the rehearsal ended with.
-func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	if t.Attempt > 1 {
-		// The migrator of the attempt before may still be at work in the server.
-		if _, err := sc.env.Settle(ctx, sc.New, t.Run); err != nil {
-			return nil, err
-		}
-	}
-	if at, err := after(t.Plan, t.Step.Name); err != nil {
-		return nil, err
-	} else if sc.New.Contents.Migrations.AtStart != "" {
-		at.started = true // the replica that migrates needs its addresses
-		if err := sc.env.Route(ctx, at.traffic(sc, p.World.Now())); err != nil {
-			return nil, err
-		}
-	}
-	m, err := sc.env.Migrate(ctx, sc.New, t.Run)
-	if err != nil {
-		return nil, err
-	}
-	if m.Failed != "" {
-		return nil, p.migrationFailed(ctx, t, sc, m)
-	}
-	if err := p.asRehearsed(ctx, sc, t, m); err != nil {
-		return nil, err
-	}
-	recordSchema(t, sc, m.After, readState(sc.New))
-	return m, nil
-}
-
-// migrationFailed tells whether the failed migration left the schema as it was.
-func (p *Promotions) migrationFailed(ctx context.Context, t *run.Task, sc *scene, m environment.Migration) error {
-	var back wayBack
-	if _, err := t.Result("way-back", &back); err != nil {
-		return err
-	}
-	if m.After == back.Schema { // not m.Before: an attempt that was killed may have come half the way
-		return problem.New(problem.Fail, "the migration failed and left the schema as it was: %s\n%s", m.Failed, m.Output)
-	}
-	if err := p.recordHalfMigrated(ctx, t, sc); err != nil {
-		return err
-	}
-	return problem.New(problem.Fail, "the migration failed and left the schema half-migrated: %s\n%s", m.Failed, m.Output)
-}
-
-// asRehearsed compares the schema with the one that the rehearsal's migration ended with, where it began with the same.
-func (p *Promotions) asRehearsed(ctx context.Context, sc *scene, t *run.Task, m environment.Migration) error {
-	var back wayBack
-	if _, err := t.Result("way-back", &back); err != nil {
-		return err
-	}
-	rehearsed, err := p.rehearsedSchema(ctx, sc)
-	if err != nil || rehearsed == nil || rehearsed.Before != back.Schema || rehearsed.After == m.After {
-		return err
-	}
-	return problem.New(problem.Fail, "the migration says that it worked, but the schema (%s) is not the one that it made in the rehearsal (%s)",
-		short(m.After), short(rehearsed.After))
-}
-
-// rehearsedSchema is what the newest rehearsal of the release saw its migration do; nil without one.
-func (p *Promotions) rehearsedSchema(ctx context.Context, sc *scene) (*evidence.SchemaChange, error) {
-	statements, err := p.World.Statements(ctx, sc.Policy, sc.New.Digest())
-	if err != nil {
-		return nil, err
-	}
-	var found *evidence.SchemaChange
-	for _, s := range statements {
-		if s.Result.Schema != nil && s.Result.Verdict == evidence.Pass {
-			found = s.Result.Schema
-		}
-	}
-	return found, nil
 }
 
 // readState is that of a schema which was just read from a release's database.
@@ -173,60 +101,6 @@ func putSchema(ctx context.Context, tx *store.Tx, sc *scene, schema string, stat
 	}
 	record.Schema, record.SchemaState = schema, state
 	return changed(tx.PutEnvironment(ctx, record))
-}
-
-// unmigrate takes a migration back where that loses nothing. A schema that was changed whole stays as it is: the
-// rehearsal proved that the old release lives on it, and its journeys prove it again when the run ends. A half-migrated
-// one stops everything: neither release is known to run on it.
-func (p *Promotions) unmigrate(ctx context.Context, t *run.Task, sc *scene) error {
-	if err := p.endMigrating(ctx, t, sc); err != nil {
-		return err
-	}
-	now, err := sc.env.Settle(ctx, sc.New, t.Run)
-	if err != nil {
-		return err
-	}
-	var back wayBack
-	if _, err := t.Result("way-back", &back); err != nil {
-		return err
-	}
-	at, err := before(t.Plan, t.Step.Name)
-	if err != nil {
-		return err
-	}
-	switch {
-	case at.pause != nil && at.pause.Maintenance && t.WasDone("backup"):
-		// Nobody wrote since the backup was taken: the page was shown all the time. A migration that changed nothing but
-		// rows leaves the schema as it was, so that is no reason not to.
-		t.Progress("restoring the backup")
-		if err := sc.env.Restore(ctx, sc.database(), sc.env.BackupFile(t.Run)); err != nil {
-			return err
-		}
-		now = back.Schema
-	case now == back.Schema:
-	case !t.WasDone(t.Step.Name):
-		if err := p.recordHalfMigrated(ctx, t, sc); err != nil {
-			return err
-		}
-		return problem.New(problem.Blocked, "the schema is half-migrated: it is neither what it was nor what the migration makes").
-			WithHint("look at it; the backup of before is %s; then greenroom promote again, or restore", sc.env.BackupFile(t.Run))
-	default:
-		t.Progress("the schema stays migrated, and the old release goes on with it")
-	}
-	recordSchema(t, sc, now, readState(sc.database()))
-	return nil
-}
-
-// endMigrating stops the replica that migrates when it starts: it would be started again and again, and try each time.
-func (p *Promotions) endMigrating(ctx context.Context, t *run.Task, sc *scene) error {
-	service := sc.New.Contents.Migrations.AtStart
-	if service == "" {
-		return nil
-	}
-	if err := sc.env.Stop(ctx, sc.New, []string{service}); err != nil {
-		return err
-	}
-	return p.routeBack(ctx, t, sc)
 }
 
 // seed fills the database of an environment that had no release. After a kill it may run twice, as the definition says.
@@ -308,7 +182,7 @@ func (p *Promotions) live(ctx context.Context, t *run.Task, sc *scene) (any, err
 		record.Schema, record.SchemaState = schema, readState(sc.New)
 		return changed(tx.PutEnvironment(ctx, record))
 	})
-	if t.Plan.Kind == plan.Rollback {
+	if marksBad(t.Plan) {
 		because := orUnsaid(t.Plan.Because)
 		t.OnRecord(store.Audit{Action: ActionBad, Subject: string(t.Plan.From), Because: because}, func(ctx context.Context, tx *store.Tx) error {
 			return tx.MarkBad(ctx, sc.env.App, t.Plan.From, because)

@@ -18,6 +18,7 @@ import (
 type place struct {
 	percent int // of the new release
 	started bool
+	again   bool // the old release was stopped and is started again, behind the maintenance page
 	retired bool
 	pause   *PauseArgs
 	stopped []string // services of the old release
@@ -61,6 +62,8 @@ func (at *place) pass(s plan.Step) error {
 		}
 	case ActionResume:
 		at.pause = nil
+	case ActionRestart:
+		at.again, at.stopped = true, nil
 	case ActionStopOld:
 		var a ServicesArgs
 		if err := json.Unmarshal(s.Args, &a); err != nil {
@@ -97,6 +100,9 @@ func (at place) traffic(sc *scene, now time.Time) environment.Traffic {
 	}
 	if at.started && at.percent < 100 {
 		t.Candidate = sc.New.Digest()
+	}
+	if at.again && at.pause != nil {
+		t.Candidate = sc.Old.Digest()
 	}
 	if at.pause != nil {
 		t.Paused = true

@@ -31,13 +31,15 @@ func Builtin() []string { return []string{CheckMigration, CheckOldOnNew, CheckRo
 const (
 	ActionBaseline = "rehearsal.baseline" // read what production is
 	ActionStage    = "rehearsal.stage"    // make the stage: folders, addresses, a database server
-	ActionOld      = "rehearsal.old"      // production's release, with a database of its own
+	ActionData     = "rehearsal.data"     // a masked copy of production's data, if the definition asks for one
+	ActionOld      = "rehearsal.old"      // production's release, with that data or a database of its own
 	ActionBefore   = "rehearsal.before"   // its journeys, before anything changes: they have to pass
 	ActionMigrate  = "rehearsal.migrate"  // the new release's migration
 	ActionOldOnNew = "rehearsal.old-on-new"
 	ActionNew      = "rehearsal.new" // the new release, and all of the stage's traffic to it
 	ActionCheck    = "rehearsal.check"
-	ActionBack     = "rehearsal.back" // the traffic back to the old release, and its journeys again
+	ActionBack     = "rehearsal.back"  // the traffic back to the old release, and its journeys again
+	ActionAgain    = "rehearsal.again" // the migration once more on a fresh copy, while nobody else writes
 	ActionReport   = "rehearsal.report"
 	ActionDown     = "rehearsal.down" // take the stage down
 )
@@ -49,7 +51,14 @@ type Facts struct {
 	New, Old    release.Digest // Old is what is live in production, empty for a first release
 	NewContents app.Contents
 	OldContents app.Contents
+	Data        *app.Data // what the stage's data is a copy of; nil: the seed
 }
+
+// The names of steps that others look for.
+const (
+	stepData  = "data"
+	stepAgain = "again"
+)
 
 // CheckArgs are the arguments of ActionCheck.
 type CheckArgs struct {
@@ -65,6 +74,9 @@ func Make(f Facts) plan.Plan {
 	}
 	step("baseline", ActionBaseline, "read what production is")
 	step("stage", ActionStage, "make a stage")
+	if f.Old != "" && f.Data != nil && f.OldContents.Database != nil {
+		step(stepData, ActionData, "a masked copy of %s's data", f.Data.From)
+	}
 	if f.Old != "" {
 		step("old", ActionOld, "start production's release %s on it", f.Old.Short())
 		step("before", ActionBefore, "its journeys, before anything changes")
@@ -85,6 +97,9 @@ func Make(f Facts) plan.Plan {
 	}
 	if f.Old != "" {
 		step(CheckRollback, ActionBack, "back to %s, and its journeys again", f.Old.Short())
+	}
+	if f.Old != "" && f.NewContents.Migrations != nil && f.NewContents.Database != nil {
+		step(stepAgain, ActionAgain, "migrate once more on a fresh copy, and compare the data")
 	}
 	step("report", ActionReport, "write the report").Always = true
 	step("down", ActionDown, "take the stage down").Always = true

@@ -116,6 +116,11 @@ func (r *Rehearsals) gather(rep *evidence.Report, t *run.Task, s *set, reason st
 		if !done {
 			result = r.notRun(check, reason)
 		}
+		if check == CheckMigration && done {
+			if err := r.complete(t, &result); err != nil {
+				return err
+			}
+		}
 		add(result)
 	}
 	why, err := r.notStarted(t)

@@ -58,6 +58,7 @@ func (r *Rehearsals) Actions() map[string]run.Action {
 	for name, do := range map[string]step{
 		ActionBaseline: r.baseline,
 		ActionStage:    r.raise,
+		ActionData:     r.data,
 		ActionOld:      r.startOld,
 		ActionBefore:   r.before,
 		ActionMigrate:  r.migrate,
@@ -65,6 +66,7 @@ func (r *Rehearsals) Actions() map[string]run.Action {
 		ActionNew:      r.startNew,
 		ActionCheck:    r.check,
 		ActionBack:     r.back,
+		ActionAgain:    r.migrateAgain,
 		ActionReport:   r.report,
 		ActionDown:     r.down,
 	} {
@@ -107,47 +109,6 @@ func (r *Rehearsals) raise(ctx context.Context, t *run.Task, s *set) (any, error
 	return nil, err
 }
 
-// startOld puts production's release on the stage.
-func (r *Rehearsals) startOld(ctx context.Context, t *run.Task, s *set) (any, error) {
-	if t.Attempt > 1 { // a seed that was sown twice is another one
-		if _, err := r.raise(ctx, t, s); err != nil {
-			return nil, err
-		}
-	}
-	return nil, r.occupy(ctx, t, s)
-}
-
-// occupy gives a fresh stage to production's release: its schema by its own migrations, its seed, its services.
-func (r *Rehearsals) occupy(ctx context.Context, t *run.Task, s *set) error {
-	if err := s.stage.Route(ctx, environment.All(s.Old)); err != nil {
-		return err
-	}
-	t.Progress("its database")
-	m, err := s.stage.Migrate(ctx, s.Old, t.Run)
-	if err != nil {
-		return err
-	}
-	if m.Failed != "" {
-		return problem.New(problem.Inconclusive, "production's release can't build its own database: %s\n%s", m.Failed, m.Output)
-	}
-	if err := s.stage.Seed(ctx, s.Old, t.Run); err != nil {
-		return err
-	}
-	if err := r.catchUp(ctx, t, s); err != nil {
-		return err
-	}
-	return s.stage.Start(ctx, s.Old, processes(s.Old), say(t))
-}
-
-// again makes the stage what it was before a step that a kill interrupted: what the new release's migration did until
-// then would be taken for production's schema.
-func (r *Rehearsals) again(ctx context.Context, t *run.Task, s *set) error {
-	if _, err := r.raise(ctx, t, s); err != nil || !s.HasOld {
-		return err
-	}
-	return r.occupy(ctx, t, s)
-}
-
 // before runs the old release's journeys while nothing has changed: when they fail now, they say nothing later.
 func (r *Rehearsals) before(ctx context.Context, t *run.Task, s *set) (any, error) {
 	result, err := r.journeys(ctx, t, s, "before")
@@ -158,59 +119,6 @@ func (r *Rehearsals) before(ctx context.Context, t *run.Task, s *set) (any, erro
 		return nil, problem.New(problem.Inconclusive, "production's release fails its own journeys on a fresh stage: %s", result.Summary)
 	}
 	return result, nil
-}
-
-// migrate runs the new release's migration while the old one is up.
-func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, error) {
-	if t.Attempt > 1 {
-		if err := r.again(ctx, t, s); err != nil {
-			return nil, err
-		}
-	}
-	if s.New.Contents.Migrations.AtStart != "" {
-		if err := s.stage.Route(ctx, r.both(s, 0)); err != nil {
-			return nil, err
-		}
-	}
-	started := r.World.Now()
-	m, err := s.stage.Migrate(ctx, s.New, t.Run)
-	if err != nil {
-		return nil, err
-	}
-	result := evidence.Result{Check: CheckMigration, Verdict: evidence.Pass, Started: started, Duration: m.Took, Output: m.Output}
-	if m.Before != "" || m.After != "" {
-		result.Schema = &evidence.SchemaChange{Before: m.Before, After: m.After}
-	}
-	switch {
-	case m.Failed != "":
-		result.Verdict, result.Summary = evidence.Fail, m.Failed
-		if m.After != m.Before {
-			result.Summary += "; it left the schema half-migrated"
-		}
-	case m.Before == m.After:
-		result.Summary = "the schema stays as it is"
-	default:
-		result.Summary = fmt.Sprintf("the schema changes, in %s", m.Took.Round(time.Millisecond))
-	}
-	if why, err := r.unlikeProduction(t, s, m); err != nil {
-		return nil, err
-	} else if why != "" && result.Verdict == evidence.Pass {
-		result.Verdict, result.Summary = evidence.Inconclusive, why
-	}
-	return result, nil
-}
-
-// unlikeProduction says how the schema that the migration began with differs from production's.
-func (r *Rehearsals) unlikeProduction(t *run.Task, s *set, m environment.Migration) (string, error) {
-	var b release.Baseline
-	if _, err := t.Result("baseline", &b); err != nil {
-		return "", err
-	}
-	if !s.HasOld || b[release.PartSchema] == "" || b[release.PartSchema] == m.Before {
-		return "", nil
-	}
-	return fmt.Sprintf("the stage's schema (%s) is not production's (%s): was production's changed by hand?",
-		release.Digest(m.Before).Short(), release.Digest(b[release.PartSchema]).Short()), nil
 }
 
 // oldOnNew runs the old release's journeys on the new schema.
@@ -235,12 +143,12 @@ func (r *Rehearsals) oldOnNew(ctx context.Context, t *run.Task, s *set) (any, er
 
 // schemaChanged tells whether the migration changed the schema, or why nothing may be built on what it left.
 func (r *Rehearsals) schemaChanged(t *run.Task) (changed bool, broken string, err error) {
-	var m evidence.Result
+	var m Migrated
 	done, err := t.Result(CheckMigration, &m)
 	if err != nil || !done {
 		return false, "", err
 	}
-	if m.Verdict == evidence.Fail {
+	if !m.Worked {
 		return false, "the migration failed", nil
 	}
 	return m.Schema != nil && m.Schema.Before != m.Schema.After, "", nil
@@ -305,7 +213,7 @@ func (r *Rehearsals) seed(ctx context.Context, t *run.Task, s *set) error {
 		if err := s.stage.Route(ctx, r.both(s, 0)); err != nil {
 			return err
 		}
-		m, err := s.stage.Migrate(ctx, s.New, t.Run)
+		m, err := s.stage.Migrate(ctx, s.New, t.Run, environment.Migrating{})
 		if err != nil {
 			return err
 		}
@@ -361,38 +269,6 @@ func (r *Rehearsals) notStarted(t *run.Task) (string, error) {
 	return "", nil
 }
 
-// back gives the stage back to the old release and runs its journeys once more, now that the new one was used.
-func (r *Rehearsals) back(ctx context.Context, t *run.Task, s *set) (any, error) {
-	if why, err := r.notStarted(t); err != nil || why != "" {
-		return r.notRun(CheckRollback, why), err
-	}
-	if err := s.stage.Stop(ctx, s.New, stopFirst(s.New)); err != nil {
-		return nil, err
-	}
-	if err := s.stage.Start(ctx, s.Old, stopFirst(s.Old), say(t)); err != nil {
-		return nil, err
-	}
-	if err := s.stage.Route(ctx, r.both(s, 0)); err != nil {
-		return nil, err
-	}
-	result, err := r.journeys(ctx, t, s, CheckRollback)
-	if err != nil {
-		return nil, err
-	}
-	possible := result.Verdict == evidence.Pass
-	switch {
-	case len(Journeys(s.Old.Contents)) == 0:
-		result.Verdict, result.Summary = evidence.Pass, "not known: no check of the old release is a journey"
-		return result, nil
-	case possible:
-		result.Summary = "one can go back: the old release's journeys pass after the new one was used"
-	default:
-		result.Summary = "one can't go back: " + result.Summary
-	}
-	result.Verdict, result.GoBack = evidence.Pass, &possible
-	return result, nil
-}
-
 // down takes the stage down.
 func (r *Rehearsals) down(ctx context.Context, _ *run.Task, s *set) (any, error) {
 	return nil, s.stage.Remove(ctx)
@@ -411,6 +287,14 @@ func (r *Rehearsals) both(s *set, percent int) environment.Traffic {
 		t.Shares = append(t.Shares, environment.Share{Release: s.New.Digest(), Percent: percent})
 	}
 	return t
+}
+
+// both are the releases on the stage, the new one first.
+func (s *set) both() []release.Release {
+	if s.HasOld {
+		return []release.Release{s.New, s.Old}
+	}
+	return []release.Release{s.New}
 }
 
 // processes are the services that a release brings, and stopFirst those of them that must not run twice.

@@ -1,0 +1,294 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+
+	"greenroom/internal/api"
+	"greenroom/internal/app"
+	"greenroom/internal/environment"
+	"greenroom/internal/plan"
+	"greenroom/internal/problem"
+	"greenroom/internal/release"
+	"greenroom/internal/store"
+)
+
+// Copies is api.Backend's.
+func (d *Daemon) Copies(ctx context.Context, name, at string, kind api.CopyKind) ([]api.CopyView, error) {
+	if err := knownKind(kind); err != nil {
+		return nil, err
+	}
+	known, err := d.world.Store.App(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if at != "" {
+		if _, _, err := d.policyAnd(ctx, name, at); err != nil {
+			return nil, err
+		}
+	}
+	var all []api.CopyView
+	for _, e := range known.Policy.Environments {
+		if at != "" && e.Name != at {
+			continue
+		}
+		env, _ := d.world.Open(known.Policy, e.Name)
+		views, err := copiesOf(env, kind)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, views...)
+	}
+	slices.SortStableFunc(all, func(a, b api.CopyView) int { return b.Taken.Compare(a.Taken) })
+	return all, nil
+}
+
+func knownKind(kind api.CopyKind) error {
+	if kind != api.CopySnapshot && kind != api.CopyBackup {
+		return problem.New(problem.Invalid, "there is no kind of copy called %q: they are %s and %s", kind, api.CopySnapshot, api.CopyBackup)
+	}
+	return nil
+}
+
+func copiesOf(env *environment.Environment, kind api.CopyKind) (views []api.CopyView, err error) {
+	if kind == api.CopyBackup {
+		backups, err := env.Backups()
+		for _, b := range backups {
+			views = append(views, backupView(b))
+		}
+		return views, err
+	}
+	snapshots, err := env.Snapshots()
+	for _, s := range snapshots {
+		views = append(views, snapshotView(s))
+	}
+	return views, err
+}
+
+func backupView(b environment.Backup) api.CopyView {
+	return api.CopyView{
+		Kind: api.CopyBackup, ID: b.ID, Environment: b.Environment, Taken: b.Taken, Size: b.Copy.Size, Path: b.Copy.File, Schema: b.Schema,
+		SHA256: b.Copy.SHA256, Release: b.Release, Verified: b.Verified, Undeclared: b.Release == "",
+	}
+}
+
+func snapshotView(s environment.Snapshot) api.CopyView {
+	v := api.CopyView{
+		Kind: api.CopySnapshot, ID: s.ID, Environment: s.Environment, Taken: s.Data.Taken, Size: s.Data.Size, Path: s.Dir, Schema: s.Data.Schema,
+	}
+	if s.Verified != nil {
+		v.Verified = s.Verified.At
+	}
+	for _, t := range s.Data.Tables {
+		v.Tables = append(v.Tables, api.CopyTable{Name: t.Name, Rows: t.Rows, Changed: t.Changed, Empty: t.None})
+	}
+	return v
+}
+
+// copied is what a copy is taken of, or was.
+type copied struct {
+	api.CopyRequest
+	policy app.Policy
+	env    *environment.Environment
+	live   release.Release
+}
+
+// copied finds what a request speaks about. The environment has to be here, and to have a release that says where its
+// database is.
+func (d *Daemon) copied(ctx context.Context, r api.CopyRequest) (copied, error) {
+	c := copied{CopyRequest: r}
+	if err := knownKind(r.Kind); err != nil {
+		return c, err
+	}
+	known, err := d.world.Store.App(ctx, r.App)
+	if err != nil {
+		return c, err
+	}
+	c.policy = known.Policy
+	if _, _, err := d.policyAnd(ctx, r.App, r.Environment); err != nil {
+		return c, err
+	}
+	if d.world.Elsewhere(c.policy, r.Environment) {
+		return c, problem.New(problem.Invalid, "%s lives elsewhere, and its data with it", r.Environment)
+	}
+	c.env, _ = d.world.Open(c.policy, r.Environment)
+	live, err := d.live(ctx, c.env)
+	if err != nil {
+		return c, err
+	}
+	if live == nil || live.Contents.Database == nil {
+		return c, problem.New(problem.Invalid, "%s has no database yet: nothing is live there", r.Environment).WithHint("greenroom status")
+	}
+	c.live = *live
+	return c, nil
+}
+
+// running says that the environment's database can be asked.
+func (d *Daemon) running(ctx context.Context, c copied) error {
+	record, err := d.world.Store.Environment(ctx, c.App, c.Environment)
+	if err == nil && record.Want != store.Up {
+		err = problem.New(problem.Blocked, "%s is stopped", c.Environment).WithHint("greenroom up %s", c.Environment)
+	}
+	return err
+}
+
+// masked is how data may leave the environment that it is asked of: as the first environment says that has a copy of it.
+func (c copied) masked() (app.Data, error) {
+	for _, e := range c.policy.Environments {
+		if e.Data != nil && e.Data.From == c.Environment {
+			return *e.Data, nil
+		}
+	}
+	return app.Data{}, problem.New(problem.Invalid, "nothing says how the data of %s is masked: no environment in force has `data: {from: %s, mask: mask.yaml}`",
+		c.Environment, c.Environment).WithHint("greenroom mask init, then write `data:` into greenroom.yaml, then greenroom apply")
+}
+
+// TakeCopy is api.Backend's.
+func (d *Daemon) TakeCopy(ctx context.Context, r api.CopyRequest) (api.Stream[api.Event], error) {
+	c, err := d.copied(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.running(ctx, c); err != nil {
+		return nil, err
+	}
+	id := d.world.Now().UTC().Format("20060102-150405.000")
+	if r.Kind == api.CopyBackup {
+		return d.telling(ctx, "b"+id, "back "+r.Environment+" up", func(say func(string)) error {
+			if _, err := c.env.Backup(ctx, c.live, "b"+id); err != nil {
+				return err
+			}
+			return d.noteCopy(ctx, c, "backup taken", "b"+id)
+		}), nil
+	}
+	data, err := c.masked()
+	if err != nil {
+		return nil, err
+	}
+	return d.telling(ctx, id, "copy "+r.Environment+", masked", func(say func(string)) error {
+		if _, err := c.env.TakeSnapshot(ctx, c.live, data, id, say); err != nil {
+			return err
+		}
+		if err := d.noteCopy(ctx, c, "snapshot taken", id); err != nil {
+			return err
+		}
+		return c.env.SweepSnapshots(data.Keep)
+	}), nil
+}
+
+// noteCopy writes into the log what became of a copy.
+func (d *Daemon) noteCopy(ctx context.Context, c copied, action, id string) error {
+	by := store.Audit{Actor: api.Actor(ctx), Action: action, App: c.App, Environment: c.Environment, Subject: id}
+	return d.world.Store.Change(ctx, by, func(*store.Tx) error { return nil })
+}
+
+// telling does something and tells the progress of it as one step. It ends with the context of the one who listens.
+func (d *Daemon) telling(ctx context.Context, step, says string, do func(say func(string)) error) api.Stream[api.Event] {
+	return func(yield func(api.Event, error) bool) {
+		events := make(chan api.Event, 16)
+		failed := make(chan error, 1)
+		tell := func(e api.Event) {
+			e.Step, e.At = step, d.world.Now()
+			select {
+			case events <- e:
+			case <-ctx.Done():
+			}
+		}
+		go func() {
+			defer close(events)
+			tell(api.Event{State: plan.Started, Text: says})
+			err := do(func(text string) { tell(api.Event{Text: text}) })
+			if err != nil {
+				tell(api.Event{State: plan.Failed, Text: problem.From(err).Message})
+			} else {
+				tell(api.Event{State: plan.Done})
+			}
+			failed <- err
+		}()
+		listening := true
+		for e := range events {
+			listening = listening && yield(e, nil)
+		}
+		if err := <-failed; err != nil && listening {
+			yield(api.Event{}, err)
+		}
+	}
+}
+
+// VerifyCopy is api.Backend's.
+func (d *Daemon) VerifyCopy(ctx context.Context, r api.CopyRequest) (api.Stream[api.Event], error) {
+	c, err := d.copied(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if r.Kind == api.CopyBackup {
+		if err := d.running(ctx, c); err != nil {
+			return nil, err
+		}
+		if _, err := c.env.BackupOf(r.ID); err != nil {
+			return nil, err
+		}
+		return d.telling(ctx, r.ID, "restore it beside the database", func(func(string)) error {
+			_, err := c.env.VerifyBackup(ctx, c.live, r.ID)
+			return err
+		}), nil
+	}
+	s, err := c.env.Snapshot(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return d.telling(ctx, r.ID, "load it into a server of its own", func(say func(string)) error {
+		return d.try(ctx, c, s, say)
+	}), nil
+}
+
+// try loads a snapshot on a stage that is made for that, and takes the stage down again.
+func (d *Daemon) try(ctx context.Context, c copied, s environment.Snapshot, say func(string)) (err error) {
+	unlock := d.locks.Lock(c.App, app.TrialName)
+	defer unlock()
+	stage := d.world.Stage(c.policy, app.TrialName)
+	if err := stage.Remove(ctx); err != nil { // what an interrupted one left
+		return err
+	}
+	defer func() {
+		if downErr := stage.Remove(context.WithoutCancel(ctx)); err == nil {
+			err = downErr
+		}
+	}()
+	return stage.Populate(ctx, c.live, s, say)
+}
+
+// RemoveCopy is api.Backend's.
+func (d *Daemon) RemoveCopy(ctx context.Context, r api.CopyRequest) error {
+	c, err := d.copied(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := d.unneeded(ctx, r); err != nil {
+		return err
+	}
+	if r.Kind == api.CopyBackup {
+		if err := c.env.RemoveBackup(r.ID); err != nil {
+			return err
+		}
+		return d.noteCopy(ctx, c, "backup removed", r.ID)
+	}
+	if err := c.env.RemoveSnapshot(r.ID); err != nil {
+		return err
+	}
+	return d.noteCopy(ctx, c, "snapshot removed", r.ID)
+}
+
+// unneeded says that no run under way may need a copy yet: its own, or one that it is restoring.
+func (d *Daemon) unneeded(ctx context.Context, r api.CopyRequest) error {
+	open, err := d.world.Store.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range open {
+		if o.Plan.App == r.App && (o.ID == r.ID || slices.ContainsFunc(o.Plan.Steps, func(s plan.Step) bool { return restores(s, r.ID) })) {
+			return problem.New(problem.Blocked, "the %s %s may need it yet", o.Plan.Kind, o.ID).WithHint("greenroom status")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"greenroom/internal/api"
+	"greenroom/internal/environment"
+	"greenroom/internal/gate"
+	"greenroom/internal/plan"
+	"greenroom/internal/problem"
+	"greenroom/internal/promotion"
+	"greenroom/internal/store"
+)
+
+// planRestore plans to make an environment's data what a copy holds. A backup brings the release back that was live when
+// it was taken, because that one can live on it. A snapshot, which is masked, never comes to the environment that it is of.
+func (d *Daemon) planRestore(ctx context.Context, a store.App, r api.RunRequest) (plan.Plan, gate.Decision, error) {
+	yes := gate.Decision{Allowed: true}
+	if r.Copy == nil || knownKind(r.Copy.Kind) != nil {
+		return plan.Plan{}, yes, problem.New(problem.Invalid, "a restore needs a snapshot or a backup").WithHint("greenroom backup list")
+	}
+	c, err := d.copied(ctx, api.CopyRequest{App: r.App, Environment: r.Environment, Kind: r.Copy.Kind, ID: r.Copy.ID})
+	if err != nil {
+		return plan.Plan{}, yes, err
+	}
+	to, args := c.live.Digest(), promotion.RestoreArgs{ID: r.Copy.ID}
+	if r.Copy.Kind == api.CopySnapshot {
+		args.Snapshot, args.From = true, r.Copy.Environment
+		if err := d.mayPopulate(c, args); err != nil {
+			return plan.Plan{}, yes, err
+		}
+	} else {
+		backup, err := c.env.BackupOf(r.Copy.ID)
+		if err != nil {
+			return plan.Plan{}, yes, err
+		}
+		if backup.Release != "" {
+			to = backup.Release
+		}
+	}
+	if to != c.live.Digest() {
+		if bad, err := d.world.Store.KnownBad(ctx, a.Name, to); err != nil || bad != nil {
+			return plan.Plan{}, yes, errOr(err, problem.New(problem.Blocked, "%s was live when the backup was taken, and is known to be bad", to.Short()).
+				WithHint("greenroom history"))
+		}
+	}
+	f, err := d.facts(ctx, a, r, to)
+	f.Copy = &args
+	return promotion.Make(f), yes, err
+}
+
+func errOr(err error, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+// mayPopulate says whether a snapshot may be put into an environment.
+func (d *Daemon) mayPopulate(c copied, a promotion.RestoreArgs) error {
+	if production, ok := c.policy.Production(); a.From == c.Environment || ok && production.Name == c.Environment {
+		return problem.New(problem.Blocked, "a snapshot is masked: it is for other environments than %s", c.Environment).
+			WithHint("greenroom backup list shows what %s can be restored from", c.Environment)
+	}
+	from, ok := d.world.Open(c.policy, a.From)
+	if !ok {
+		return problem.New(problem.NotFound, "%s has no environment %q", c.App, a.From).WithHint("greenroom status")
+	}
+	_, err := from.Snapshot(a.ID)
+	return err
+}
+
+// restores says whether a step makes an environment of that copy.
+func restores(s plan.Step, id string) bool {
+	var a promotion.RestoreArgs
+	return s.Action == promotion.ActionRestore && json.Unmarshal(s.Args, &a) == nil && a.ID == id
+}
+
+// options are the honest ways out where the live schema can carry no earlier release: forward, or back to a backup, with
+// what that would lose.
+func (d *Daemon) options(ctx context.Context, a store.App, record store.Environment) (string, error) {
+	forward := "go forward: greenroom build, with the repair, then rehearse and promote it"
+	env, _ := d.world.Open(a.Policy, record.Name)
+	backups, err := env.Backups()
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(backups, func(b environment.Backup) bool { return b.Release != "" && b.Release != record.Live })
+	if i < 0 {
+		return forward + "; there is no backup from before it", nil
+	}
+	loss, err := d.loss(ctx, env, record, backups[i])
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s; or greenroom backup restore %s --environment %s, which brings %s back and loses %s",
+		forward, backups[i].ID, record.Name, backups[i].Release.Short(), loss), nil
+}
+
+// loss is what a restore would lose, in time and rows.
+func (d *Daemon) loss(ctx context.Context, env *environment.Environment, record store.Environment, b environment.Backup) (string, error) {
+	text := "everything written since " + b.Taken.UTC().Format("2006-01-02 15:04 UTC") + " (" + d.world.Now().Sub(b.Taken).Round(time.Minute).String() + ")"
+	live, err := d.world.Release(ctx, record.Live)
+	if err != nil {
+		return "", err
+	}
+	since, counted, err := env.Since(ctx, live, b)
+	if err != nil || !counted {
+		if err != nil {
+			d.log.Warn("what was written since a backup could not be counted", "environment", env.RouteName(), "error", err)
+		}
+		return text + ", how many rows is not known", nil
+	}
+	tables := make([]string, 0, len(since))
+	for table, w := range since {
+		tables = append(tables, fmt.Sprintf("%s: %d inserted, %d updated, %d deleted", table, w.Inserted, w.Updated, w.Deleted))
+	}
+	if len(tables) == 0 {
+		return text + ", which is nothing so far", nil
+	}
+	slices.Sort(tables)
+	const most = 5
+	if n := len(tables) - most; n > 0 {
+		tables = append(tables[:most], fmt.Sprintf("and %d tables more", n))
+	}
+	return text + ": " + strings.Join(tables, "; "), nil
+}

@@ -1,0 +1,440 @@
+package environment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"greenroom/internal/data"
+	"greenroom/internal/layout"
+	"greenroom/internal/migration"
+	"greenroom/internal/problem"
+	"greenroom/internal/release"
+)
+
+// Migration is what a migration did to the schema, and what was seen of it.
+type Migration struct {
+	Before   string        `json:"before"` // fingerprint
+	After    string        `json:"after"`
+	Took     time.Duration `json:"took"`
+	Output   string        `json:"output"`             // its end
+	Ended    int           `json:"ended,omitempty"`    // sessions that the migrator left behind and that were ended
+	Attempts int           `json:"attempts,omitempty"` // more than one where a lock was not to be had at first
+	Failed   string        `json:"failed,omitempty"`
+	// Seen is what was observed from beside it; nil where nobody looked, or the engine can't be watched.
+	Seen *migration.Observation `json:"seen,omitempty"`
+}
+
+// Migrating is how a migration is carried out. The zero value lets it run as it likes, and looks at nothing.
+type Migrating struct {
+	Watch bool   // observe it
+	Load  string // what uses the database meanwhile, for the observation
+	// Back is the release to go back to: the way down, in place of the migration; see HasWayDown.
+	Back *release.Release
+	// LockTimeout is how long it may wait for a lock, and hold up everybody who comes after it, before it lets them pass and
+	// is tried again, up to Retries times; 0 is as long as it takes.
+	LockTimeout time.Duration
+	Retries     int
+	Statement   time.Duration // how long one statement may take, where Greenroom runs them itself; 0 is as long as it takes
+	Limit       time.Duration // how long all of it may take; 0 is the release's own time-out
+	EndBlockers bool          // sessions in its way are ended
+	Tell        func(string)  // what goes on; may be nil
+}
+
+// Migrate runs a release's migration. One that fails is told in Migration.Failed, with the schema as it is then; the
+// error is for what kept it from being tried or from being looked at afterwards.
+func (e *Environment) Migrate(ctx context.Context, r release.Release, run string, how Migrating) (Migration, error) {
+	if r.Contents.Migrations == nil {
+		return Migration{}, nil
+	}
+	db, err := e.Database(ctx, r)
+	if err != nil {
+		return Migration{}, err
+	}
+	before, err := e.Fingerprint(ctx, r)
+	if err != nil {
+		return Migration{}, err
+	}
+	m := &migrator{Environment: e, Migrating: how, release: r, db: db, name: migratorName(run)}
+	if m.Limit == 0 {
+		m.Limit = r.Contents.Migrations.Timeout
+	}
+	out := Migration{Before: before}
+	if err := m.watch(ctx); err != nil {
+		return out, err
+	}
+	started := time.Now()
+	err = m.attempts(ctx, &out)
+	out.Took = time.Since(started)
+	// Whatever happened to the migrator, what it left running in the server goes on and may still commit (FAULTS.md,
+	// fact 3), so it is ended before the schema is read; also when a person interrupted it.
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	ended, after, settled := e.settle(late, r, m.name)
+	out.Ended, out.After = out.Ended+ended, after
+	return out, errors.Join(err, settled, m.seen(late, &out))
+}
+
+// migrator carries one migration out.
+type migrator struct {
+	*Environment
+	Migrating
+	release release.Release
+	db      data.Database // nil for an app without one
+	name    string        // its application name in the server
+	looking data.Watch    // nil: nobody looks
+
+	mu      sync.Mutex
+	waiting time.Time // since when it was seen to wait for a lock; zero while it does not
+	blocked string    // who was in its way
+	ended   bool      // it was ended because it waited too long
+	told    string
+}
+
+func (m *migrator) watch(ctx context.Context) error {
+	w, ok := m.db.(data.Watcher)
+	if !ok || !m.Watch {
+		return nil
+	}
+	var err error
+	m.looking, err = w.Watch(ctx, data.WatchOptions{Migrator: m.name, Load: m.Load, Progress: func(now migration.Moment) { m.moment(ctx, now) }})
+	return err
+}
+
+// seen ends the observation and keeps what it saw.
+func (m *migrator) seen(ctx context.Context, out *Migration) error {
+	if m.looking == nil {
+		return nil
+	}
+	o, err := m.looking.End(ctx)
+	if err == nil {
+		out.Seen = &o
+	}
+	return err
+}
+
+// moment tells what goes on, and ends a migrator that waits for a lock longer than it may: while it waits, nobody who
+// comes after it gets through. A migrator that honours lock_timeout has given up by then.
+func (m *migrator) moment(ctx context.Context, now migration.Moment) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended { // it is dying
+		return
+	}
+	m.tellMoment(now)
+	if !now.Waits {
+		m.waiting = time.Time{}
+		return
+	}
+	if m.waiting.IsZero() {
+		m.waiting = time.Now()
+	}
+	m.blocked = blockers(now.Blocker)
+	if m.LockTimeout == 0 || time.Since(m.waiting) < m.LockTimeout {
+		return
+	}
+	m.ended = true
+	go func() { // not in the observer's way
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		if _, err := m.db.EndMigrator(late, m.name); err != nil {
+			m.world.Log.Warn("a migration that waits could not be ended", "environment", m.RouteName(), "error", err)
+		}
+	}()
+}
+
+// tellMoment says what is worth a line: another statement, or that it waits for somebody.
+func (m *migrator) tellMoment(now migration.Moment) {
+	text := firstLine(now.SQL)
+	if now.Waits {
+		text = "waits for a lock: " + blockers(now.Blocker)
+	}
+	if m.Tell == nil || text == m.told || text == "" {
+		return
+	}
+	m.told = text
+	m.Tell(text)
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}
+
+// blockers names the sessions that are in a migration's way.
+func blockers(all []migration.Blocker) string {
+	if len(all) == 0 {
+		return "somebody holds it who could not be named"
+	}
+	words := make([]string, len(all))
+	for i, b := range all {
+		words[i] = fmt.Sprintf("session %d of %s, %s for %s", b.PID, b.Who, b.State, b.Since.Round(time.Second/10))
+		if b.Table != "" {
+			words[i] += " on " + b.Table
+		}
+	}
+	return strings.Join(words, "; ")
+}
+
+// pause is how long a migration that did not get its lock lets everybody else pass: 1, 2, 4, … up to 10 seconds.
+func pause(attempt int) time.Duration {
+	return min(time.Second<<(attempt-1), 10*time.Second)
+}
+
+// attempts runs the migration until it works, fails for another reason than a lock, or has been tried often enough. One
+// that left the schema changed is never tried again by itself.
+func (m *migrator) attempts(ctx context.Context, out *Migration) error {
+	for attempt := 1; ; attempt++ {
+		m.mu.Lock()
+		m.ended, m.waiting, m.blocked = false, time.Time{}, ""
+		m.mu.Unlock()
+		failed, output, err := m.once(ctx)
+		out.Failed, out.Output = failed, output
+		if attempt > 1 {
+			out.Attempts = attempt
+		}
+		if err != nil || failed == "" {
+			return err
+		}
+		who, locked := m.lockFailure(output + failed)
+		if !locked {
+			return nil
+		}
+		out.Failed = fmt.Sprintf("it did not get its lock within %s: %s", m.LockTimeout, who)
+		if attempt > m.Retries {
+			return nil
+		}
+		if unchanged, err := m.unchanged(ctx, out); err != nil || !unchanged {
+			return err
+		}
+		m.say("attempt %d: %s; everybody else passes, then it is tried again", attempt, out.Failed)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause(attempt)):
+		}
+	}
+}
+
+func (m *migrator) say(format string, args ...any) {
+	if m.Tell != nil {
+		m.Tell(fmt.Sprintf(format, args...))
+	}
+}
+
+// lockFailure tells whether an attempt failed for want of a lock, and who was in its way.
+func (m *migrator) lockFailure(said string) (who string, locked bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	who = m.blocked
+	if who == "" {
+		who = "who was in its way was not seen"
+	}
+	// SQLSTATE 55P03, in the words of a server that speaks English; Greenroom's own servers do.
+	said = strings.ToLower(said)
+	return who, m.ended || m.LockTimeout > 0 && (strings.Contains(said, "lock timeout") || strings.Contains(said, "55p03"))
+}
+
+// unchanged ends what the attempt left behind and says whether the schema is what it was.
+func (m *migrator) unchanged(ctx context.Context, out *Migration) (bool, error) {
+	ended, now, err := m.settle(ctx, m.release, m.name)
+	out.Ended += ended
+	return now == out.Before, err
+}
+
+// once is one attempt. failed says why it did not work.
+func (m *migrator) once(ctx context.Context) (failed, output string, err error) {
+	what := m.release.Contents.Migrations
+	switch {
+	case what.Dir != "":
+		return m.ourselves(ctx)
+	case m.Back != nil:
+		return m.command(ctx, m.release, what.Down, m.variablesOf(), m.Limit)
+	case what.AtStart != "":
+		failed, err = m.atStart(ctx)
+		return failed, "", err
+	default:
+		return m.command(ctx, m.release, what.Run, m.variablesOf(), m.Limit)
+	}
+}
+
+// variablesOf are what a migrator of the team's gets beside the service's variables, so that its sessions are known in the
+// server. libpq, and what reads its variables, passes the options on to the server.
+func (m *migrator) variablesOf() map[string]string {
+	v := map[string]string{"PGAPPNAME": m.name}
+	if m.LockTimeout > 0 {
+		v["PGOPTIONS"] = fmt.Sprintf("-c lock_timeout=%d", max(1, m.LockTimeout.Milliseconds()))
+	}
+	return v
+}
+
+// atStart starts one replica of the service that migrates itself, alone, and waits for its health. The replica
+// is the first of its service and stays.
+func (m *migrator) atStart(ctx context.Context) (failed string, err error) {
+	r := m.release
+	s, ok := r.Contents.Service(r.Contents.Migrations.AtStart)
+	if !ok {
+		return "", problem.New(problem.Invalid, "migrations of %s name the service %s, which does not exist", m.App, r.Contents.Migrations.AtStart)
+	}
+	v, err := m.variables(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	dir, err := m.Files(ctx, r, s.Name)
+	if err != nil {
+		return "", err
+	}
+	limited, cancel := context.WithTimeout(ctx, m.Limit)
+	defer cancel()
+	if err := m.startReplica(limited, r, s, v, dir, 0); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		return v.redact(err.Error()), nil
+	}
+	return "", nil
+}
+
+// ourselves runs the migrations of a folder in a known layout.
+func (m *migrator) ourselves(ctx context.Context) (failed, output string, err error) {
+	runs, ok := m.db.(data.Migrator)
+	if !ok {
+		return "", "", problem.New(problem.Invalid, "migrations of %s are a folder, and its database can't be migrated from one", m.App)
+	}
+	files, state, err := m.Layout(ctx, m.release)
+	if err != nil {
+		return "", "", err
+	}
+	o := data.RunOptions{
+		Migrator: m.name, Tool: m.release.Contents.Migrations.Tool, LockTimeout: m.LockTimeout, Retries: m.Retries, Pause: time.Second,
+		Statement: m.Statement, Watch: m.looking, Progress: func(now migration.Moment) { m.mu.Lock(); defer m.mu.Unlock(); m.tellMoment(now) },
+		Migrations: layout.Judge(files, state).Pending,
+	}
+	if m.Back != nil {
+		o.Down = true
+		if o.Migrations, err = m.wayDown(ctx, files, state); err != nil {
+			return "", "", err
+		}
+	}
+	if m.EndBlockers {
+		o.Blockers = func(all []migration.Blocker) (end []int) {
+			for _, b := range all {
+				end = append(end, b.PID)
+			}
+			return end
+		}
+	}
+	limited, cancel := context.WithTimeout(ctx, m.Limit)
+	defer cancel()
+	ran, err := runs.Run(limited, o)
+	output = strings.Join(ran.Done, "\n")
+	switch {
+	case ctx.Err() != nil:
+		return "", output, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("it did not end within %s", m.Limit), output, nil
+	case err != nil:
+		return "", output, err
+	case ran.Failed != "":
+		return fmt.Sprintf("%s:%d: %s", ran.File, ran.Line, ran.Failed), output, nil
+	}
+	return "", output, nil
+}
+
+// HasWayDown says whether a release brings a way to take back what its migration did to the schema of the one before.
+func (e *Environment) HasWayDown(ctx context.Context, r, before release.Release) (bool, error) {
+	what := r.Contents.Migrations
+	if what == nil || what.Dir == "" {
+		return what != nil && what.Down != "", nil
+	}
+	files, err := e.layoutFiles(ctx, r)
+	if err != nil {
+		return false, err
+	}
+	added, err := e.added(ctx, files, before)
+	return len(added) > 0 && !slices.ContainsFunc(added, func(f layout.Migration) bool { return f.Down == nil }), err
+}
+
+// added are the migrations of a folder that the release before does not have.
+func (e *Environment) added(ctx context.Context, files []layout.Migration, before release.Release) ([]layout.Migration, error) {
+	had := map[string]bool{}
+	if m := before.Contents.Migrations; m != nil && m.Dir != "" {
+		old, err := e.layoutFiles(ctx, before)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range old {
+			had[f.File] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(files), func(f layout.Migration) bool { return had[f.File] }), nil
+}
+
+// wayDown are the migrations to take back, the newest first: those that are applied and that the release to go back to
+// does not have.
+func (m *migrator) wayDown(ctx context.Context, files []layout.Migration, state layout.State) ([]layout.Migration, error) {
+	added, err := m.added(ctx, files, *m.Back)
+	if err != nil {
+		return nil, err
+	}
+	applied := map[string]bool{}
+	for _, a := range state.Applied {
+		applied[a.Version] = true
+	}
+	added = slices.DeleteFunc(added, func(f layout.Migration) bool { return !applied[f.Version] })
+	slices.Reverse(added)
+	return added, nil
+}
+
+// Layout reads the folder of a release's migrations, and what the database says of them.
+func (e *Environment) Layout(ctx context.Context, r release.Release) ([]layout.Migration, layout.State, error) {
+	db, err := e.Database(ctx, r)
+	if err != nil {
+		return nil, layout.State{}, err
+	}
+	runs, ok := db.(data.Migrator)
+	if !ok {
+		return nil, layout.State{}, problem.New(problem.Invalid, "%s has no database that migrations in a folder could be run on", e.RouteName())
+	}
+	files, err := e.layoutFiles(ctx, r)
+	if err != nil {
+		return nil, layout.State{}, err
+	}
+	state, err := runs.Applied(ctx, r.Contents.Migrations.Tool)
+	return files, state, err
+}
+
+func (e *Environment) layoutFiles(ctx context.Context, r release.Release) ([]layout.Migration, error) {
+	m := r.Contents.Migrations
+	dir, err := e.Files(ctx, r, m.Service)
+	if err != nil {
+		return nil, err
+	}
+	return layout.Read(os.DirFS(filepath.Join(dir, m.Dir)), m.Tool)
+}
+
+// Settle ends what a killed migrator of this run left behind and reads the schema.
+func (e *Environment) Settle(ctx context.Context, r release.Release, run string) (schema string, err error) {
+	_, schema, err = e.settle(ctx, r, migratorName(run))
+	return schema, err
+}
+
+func (e *Environment) settle(ctx context.Context, r release.Release, migrator string) (ended int, schema string, err error) {
+	db, err := e.Database(ctx, r)
+	if err != nil || db == nil {
+		return 0, "", err
+	}
+	if ended, err = db.EndMigrator(ctx, migrator); err != nil {
+		return ended, "", err
+	}
+	schema, err = db.Fingerprint(ctx)
+	return ended, schema, err
+}
+
+func migratorName(run string) string { return "greenroom-" + run }

@@ -1,0 +1,257 @@
+package environment
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"greenroom/internal/app"
+	"greenroom/internal/atomicfile"
+	"greenroom/internal/data"
+	"greenroom/internal/data/postgres"
+	"greenroom/internal/mask"
+	"greenroom/internal/problem"
+	"greenroom/internal/release"
+)
+
+// Snapshot is a masked copy of an environment's data, made to leave it. The folders are the catalogue: what is there is
+// there, and one without a manifest is none.
+type Snapshot struct {
+	ID          string        `json:"id"` // the moment, as 20261126-093000, or of the run that it was taken for
+	Environment string        `json:"environment"`
+	Data        data.Snapshot `json:"data"`
+	Verified    *Verified     `json:"verified,omitempty"` // nil: it was never loaded, so nobody knows whether it can be
+	Dir         string        `json:"dir"`
+}
+
+// Verified says that a snapshot was loaded and came out as it went in.
+type Verified struct {
+	At     time.Time   `json:"at"`
+	Loaded data.Loaded `json:"loaded"`
+}
+
+// keepSnapshots is how many snapshots are kept where the definition says nothing.
+const keepSnapshots = 3
+
+func (e *Environment) snapshots() string { return filepath.Join(e.Folder(), "snapshots") }
+
+// verifiedFile is beside a snapshot's folder, which is never changed, and says when it was loaded.
+func verifiedFile(dir string) string { return dir + ".verified.json" }
+
+// TakeSnapshot makes a masked copy of the environment's database under that id. One that is there already is returned.
+func (e *Environment) TakeSnapshot(ctx context.Context, r release.Release, d app.Data, id string, say func(string)) (Snapshot, error) {
+	if s, err := e.Snapshot(id); err == nil {
+		return s, nil
+	}
+	source, err := e.source(ctx, r, d)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	key, err := e.maskKey()
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if err := os.MkdirAll(e.snapshots(), 0o700); err != nil {
+		return Snapshot{}, err
+	}
+	_, err = source.Snapshot(ctx, filepath.Join(e.snapshots(), id), data.SnapshotOptions{
+		Rules: d.Rules, Key: key, Rate: d.Rate, Now: e.world.Now,
+		Progress: func(p data.Progress) {
+			say(fmt.Sprintf("%s: %d of %d tables, %d rows", p.Table, p.Tables, p.Of, p.Rows))
+		},
+	})
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return e.Snapshot(id)
+}
+
+// source is what a snapshot reads: the database, or the replica that the definition names in its place.
+func (e *Environment) source(ctx context.Context, r release.Release, d app.Data) (data.Copier, error) {
+	if d.Replica != "" {
+		secrets, err := e.secrets(ctx)
+		if err != nil {
+			return nil, err
+		}
+		url := secrets[d.Replica]
+		if url == "" {
+			return nil, problem.New(problem.Invalid, "%s has no replica to copy: the secret %s is not set", e.Name, d.Replica).
+				WithHint("greenroom secret set %s --environment %s", d.Replica, e.Name)
+		}
+		programs, err := postgres.Find("")
+		if err != nil {
+			return nil, err
+		}
+		return postgres.Open(postgres.Config{URL: url, Programs: programs})
+	}
+	db, err := e.Database(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return copier(db)
+}
+
+func copier(db data.Database) (data.Copier, error) {
+	c, ok := db.(data.Copier)
+	if !ok {
+		return nil, problem.New(problem.Invalid, "the app has no database that could be copied")
+	}
+	return c, nil
+}
+
+// maskKey is the environment's secret that masks are made with. It is derived from a key that only this state folder has,
+// so that it leaves neither.
+func (e *Environment) maskKey() (mask.Key, error) {
+	return hex.DecodeString(e.world.Secrets.Fingerprint("mask of "+e.RouteName(), ""))
+}
+
+// Shape is the structure of the environment's database, for whoever writes rules for it.
+func (e *Environment) Shape(ctx context.Context, r release.Release) (mask.Shape, error) {
+	db, err := e.Database(ctx, r)
+	if err != nil {
+		return mask.Shape{}, err
+	}
+	c, err := copier(db)
+	if err != nil {
+		return mask.Shape{}, err
+	}
+	return c.Shape(ctx)
+}
+
+// Snapshots lists the environment's snapshots, the newest first.
+func (e *Environment) Snapshots() ([]Snapshot, error) {
+	folders, err := os.ReadDir(e.snapshots())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []Snapshot
+	for _, f := range folders {
+		s, err := e.Snapshot(f.Name())
+		if p := problem.From(err); p != nil && p.Code == problem.NotFound {
+			continue // what an interrupted one left
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	slices.SortStableFunc(all, func(a, b Snapshot) int { return b.Data.Taken.Compare(a.Data.Taken) })
+	return all, nil
+}
+
+// Snapshot is the one of that id, or NotFound.
+func (e *Environment) Snapshot(id string) (Snapshot, error) {
+	s := Snapshot{ID: id, Environment: e.Name, Dir: filepath.Join(e.snapshots(), id)}
+	none := problem.New(problem.NotFound, "%s has no snapshot %q", e.Name, id).WithHint("greenroom snapshot list")
+	if id == "" || !filepath.IsLocal(id) || filepath.Base(id) != id || id[0] == '.' {
+		return s, none
+	}
+	var err error
+	s.Data, err = data.ReadSnapshot(s.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, none
+	}
+	if err != nil {
+		return s, err
+	}
+	b, err := os.ReadFile(verifiedFile(s.Dir))
+	if err == nil {
+		err = json.Unmarshal(b, &s.Verified)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return s, err
+}
+
+// RemoveSnapshot removes one: its manifest first, so that what a kill leaves is no snapshot any more.
+func (e *Environment) RemoveSnapshot(id string) error {
+	s, err := e.Snapshot(id)
+	if err != nil {
+		return err
+	}
+	if err := data.RemoveSnapshot(s.Dir); err != nil {
+		return err
+	}
+	if err := os.Remove(verifiedFile(s.Dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return atomicfile.SyncDir(e.snapshots())
+}
+
+// SweepSnapshots removes all but the newest, and what interrupted ones left behind.
+func (e *Environment) SweepSnapshots(keep int) error {
+	if keep == 0 {
+		keep = keepSnapshots
+	}
+	all, err := e.Snapshots()
+	for _, s := range all[min(keep, len(all)):] {
+		err = errors.Join(err, e.RemoveSnapshot(s.ID))
+	}
+	return err
+}
+
+// Populate makes the database of a stage, or of an environment other than the one that the snapshot is of, exactly what
+// the snapshot holds. That it came out as it went in is noted with the snapshot.
+func (e *Environment) Populate(ctx context.Context, r release.Release, s Snapshot, say func(string)) error {
+	db, err := e.Database(ctx, r)
+	if err != nil {
+		return err
+	}
+	c, err := copier(db)
+	if err != nil {
+		return err
+	}
+	loaded, err := c.Load(ctx, s.Dir, data.LoadOptions{Progress: func(p data.Progress) {
+		say(fmt.Sprintf("%s: %d of %d tables, %d rows", p.Table, p.Tables, p.Of, p.Rows))
+	}})
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(Verified{At: e.world.Now(), Loaded: loaded})
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(verifiedFile(s.Dir), b, 0o600)
+}
+
+// KeepPristine puts a pristine copy of the environment's database beside it, and Reset makes it that again. Reset says how
+// the bytes were copied; ok is false where the engine can't, or there is none.
+func (e *Environment) KeepPristine(ctx context.Context, r release.Release) error {
+	db, err := e.Database(ctx, r)
+	if err != nil {
+		return err
+	}
+	k, ok := db.(data.Resetter)
+	if !ok {
+		return nil
+	}
+	return k.Keep(ctx)
+}
+
+// Reset is described at KeepPristine.
+func (e *Environment) Reset(ctx context.Context, r release.Release) (how string, ok bool, err error) {
+	db, err := e.Database(ctx, r)
+	if err != nil {
+		return "", false, err
+	}
+	k, can := db.(data.Resetter)
+	if !can {
+		return "", false, nil
+	}
+	how, err = k.Reset(ctx)
+	if p := problem.From(err); p != nil && p.Code == problem.NotFound {
+		return "", false, nil
+	}
+	return how, err == nil, err
+}

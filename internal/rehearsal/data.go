@@ -1,0 +1,160 @@
+package rehearsal
+
+import (
+	"context"
+	"fmt"
+
+	"greenroom/internal/app"
+	"greenroom/internal/environment"
+	"greenroom/internal/migration"
+	"greenroom/internal/problem"
+	"greenroom/internal/run"
+)
+
+// Data is what a stage's data is: the result of the step that brought it there.
+type Data struct {
+	Snapshot string `json:"snapshot"` // its id
+	From     string `json:"from"`
+	Says     string `json:"says"`   // "a masked copy of production of 2026-11-26 09:30 UTC, 1.2 GB"
+	Schema   string `json:"schema"` // fingerprint of the database that it was copied from
+	Masked   string `json:"masked"` // and of what the stage has; another one where texts in the schema were masked
+	Rows     int64  `json:"rows"`
+	Changed  int64  `json:"changed"` // values that the mask changed
+}
+
+// data brings a masked copy of production's data to the stage, and puts a pristine one beside it. Each rehearsal takes a
+// copy of its own: one that was interrupted goes on with the one that it took.
+func (r *Rehearsals) data(ctx context.Context, t *run.Task, s *set) (any, error) {
+	from := s.stage.Settings.Data
+	if from == nil {
+		return nil, problem.New(problem.Blocked, "the definition in force has no data for the stage any more").WithHint("greenroom rehearse %s", t.Plan.Release.Short())
+	}
+	if r.World.Elsewhere(s.Policy, from.From) {
+		return nil, problem.New(problem.Blocked, "%s lives elsewhere, and its data with it", from.From).
+			WithHint("leave `data:` away where production is on another machine")
+	}
+	source, ok := r.World.Open(s.Policy, from.From)
+	if !ok {
+		return nil, problem.New(problem.NotFound, "%s has no environment %s", t.Plan.App, from.From).WithHint("greenroom apply")
+	}
+	// Before a value of production's is anywhere near, it has to be certain that it can't leave.
+	if err := s.stage.Isolate(ctx, s.New); err != nil {
+		return nil, err
+	}
+	t.Progress("a masked copy of %s", from.From)
+	snapshot, err := source.TakeSnapshot(ctx, s.Old, *from, t.Run, say(t))
+	if err != nil {
+		return nil, err
+	}
+	t.Progress("loading it")
+	if err := s.stage.Populate(ctx, s.Old, snapshot, say(t)); err != nil {
+		return nil, err
+	}
+	t.Progress("a pristine copy beside it")
+	if err := s.stage.KeepPristine(ctx, s.Old); err != nil {
+		return nil, err
+	}
+	return described(snapshot, *from), source.SweepSnapshots(from.Keep)
+}
+
+func described(s environment.Snapshot, from app.Data) Data {
+	d := Data{Snapshot: s.ID, From: from.From, Schema: s.Data.Schema, Masked: s.Data.Masked}
+	for _, table := range s.Data.Tables {
+		d.Rows += table.Rows
+		for _, n := range table.Changed {
+			d.Changed += n
+		}
+	}
+	d.Says = fmt.Sprintf("a masked copy of %s of %s, %s in %d tables", from.From, s.Data.Taken.UTC().Format("2006-01-02 15:04 UTC"),
+		migration.Bytes(s.Data.Source), len(s.Data.Tables))
+	return d
+}
+
+// startOld puts production's release on the stage.
+func (r *Rehearsals) startOld(ctx context.Context, t *run.Task, s *set) (any, error) {
+	if t.Attempt > 1 { // a seed that was sown twice is another one
+		return nil, r.again(ctx, t, s)
+	}
+	return nil, r.occupy(ctx, t, s)
+}
+
+// occupy gives a stage to production's release: its data, its services. Where it has no copy of production's data, that is
+// what the release's own migrations and seed make.
+func (r *Rehearsals) occupy(ctx context.Context, t *run.Task, s *set) error {
+	if err := s.stage.Route(ctx, environment.All(s.Old)); err != nil {
+		return err
+	}
+	copied, err := t.Result(stepData, &Data{})
+	if err != nil {
+		return err
+	}
+	if !copied {
+		if err := r.sow(ctx, t, s); err != nil {
+			return err
+		}
+	}
+	return s.stage.Start(ctx, s.Old, processes(s.Old), say(t))
+}
+
+// sow makes the database by production's release itself, and puts a pristine copy beside it.
+func (r *Rehearsals) sow(ctx context.Context, t *run.Task, s *set) error {
+	t.Progress("its database")
+	m, err := s.stage.Migrate(ctx, s.Old, t.Run, environment.Migrating{})
+	if err != nil {
+		return err
+	}
+	if m.Failed != "" {
+		return problem.New(problem.Inconclusive, "production's release can't build its own database: %s\n%s", m.Failed, m.Output)
+	}
+	if err := s.stage.Seed(ctx, s.Old, t.Run); err != nil {
+		return err
+	}
+	if err := r.catchUp(ctx, t, s); err != nil {
+		return err
+	}
+	if s.Old.Contents.Database == nil {
+		return nil
+	}
+	return s.stage.KeepPristine(ctx, s.Old)
+}
+
+// again makes the stage what it was before a step that a kill interrupted: what the new release's migration did until
+// then would be taken for production's schema.
+func (r *Rehearsals) again(ctx context.Context, t *run.Task, s *set) error {
+	if !s.HasOld {
+		_, err := r.raise(ctx, t, s)
+		return err
+	}
+	copied, err := t.Result(stepData, &Data{})
+	if err != nil {
+		return err
+	}
+	if !copied {
+		if _, err := r.raise(ctx, t, s); err != nil {
+			return err
+		}
+		return r.occupy(ctx, t, s)
+	}
+	if err := r.reset(ctx, t, s); err != nil {
+		return err
+	}
+	return r.occupy(ctx, t, s)
+}
+
+// reset ends everything that uses the stage's database and makes it the pristine copy again.
+func (r *Rehearsals) reset(ctx context.Context, t *run.Task, s *set) error {
+	for _, release := range s.both() {
+		if err := s.stage.Stop(ctx, release, processes(release)); err != nil {
+			return err
+		}
+	}
+	how, ok, err := s.stage.Reset(ctx, s.Old)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return problem.New(problem.Inconclusive, "there is no pristine copy of the stage's data to go back to")
+	}
+	t.Progress("a fresh copy of the data: %s", how)
+	return nil
+}
