@@ -173,17 +173,17 @@ type Database struct {
 
 // Migrations is how a release changes the schema. One of Run, Dir and AtStart is set.
 type Migrations struct {
-	Run     string        `json:"run,omitempty"`      // a shell command in the release's files
-	Dir     string        `json:"dir,omitempty"`      // a folder in the release's files, in the layout of Tool; Greenroom runs it itself
-	Tool    layout.Tool   `json:"tool,omitempty"`     // whose layout and version table Dir has
-	AtStart string        `json:"at_start,omitempty"` // the service that migrates itself when it starts
-	Down    string        `json:"down,omitempty"`     // a shell command that takes the schema back to the release before, beside Run or AtStart
-	Version string        `json:"version,omitempty"`  // a query whose one value is the schema's version
+	Run     string      `json:"run,omitempty"`      // a shell command in the release's files
+	Dir     string      `json:"dir,omitempty"`      // a folder in the release's files, in the layout of Tool; Greenroom runs it itself
+	Tool    layout.Tool `json:"tool,omitempty"`     // whose layout and version table Dir has
+	AtStart string      `json:"at_start,omitempty"` // the service that migrates itself when it starts
+	Down    string      `json:"down,omitempty"`     // a shell command that takes the schema back to the release before, beside Run or AtStart
+	Version string      `json:"version,omitempty"`  // a query whose one value is the schema's version
 	// Invariants are queries that must find no row, by name: what is true of the data before and after.
 	Invariants map[string]string `json:"invariants,omitempty"`
-	Seed    string        `json:"seed,omitempty"`     // a shell command that fills a fresh database outside production
-	Service string        `json:"service,omitempty"`  // whose files and variables the commands get
-	Timeout time.Duration `json:"timeout"`
+	Seed       string            `json:"seed,omitempty"`    // a shell command that fills a fresh database outside production
+	Service    string            `json:"service,omitempty"` // whose files and variables the commands get
+	Timeout    time.Duration     `json:"timeout"`
 }
 
 // Check is one question that a release must answer.
