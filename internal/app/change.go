@@ -22,14 +22,17 @@ const (
 	TightensGate    = "tightens the gate"                       // the reverse, and nothing else with it
 	BuildersOut     = "the keys of builders here count no more" // the first named key ends the trust in unnamed ones
 	BuildersIn      = "the keys of builders here count again"
+	LetsOut         = "lets values out"                         // values of production leave it as they are, or go where the network is, that did not before
+	EndsSessions    = "sessions in a migration's way are ended" // in production
 )
 
-// Changes lists what differs from before to now, in the order of a definition: environments, gates, roles, keys. It is
-// empty exactly when the digests are the same.
+// Changes lists what differs from before to now, in the order of a definition: environments, migrations, gates, roles,
+// keys. It is empty exactly when the digests are the same.
 func Changes(before, now Policy) []Change {
 	c := &comparison{before: before, now: now}
 	compare(c, "app", before.App, now.App, word, VoidsRehearsals)
 	c.environments()
+	c.migrating()
 	c.gates()
 	c.roles()
 	c.keys()
@@ -70,7 +73,7 @@ func (c *comparison) environments() {
 		path := "environments." + name
 		switch {
 		case !had:
-			c.add(path, "", environmentText(now), moved...)
+			c.add(path, "", environmentText(now), append(moved, letsOut(opensData(nil, now.Data)))...)
 		case !has:
 			c.add(path, environmentText(before), "", moved...)
 		default:
@@ -114,6 +117,7 @@ func (c *comparison) environment(prefix string, was, is Environment) {
 	c.differences(prefix+"differences", was.Differences, is.Differences, voids)
 	compare(c, prefix+"hosts", was.Hosts, is.Hosts, list)
 	c.rollout(prefix+"rollout.", was.Rollout, is.Rollout)
+	c.data(prefix+"data", was.Data, is.Data, voids)
 }
 
 // differences compares declared differences fact by fact, and their order where that is all.

@@ -11,6 +11,8 @@ import (
 	"pgregory.net/rapid"
 
 	"greenroom/internal/app"
+	"greenroom/internal/mask"
+	"greenroom/internal/migration"
 )
 
 // some draws n or fewer of the words, in any order, each once.
@@ -51,6 +53,7 @@ func anyPolicy() *rapid.Generator[app.Policy] {
 		for _, r := range some("promote", "apply").Draw(t, "roles") {
 			p.Roles[app.Right(r)] = append([]string{}, some("anna", "@oncall").Draw(t, "people")...)
 		}
+		p.Migrating = anyMigrating(t)
 		keys := some("ci", "staging").Draw(t, "keys")
 		slices.Sort(keys)
 		for _, name := range keys {
@@ -75,7 +78,109 @@ func anyEnvironment(t *rapid.T, name string, after []string) app.Environment {
 	for _, f := range some("x", "y").Draw(t, "facts") {
 		e.Differences = append(e.Differences, app.Difference{Fact: f, Because: anyText(t), Until: anyDay(t)})
 	}
+	if rapid.Bool().Draw(t, "data") {
+		e.Data = anyData(t)
+	}
 	return e
+}
+
+func anyMigrating(t *rapid.T) app.Migrating {
+	few := rapid.IntRange(0, 2)
+	return app.Migrating{
+		Budget: migration.Budget{
+			BlockedReads: time.Duration(few.Draw(t, "reads")) * 125 * time.Millisecond, BlockedWrites: time.Duration(few.Draw(t, "writes")) * time.Second,
+			Duration: time.Duration(few.Draw(t, "duration")) * time.Hour, Growth: int64(few.Draw(t, "growth")), RowsLost: int64(few.Draw(t, "rows lost") - 1),
+		},
+		LockTimeout: time.Duration(few.Draw(t, "lock time-out")), EndBlockers: rapid.Bool().Draw(t, "end blockers"),
+	}
+}
+
+func anyData(t *rapid.T) *app.Data {
+	d := &app.Data{
+		From: rapid.SampledFrom([]string{"production", "live"}).Draw(t, "from"), Mask: anyText(t), Replica: anyText(t), NotIsolated: anyText(t),
+		Rate: int64(rapid.IntRange(0, 1).Draw(t, "rate")), Keep: rapid.IntRange(0, 1).Draw(t, "keep"), Rules: mask.Rules{Tables: map[string]mask.TableRules{}},
+	}
+	for _, name := range some("customers", "billing.invoices").Draw(t, "tables") {
+		table := mask.TableRules{Rows: rapid.SampledFrom([]string{"", "none"}).Draw(t, "rows")}
+		for _, column := range some("note", "a, b").Draw(t, "columns") {
+			if table.Columns == nil {
+				table.Columns = map[string]mask.Rule{}
+			}
+			table.Columns[column] = anyRule().Draw(t, "rule")
+		}
+		d.Rules.Tables[name] = table
+	}
+	return d
+}
+
+func anyRule() *rapid.Generator[mask.Rule] {
+	return rapid.Custom(func(t *rapid.T) mask.Rule {
+		r := mask.Rule{Use: rapid.SampledFrom([]string{"keep", "text", "date", "json", "array"}).Draw(t, "use")}
+		switch r.Use {
+		case "date":
+			r.Shift = rapid.SampledFrom([]string{"1d", "30d"}).Draw(t, "shift")
+		case "array":
+			of := anyRule().Draw(t, "of")
+			r.Of = &of
+		case "json":
+			for _, path := range some("$.a", "$.a.b").Draw(t, "paths") {
+				if r.Paths == nil {
+					r.Paths = map[string]mask.Rule{}
+				}
+				r.Paths[path] = anyRule().Draw(t, "at path")
+			}
+		}
+		return r
+	})
+}
+
+// out lists the values of production that leave it as they are.
+func out(p app.Policy) []string {
+	var all []string
+	var walk func(where string, r mask.Rule)
+	walk = func(where string, r mask.Rule) {
+		if r.Use == "keep" {
+			all = append(all, where)
+		}
+		if r.Use == "array" && r.Of != nil {
+			walk(where+"[]", *r.Of)
+		}
+		if r.Use == "json" {
+			for path, of := range r.Paths {
+				walk(where+path, of)
+			}
+		}
+	}
+	for _, e := range p.Environments {
+		if e.Data == nil {
+			continue
+		}
+		for name, table := range e.Data.Rules.Tables {
+			for column, r := range table.Columns {
+				if table.Rows != "none" {
+					walk(e.Name+" "+e.Data.From+" "+name+" "+column+" ", r)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// TestNothingIsLetOutUntold: where a value leaves production that did not, the change says so. A whole column that is
+// kept lets out what a path in it let out before.
+func TestNothingIsLetOutUntold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		before, now := anyPolicy().Draw(t, "before"), anyPolicy().Draw(t, "now")
+		was := out(before)
+		covered := func(s string) bool {
+			return slices.ContainsFunc(was, func(w string) bool { return strings.HasPrefix(s, w) })
+		}
+		for _, is := range out(now) {
+			if changes := app.Changes(before, now); !covered(is) && !notes(changes, app.LetsOut) {
+				t.Fatalf("%q is let out: %+v", is, changes)
+			}
+		}
+	})
 }
 
 // TestChangesAreExact: two policies have the same digest exactly when no change is told, rehearsals are void exactly when
@@ -115,6 +220,23 @@ func lines(changes []app.Change, line func(app.Change) string) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// copied is data of one table with one column, which the rule is for.
+func copied(use string) *app.Data {
+	return &app.Data{From: "production", Mask: "mask.yaml", Rules: mask.Rules{Tables: map[string]mask.TableRules{"customers": {Columns: map[string]mask.Rule{"note": {Use: use}}}}}}
+}
+
+func pathed(paths map[string]mask.Rule) *app.Data {
+	d := copied("json")
+	d.Rules.Tables["customers"].Columns["note"] = mask.Rule{Use: "json", Paths: paths}
+	return d
+}
+
+func rowless(rows string) *app.Data {
+	d := copied("keep")
+	d.Rules.Tables["customers"] = mask.TableRules{Rows: rows, Columns: d.Rules.Tables["customers"].Columns}
+	return d
 }
 
 // TestChanges pins how a change is told, and what follows from it.
@@ -217,6 +339,49 @@ gates.production.except.load: because not ready, until 2026-12-31 ->  (tightens 
 			"keys.staging: key ed25519:AA==; checks unit; environments rehearsal ->  (tightens the gate, the keys of builders here count again)"},
 		{"the first key", func(p *app.Policy) { p.Keys = nil }, func(p *app.Policy) { p.Keys = []app.TrustedKey{{Name: "ci", Public: "ed25519:CC=="}} },
 			"keys.ci:  -> key ed25519:CC== (weakens the gate, the keys of builders here count no more)"},
+		{"data where there was none", func(p *app.Policy) { env(p, "staging").Data = nil }, func(p *app.Policy) { env(p, "staging").Data = copied("text") },
+			"environments.staging.data:  -> from production, mask mask.yaml (1 rules, 0 let values out) (voids rehearsals, tightens the gate)"},
+		{"data of which some is kept", func(p *app.Policy) { env(p, "staging").Data = nil }, func(p *app.Policy) { env(p, "staging").Data = copied("keep") },
+			"environments.staging.data:  -> from production, mask mask.yaml (1 rules, 1 let values out) (voids rehearsals, tightens the gate, lets values out)"},
+		{"data no more", func(p *app.Policy) { env(p, "staging").Data = copied("text") }, func(p *app.Policy) { env(p, "staging").Data = nil },
+			"environments.staging.data: from production, mask mask.yaml (1 rules, 0 let values out) ->  (voids rehearsals, weakens the gate)"},
+		{"a weaker rule", func(p *app.Policy) { env(p, "staging").Data = copied("text") }, func(p *app.Policy) { env(p, "staging").Data = copied("keep") },
+			"environments.staging.data.mask.customers.note: text -> keep (voids rehearsals, lets values out)"},
+		{"a stronger rule", func(p *app.Policy) { env(p, "staging").Data = copied("keep") }, func(p *app.Policy) { env(p, "staging").Data = copied("null") },
+			"environments.staging.data.mask.customers.note: keep -> null (voids rehearsals)"},
+		{"a rule in qa, where no stage is like it", func(p *app.Policy) { env(p, "qa").Data = copied("text") }, func(p *app.Policy) { env(p, "qa").Data = copied("keep") },
+			"environments.qa.data.mask.customers.note: text -> keep (lets values out)"},
+		{"a path that is kept", func(p *app.Policy) { env(p, "staging").Data = pathed(nil) }, func(p *app.Policy) { env(p, "staging").Data = pathed(map[string]mask.Rule{"$.size": {Use: "keep"}}) },
+			"environments.staging.data.mask.customers.note: json -> json ($.size keep) (voids rehearsals, lets values out)"},
+		{"rows that were left behind", func(p *app.Policy) { env(p, "staging").Data = rowless("none") }, func(p *app.Policy) { env(p, "staging").Data = rowless("") },
+			"environments.staging.data.mask.customers (rows): none -> all (voids rehearsals, lets values out)"},
+		{"a table less", func(p *app.Policy) { env(p, "staging").Data = copied("keep") }, func(p *app.Policy) { env(p, "staging").Data.Rules.Tables = map[string]mask.TableRules{} },
+			"environments.staging.data.mask.customers: note keep ->  (voids rehearsals)"},
+		{"how data is read", nil, func(p *app.Policy) { d := env(p, "staging").Data; d.Rate, d.Keep, d.Replica = 1<<20, 0, "" },
+			`environments.staging.data.replica: REPLICA_URL ->  (voids rehearsals)
+environments.staging.data.rate: 50MB/s -> 1MiB/s
+environments.staging.data.keep: 2 -> `},
+		{"isolated", nil, func(p *app.Policy) { env(p, "staging").Data.NotIsolated = "" },
+			"environments.staging.data.not_isolated: no root here ->  (voids rehearsals)"},
+		{"not isolated", func(p *app.Policy) { env(p, "staging").Data.NotIsolated = "" }, func(p *app.Policy) { env(p, "staging").Data.NotIsolated = "a laptop" },
+			"environments.staging.data.not_isolated:  -> a laptop (voids rehearsals, lets values out)"},
+		{"a wider budget", nil, func(p *app.Policy) {
+			p.Migrating.Budget = migration.Budget{BlockedReads: 2 * time.Second, BlockedWrites: time.Minute, RowsLost: -1}
+		}, `migrations.budget.blocked_reads: 1s -> 2s (voids rehearsals, weakens the gate)
+migrations.budget.blocked_writes: 1s -> 1m (voids rehearsals, weakens the gate)
+migrations.budget.duration: 1h ->  (voids rehearsals, weakens the gate)
+migrations.budget.growth: 1GB ->  (voids rehearsals, weakens the gate)
+migrations.budget.rows_lost: 10 -> any (voids rehearsals, weakens the gate)`},
+		{"a tighter budget", nil, func(p *app.Policy) {
+			p.Migrating.Budget = migration.Budget{Duration: time.Minute, Growth: 1000}
+		}, `migrations.budget.blocked_reads: 1s ->  (voids rehearsals, tightens the gate)
+migrations.budget.blocked_writes: 1s ->  (voids rehearsals)
+migrations.budget.duration: 1h -> 1m (voids rehearsals, tightens the gate)
+migrations.budget.growth: 1GB -> 1kB (voids rehearsals, tightens the gate)
+migrations.budget.rows_lost: 10 ->  (voids rehearsals, tightens the gate)`},
+		{"who is in the way", nil, func(p *app.Policy) { p.Migrating.LockTimeout, p.Migrating.EndBlockers = 0, true },
+			`migrations.lock_timeout: 1s -> 
+migrations.blockers:  -> end (sessions in a migration's way are ended)`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before, now := policy(qa), policy(qa)

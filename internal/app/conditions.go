@@ -1,6 +1,11 @@
 package app
 
-import "slices"
+import (
+	"slices"
+
+	"greenroom/internal/mask"
+	"greenroom/internal/migration"
+)
 
 // conditions are the part of a policy that a rehearsal's outcome depends on.
 //
@@ -12,7 +17,11 @@ import "slices"
 //   - the scale, as numbers of replicas;
 //   - the values of its configuration;
 //   - the facts that are declared to differ: accepting another one is accepting that what was rehearsed was less like
-//     production.
+//     production;
+//   - the data: whose it is, what its mask makes of it, whether a replica was read in place of the database, and whether
+//     it may be where there is a way out.
+//
+// The verdict of a migration is measured against its budget, so that is part of the conditions as well.
 //
 // Which environment is production decides what the rehearsal was for, and what its baseline was read from.
 //
@@ -21,7 +30,10 @@ import "slices"
 // release's journeys failed, and the gate decides whether downtime is accepted; roles and keys are asked for the person
 // and for the signature at hand. Rollout and hosts belong to traffic, which a stage has none of. Environments that are
 // neither production nor the one before it take no part in a rehearsal. Production's own configuration and scale are in
-// its baseline. A reason and its last day change nothing about what ran.
+// its baseline. How fast a copy is read and how many are kept changes nothing in the copy; the lock time-out and what
+// becomes of blockers are for production. A reason and its last day change nothing about what ran.
+//
+// What a policy does not use is left out, so that its conditions are those that older versions computed.
 type conditions struct {
 	App        string            `json:"app"`
 	Production string            `json:"production"`
@@ -31,6 +43,15 @@ type conditions struct {
 	Den        int               `json:"den"`
 	Config     map[string]string `json:"config"`
 	Differ     []string          `json:"differ"` // facts, sorted: their order in the file says nothing
+	Data       *dataConditions   `json:"data,omitempty"`
+	Budget     migration.Budget  `json:"budget,omitzero"`
+}
+
+type dataConditions struct {
+	From        string     `json:"from"`
+	Rules       mask.Rules `json:"rules"`
+	Replica     bool       `json:"replica"`
+	NotIsolated bool       `json:"not_isolated"`
 }
 
 // Conditions identifies what the stage is built like: sha256 over the canonical JSON of that part of the policy. Evidence
@@ -41,7 +62,10 @@ func (p Policy) Conditions() string {
 	c := conditions{
 		App: p.App, Production: production.Name, Like: like.Name,
 		Replicas: like.Scale.Replicas, Num: like.Scale.Num, Den: like.Scale.Den,
-		Config: map[string]string{}, Differ: []string{},
+		Config: map[string]string{}, Differ: []string{}, Budget: p.Migrating.Budget,
+	}
+	if d := like.Data; d != nil {
+		c.Data = &dataConditions{From: d.From, Rules: d.Rules, Replica: d.Replica != "", NotIsolated: d.NotIsolated != ""}
 	}
 	for name, v := range like.Config {
 		c.Config[name] = v.Value

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"greenroom/internal/app"
+	"greenroom/internal/mask"
+	"greenroom/internal/migration"
 )
 
 // roles of an environment in a rehearsal.
@@ -42,6 +44,19 @@ var counts = map[string][]string{
 	"Environments[].Rollout.MaxErrors":     nil,
 	"Environments[].Rollout.Drain":         nil,
 	"Environments[].Rollout.Downtime":      nil,
+	"Environments[].Data.From":             {staging, alone},
+	"Environments[].Data.Mask":             nil,
+	"Environments[].Data.Replica":          nil, // that there is one counts
+	"Environments[].Data.Rate":             nil,
+	"Environments[].Data.Keep":             nil,
+	"Environments[].Data.NotIsolated":      nil, // that there is a reason counts
+	"Migrating.Budget.BlockedReads":        {qa, staging, production, alone},
+	"Migrating.Budget.BlockedWrites":       {qa, staging, production, alone},
+	"Migrating.Budget.Duration":            {qa, staging, production, alone},
+	"Migrating.Budget.Growth":              {qa, staging, production, alone},
+	"Migrating.Budget.RowsLost":            {qa, staging, production, alone},
+	"Migrating.LockTimeout":                nil,
+	"Migrating.EndBlockers":                nil,
 	"Gates{}":                              nil,
 	"Gates{}.Soak":                         nil,
 	"Gates{}.Except{}":                     nil,
@@ -55,6 +70,24 @@ var counts = map[string][]string{
 	"Keys[].Environments[]":                nil,
 }
 
+// countsToo says it for what lies below a path. A stage's data is made by every rule of its mask.
+var countsToo = map[string][]string{
+	"Environments[].Data.Rules.": {staging, alone},
+}
+
+// counted says what counts and countsToo say about a path.
+func counted(path string) (in []string, known bool) {
+	if in, known = counts[path]; known {
+		return in, true
+	}
+	for prefix, in := range countsToo {
+		if strings.HasPrefix(path, prefix) {
+			return in, true
+		}
+	}
+	return nil, false
+}
+
 // full is an environment that has everything.
 func full(name, after string) app.Environment {
 	return app.Environment{
@@ -64,6 +97,14 @@ func full(name, after string) app.Environment {
 		Differences: []app.Difference{{Fact: "database.settings.shared_buffers", Because: "a smaller machine", Until: day(2027, 6, 30)}},
 		Hosts:       []string{name + ".example.com"},
 		Rollout:     app.Rollout{Steps: []int{10, 100}, Watch: time.Minute, MaxErrors: 0.01, Drain: 30 * time.Second},
+		Data: &app.Data{
+			From: "production", Mask: "mask.yaml", Replica: "REPLICA_URL", Rate: 50e6, Keep: 2, NotIsolated: "no root here",
+			Rules: mask.Rules{Tables: map[string]mask.TableRules{"customers": {Columns: map[string]mask.Rule{"note": {
+				Use: "text", Value: "x", Low: "1", High: "9", Shift: "30d",
+				Of: &mask.Rule{Use: "text", Of: &mask.Rule{Use: "keep"}, Paths: map[string]mask.Rule{"$.a": {Use: "name"}}}, Paths: map[string]mask.Rule{"$.a.b": {
+					Use: "text", Of: &mask.Rule{Use: "keep"}, Paths: map[string]mask.Rule{"$.c": {Use: "keep"}}}},
+			}}}}},
+		},
 	}
 }
 
@@ -78,6 +119,10 @@ func policy(role string) app.Policy {
 		Gates: map[string]app.Gate{"production": {Soak: time.Hour, Except: map[string]app.Except{"load": {Because: "not ready", Until: day(2026, 12, 31)}}}},
 		Roles: map[app.Right][]string{app.RightPromote: {"anna", "@oncall"}},
 		Keys:  []app.TrustedKey{{Name: "staging", Public: "ed25519:AA==", Checks: []string{"unit"}, Environments: []string{"rehearsal"}}},
+		Migrating: app.Migrating{
+			Budget:      migration.Budget{BlockedReads: time.Second, BlockedWrites: time.Second, Duration: time.Hour, Growth: 1e9, RowsLost: 10},
+			LockTimeout: time.Second,
+		},
 	}
 	switch role {
 	case qa:
@@ -117,6 +162,13 @@ func fields(t *testing.T) []field {
 					reach(v, func(v reflect.Value) { f(v.Field(i)) })
 				})
 			}
+		case typ.Kind() == reflect.Pointer:
+			if strings.Count(path, ".Of")+strings.Count(path, ".Paths") > 1 {
+				return // a rule in a rule holds rules
+			}
+			walk(typ.Elem(), path, func(v reflect.Value, f func(reflect.Value)) {
+				reach(v, func(v reflect.Value) { f(v.Elem()) })
+			})
 		case typ.Kind() == reflect.Slice:
 			walk(typ.Elem(), path+"[]", func(v reflect.Value, f func(reflect.Value)) {
 				reach(v, func(v reflect.Value) { f(v.Index(0)) })
@@ -125,6 +177,9 @@ func fields(t *testing.T) []field {
 			out = append(out, field{path + "{}", set(func(v reflect.Value) {
 				v.SetMapIndex(reflect.ValueOf("added").Convert(typ.Key()), reflect.New(typ.Elem()).Elem())
 			})})
+			if strings.Count(path, ".Of")+strings.Count(path, ".Paths") > 1 {
+				return
+			}
 			if typ.Elem().Kind() == reflect.Struct || typ.Elem().Kind() == reflect.Slice {
 				walk(typ.Elem(), path+"{}", func(v reflect.Value, f func(reflect.Value)) {
 					reach(v, func(v reflect.Value) {
@@ -167,7 +222,7 @@ func TestEveryFieldCounts(t *testing.T) {
 	for _, role := range []string{qa, staging, production, alone} {
 		for _, f := range fields(t) {
 			seen[f.path] = true
-			in, known := counts[f.path]
+			in, known := counted(f.path)
 			if !known {
 				t.Fatalf("%s: say in counts whether a stage depends on it", f.path)
 			}
@@ -199,6 +254,36 @@ func TestEveryFieldCounts(t *testing.T) {
 		if !seen[path] {
 			t.Errorf("counts has %s, which no policy has", path)
 		}
+	}
+}
+
+// TestBareWordsCount: of a replica and of a reason for data that is not isolated only that they are there counts.
+func TestBareWordsCount(t *testing.T) {
+	for name, change := range map[string]func(*app.Data){
+		"replica":      func(d *app.Data) { d.Replica = "" },
+		"not_isolated": func(d *app.Data) { d.NotIsolated = "" },
+	} {
+		before, now := policy(staging), policy(staging)
+		change(now.Environments[0].Data)
+		if before.Conditions() == now.Conditions() || !notes(app.Changes(before, now), app.VoidsRehearsals) {
+			t.Errorf("%s: conditions %s and %s, changes %+v", name, before.Conditions(), now.Conditions(), app.Changes(before, now))
+		}
+	}
+}
+
+// TestAppliedPoliciesStay: a policy that uses no key that came later has the digest and the conditions that it had, so that
+// what was applied and rehearsed before an upgrade still holds.
+func TestAppliedPoliciesStay(t *testing.T) {
+	p := policy(qa)
+	p.Migrating = app.Migrating{}
+	for i := range p.Environments {
+		p.Environments[i].Data = nil
+	}
+	if got, want := p.Digest(), "sha256:b44d5c51d24d15ef5e02aa8c5b254b4d60a3646f996bacffff6f928a7f6defca"; got != want {
+		t.Errorf("digest %s, was %s", got, want)
+	}
+	if got, want := p.Conditions(), "sha256:2a18297c2d34a082e577c6eca58f5f3d386b8cce537f4fd2d416111b53ec79f7"; got != want {
+		t.Errorf("conditions %s, were %s", got, want)
 	}
 }
 

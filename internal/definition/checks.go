@@ -14,10 +14,7 @@ import (
 	"greenroom/internal/release"
 )
 
-const (
-	defaultCheckTimeout     = 10 * time.Minute
-	defaultMigrationTimeout = 15 * time.Minute
-)
+const defaultCheckTimeout = 10 * time.Minute
 
 // checks reads the team's own checks. services is nil when Compose could not be read.
 func (d *document) checks(services []app.Service) []app.Check {
@@ -147,53 +144,4 @@ func (d *document) isBuilt(f string) bool {
 func (d *document) exists(f string) bool {
 	_, err := os.Lstat(filepath.Join(d.dir, filepath.FromSlash(f)))
 	return err == nil
-}
-
-// migrations reads how the schema changes, and finds the service that they belong to.
-func (d *document) migrations(c app.Contents) *app.Migrations {
-	k := d.keys.Migrations
-	if k == nil {
-		return nil
-	}
-	m := &app.Migrations{Run: k.Run, Seed: k.Seed, Timeout: d.duration(k.Timeout, defaultMigrationTimeout, []string{"migrations", "timeout"})}
-	d.command(k.Run, []string{"migrations", "run"})
-	d.command(k.Seed, []string{"migrations", "seed"})
-	_, runs := d.given("migrations", "run")
-	_, starts := d.given("migrations", "at")
-	switch {
-	case runs && starts:
-		d.report.fault(d.atKey("migrations", "at"), "migrations have both `run` and `at: start`", "keep `run` for a command, or `at: start` for a service that migrates itself")
-	case !runs && !starts:
-		d.report.fault(d.atKey("migrations"), "migrations have neither `run` nor `at`", "write the command, as `run: bin/shop migrate`, or `at: start` for a service that migrates itself")
-	}
-	m.Service = d.migrationService(k.Service, c)
-	if k.At == "start" {
-		m.AtStart = m.Service
-	}
-	return m
-}
-
-func (d *document) migrationService(name string, c app.Contents) string {
-	var own []string
-	for _, s := range c.Services {
-		if s.Kind == app.KindProcess {
-			own = append(own, s.Name)
-		}
-	}
-	public, ok := c.Public()
-	switch {
-	case len(own) == 0: // told where Compose is read
-		return ""
-	case name != "" && !slices.Contains(own, name):
-		d.report.fault(d.at("migrations", "service"), quote(clip(name))+" is no service that runs a command of the app", unless(name, own))
-		return ""
-	case name != "":
-		return name
-	case ok:
-		return public.Name
-	case len(own) == 1:
-		return own[0]
-	}
-	d.report.fault(d.atKey("migrations"), "several services could own the migrations: "+quoteAll(own), "add `service:` with the one whose files and variables they need")
-	return ""
 }

@@ -92,5 +92,6 @@ func load(ctx context.Context, dir string, o Options, r *report) app.App {
 	a.Contents.Migrations = d.migrations(a.Contents)
 	a.Contents.Checks = d.checks(a.Contents.Services)
 	d.checkPolicy(a.Policy, a.Contents.Services)
+	d.checkData(a.Policy, a.Contents.Database)
 	return a
 }

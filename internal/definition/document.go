@@ -21,8 +21,7 @@ type document struct {
 // A * stands for any name.
 var planned = map[string][]string{
 	"":               {"flags", "windows", "freeze", "reservations"},
-	"environments.*": {"data", "driver", "roles", "windows", "freeze"},
-	"migrations":     {"budget", "dir", "version"},
+	"environments.*": {"driver", "roles", "windows", "freeze"},
 	"checks.*":       {"flags", "load", "expect"},
 	"gates.*":        {"approvals", "windows"},
 }

@@ -32,6 +32,16 @@ type environmentKeys struct {
 	Differences []differenceKeys     `yaml:"differences,omitempty" jsonschema_description:"Declared differences from production that no other key sets."`
 	Hosts       []string             `yaml:"hosts,omitempty" jsonschema_description:"Host names that lead to the environment, beside its own address."`
 	Rollout     *rolloutKeys         `yaml:"rollout,omitempty" jsonschema_description:"How traffic moves to a new release."`
+	Data        *dataKeys            `yaml:"data,omitempty" jsonschema_description:"Where the data of each rehearsal comes from: a masked copy of production's. Default: a fresh database, with the seed."`
+}
+
+type dataKeys struct {
+	From        string `yaml:"from" jsonschema_description:"The environment whose data is copied: production."`
+	Mask        string `yaml:"mask" jsonschema_description:"The file that says what becomes of each column, relative to this one. greenroom mask init writes it."`
+	Replica     string `yaml:"replica,omitempty" jsonschema_description:"The name of a secret of production's: the address of a read replica that is copied in place of the database itself."`
+	Rate        text   `yaml:"rate,omitempty" jsonschema_description:"The most that a copy reads of production, as 50MB/s. Default: as fast as it goes."`
+	Keep        text   `yaml:"keep,omitempty" jsonschema_description:"How many snapshots are kept. Default: 3."`
+	NotIsolated string `yaml:"not_isolated,omitempty" jsonschema_description:"Why the data may be where processes can reach the network, in words. Default: where a stage can't be isolated, the data is refused."`
 }
 
 type scaleKeys struct {
@@ -66,11 +76,27 @@ type rolloutKeys struct {
 }
 
 type migrationsKeys struct {
-	Run     string `yaml:"run,omitempty" jsonschema_description:"A shell command in the release's files, with the environment's variables."`
-	At      string `yaml:"at,omitempty" jsonschema:"enum=start" jsonschema_description:"start: the service migrates itself when it starts; one replica is then started alone first."`
-	Seed    string `yaml:"seed,omitempty" jsonschema_description:"A shell command that fills a fresh database outside production."`
-	Service string `yaml:"service,omitempty" jsonschema_description:"The service whose files and variables the commands get. Default: the service that users reach."`
-	Timeout text   `yaml:"timeout,omitempty" jsonschema_description:"How long a migration may take, as 15m. Default: 15m."`
+	Run         string            `yaml:"run,omitempty" jsonschema_description:"A shell command in the release's files, with the environment's variables. This, dir or at."`
+	Dir         string            `yaml:"dir,omitempty" jsonschema_description:"A folder of migrations as goose, golang-migrate or Flyway lay them out, relative to this file. Greenroom runs them itself and keeps the tool's own version table."`
+	Tool        string            `yaml:"tool,omitempty" jsonschema:"enum=goose,enum=golang-migrate,enum=flyway" jsonschema_description:"Whose layout dir has. Default: what the names of its files say."`
+	At          string            `yaml:"at,omitempty" jsonschema:"enum=start" jsonschema_description:"start: the service migrates itself when it starts; one replica is then started alone first."`
+	Down        string            `yaml:"down,omitempty" jsonschema_description:"A shell command that takes the schema back to the release before, beside run or at: start. A folder has its own way down."`
+	Version     string            `yaml:"version,omitempty" jsonschema_description:"A query whose one value is the schema's version."`
+	Invariants  map[string]string `yaml:"invariants,omitempty" jsonschema_description:"What is true of the data before and after: queries by name, each of which finds no row."`
+	Budget      *budgetKeys       `yaml:"budget,omitempty" jsonschema_description:"What a migration may do to those who use the database."`
+	LockTimeout text              `yaml:"lock_timeout,omitempty" jsonschema_description:"How long a statement in production waits for a lock before it lets everybody else pass and tries again, as 500ms. Default: blocked_reads or blocked_writes, the shorter one."`
+	Blockers    string            `yaml:"blockers,omitempty" jsonschema:"enum=end" jsonschema_description:"end: sessions that stand in a migration's way in production are ended. Default: they are named and waited for."`
+	Seed        string            `yaml:"seed,omitempty" jsonschema_description:"A shell command that fills a fresh database outside production."`
+	Service     string            `yaml:"service,omitempty" jsonschema_description:"The service whose files and variables the commands get. Default: the service that users reach."`
+	Timeout     text              `yaml:"timeout,omitempty" jsonschema_description:"How long a migration may take, as 15m. Default: 15m."`
+}
+
+type budgetKeys struct {
+	BlockedReads  text `yaml:"blocked_reads,omitempty" jsonschema_description:"The longest that reads of a table may stand still, as 250ms. Default: 250ms."`
+	BlockedWrites text `yaml:"blocked_writes,omitempty" jsonschema_description:"The longest that writes to a table may stand still, as 1s. Default: 1s."`
+	Duration      text `yaml:"duration,omitempty" jsonschema_description:"The longest that the whole migration may take, as 5m. Default: no limit but timeout."`
+	Growth        text `yaml:"growth,omitempty" jsonschema_description:"How much the disk may fill, write-ahead log included, as 2GB. Default: no limit."`
+	RowsLost      text `yaml:"rows_lost,omitempty" jsonschema_description:"How many rows may be gone, or any. Default: 0."`
 }
 
 type checkKeys struct {

@@ -59,7 +59,10 @@ func (d *document) policy() app.Policy {
 	}
 	d.looks(p)
 	d.order(p)
+	d.last(p)
 	d.reasons(p)
+	d.sources(p)
+	p.Migrating = d.migrating()
 	p.Gates = d.gates(p)
 	p.Roles = d.roles()
 	p.Keys = d.trusted()
@@ -122,6 +125,9 @@ func (d *document) environment(name string, k *environmentKeys) app.Environment 
 	}
 	if k.Rollout != nil {
 		e.Rollout = d.rollout(*k.Rollout, append(path, "rollout"))
+	}
+	if k.Data != nil {
+		e.Data = d.data(*k.Data, append(path, "data"))
 	}
 	return e
 }
@@ -210,6 +216,24 @@ func (d *document) order(p app.Policy) {
 				break
 			}
 		}
+	}
+}
+
+// last demands that one can tell which environment is production: the only one that no other comes after, or the one of that
+// name.
+func (d *document) last(p app.Policy) {
+	if _, named := p.Environment("production"); named {
+		return
+	}
+	var last []string
+	for _, e := range p.Environments {
+		if !slices.ContainsFunc(p.Environments, func(f app.Environment) bool { return f.After == e.Name }) {
+			last = append(last, e.Name)
+		}
+	}
+	if len(last) > 1 {
+		d.report.fault(d.atKey("environments"), "one can't tell which environment is production: nothing comes after "+quoteAll(last)+", and none of them has that name",
+			"call it `production`, or let it come `after:` the others")
 	}
 }
 

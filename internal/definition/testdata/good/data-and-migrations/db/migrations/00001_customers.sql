@@ -1,0 +1,4 @@
+-- +goose Up
+create table customers (id int primary key, email text);
+-- +goose Down
+drop table customers;
