@@ -1,0 +1,132 @@
+package layout
+
+import (
+	"slices"
+	"strings"
+)
+
+// head is the first words of a statement in upper case. Names in quotes are none of them.
+func head(sql string, d Dialect) []string {
+	var words []string
+	for len(words) < wordsSeen && sql != "" {
+		k, n := lex(sql, d)
+		if k == word {
+			words = append(words, strings.ToUpper(sql[:n]))
+		}
+		sql = sql[n:]
+	}
+	return words
+}
+
+// alone says what of a statement can't run inside a transaction: "CREATE INDEX CONCURRENTLY"; "" where all of it can.
+func alone(sql string, d Dialect) string {
+	words := head(sql, d)
+	if len(words) == 0 {
+		return ""
+	}
+	if d == SQLite {
+		if words[0] == "VACUUM" {
+			return "VACUUM"
+		}
+		return ""
+	}
+	second := ""
+	if len(words) > 1 {
+		second = words[1]
+	}
+	concurrently := slices.Contains(words[:min(len(words), 5)], "CONCURRENTLY")
+	switch words[0] {
+	case "VACUUM":
+		return "VACUUM"
+	case "CREATE", "DROP":
+		if second == "DATABASE" || second == "TABLESPACE" || second == "SUBSCRIPTION" {
+			return words[0] + " " + second
+		}
+		if concurrently && (second == "INDEX" || second == "UNIQUE") {
+			return words[0] + " INDEX CONCURRENTLY"
+		}
+	case "REINDEX":
+		if concurrently {
+			return "REINDEX CONCURRENTLY"
+		}
+		for _, w := range words[1:min(len(words), 4)] {
+			if w == "SCHEMA" || w == "DATABASE" || w == "SYSTEM" {
+				return "REINDEX " + w
+			}
+		}
+	case "ALTER":
+		if second == "SYSTEM" {
+			return "ALTER SYSTEM"
+		}
+		if second == "TABLE" && slices.Contains(words, "DETACH") && slices.Contains(words, "CONCURRENTLY") {
+			return "ALTER TABLE … DETACH PARTITION … CONCURRENTLY"
+		}
+		if second == "DATABASE" && strings.HasSuffix(strings.Join(words[:len(words)-1], " "), "SET TABLESPACE") {
+			return "ALTER DATABASE … SET TABLESPACE"
+		}
+	case "DISCARD":
+		if second == "ALL" {
+			return "DISCARD ALL"
+		}
+	case "CLUSTER":
+		if strings.EqualFold(strings.TrimSpace(sql), "CLUSTER") {
+			return "CLUSTER of all tables"
+		}
+	}
+	return ""
+}
+
+// controls says which word of a statement begins or ends a transaction: "COMMIT"; "" for one that does neither.
+func controls(sql string, d Dialect) string {
+	words := head(sql, d)
+	if len(words) == 0 {
+		return ""
+	}
+	second := ""
+	if len(words) > 1 {
+		second = words[1]
+	}
+	switch words[0] {
+	case "BEGIN", "COMMIT", "END", "ABORT":
+		return words[0]
+	case "START", "PREPARE":
+		if second == "TRANSACTION" {
+			return words[0] + " TRANSACTION"
+		}
+	case "ROLLBACK":
+		if !slices.Contains(words, "TO") {
+			return "ROLLBACK"
+		}
+	}
+	return ""
+}
+
+// opens and closes are for the plain pair around a whole file.
+func opens(sql string, d Dialect) bool {
+	switch strings.Join(head(sql, d), " ") {
+	case "BEGIN", "BEGIN TRANSACTION", "BEGIN WORK", "START TRANSACTION":
+		return true
+	}
+	return false
+}
+
+func closes(sql string, d Dialect) bool {
+	switch strings.Join(head(sql, d), " ") {
+	case "COMMIT", "COMMIT TRANSACTION", "COMMIT WORK", "END", "END TRANSACTION", "END WORK":
+		return true
+	}
+	return false
+}
+
+// inside refuses what can't be in a transaction that the tool makes. how says how the tool is told to make none.
+func inside(all []Statement, d Dialect, how string) error {
+	for _, s := range all {
+		if what := alone(s.SQL, d); what != "" {
+			return faulty(s.Line, "%s can't run inside a transaction; %s", what, how)
+		}
+		if what := controls(s.SQL, d); what != "" {
+			return faulty(s.Line, "%s would end the transaction that the migration and its version are recorded in; leave it out, or %s", what, how)
+		}
+	}
+	return nil
+}
