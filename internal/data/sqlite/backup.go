@@ -47,31 +47,22 @@ func (d *Database) Backup(ctx context.Context, file string) (b data.Backup, err 
 
 // copyTo copies the connection's database into a file. The transaction around it holds the moment: without one the copy
 // would start over at each write of another process, and might never end.
-func copyTo(ctx context.Context, conn *sql.Conn, file string) (err error) {
-	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
-		return err
-	}
-	defer func() {
-		_, endErr := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-		err = errors.Join(err, endErr)
-	}()
-	var n int // the first read takes the moment
-	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&n); err != nil {
-		return err
-	}
-	return conn.Raw(func(driver any) error {
-		backup, err := driver.(interface {
-			NewBackup(address string) (*sqlite.Backup, error)
-		}).NewBackup(address(file, url.Values{}))
-		if err != nil {
-			return err
-		}
-		for more := true; more && err == nil; {
-			if err = ctx.Err(); err == nil {
-				more, err = backup.Step(pages)
+func copyTo(ctx context.Context, conn *sql.Conn, file string) error {
+	return inMoment(ctx, conn, func() error {
+		return conn.Raw(func(driver any) error {
+			backup, err := driver.(interface {
+				NewBackup(address string) (*sqlite.Backup, error)
+			}).NewBackup(address(file, url.Values{}))
+			if err != nil {
+				return err
 			}
-		}
-		return errors.Join(err, backup.Finish())
+			for more := true; more && err == nil; {
+				if err = ctx.Err(); err == nil {
+					more, err = backup.Step(pages)
+				}
+			}
+			return errors.Join(err, backup.Finish())
+		})
 	})
 }
 
