@@ -63,6 +63,9 @@ func TestPages(t *testing.T) {
 		"secrets":            func(s term.Screen) string { return secretsPage(s, fakeSecrets()) },
 		"secrets-none":       func(s term.Screen) string { return secretsPage(s, nil) },
 	}
+	for name, page := range dataPages() {
+		pages[name] = page
+	}
 	for name, page := range trustPages(t) {
 		pages[name] = page
 	}

@@ -33,7 +33,7 @@ func (s *shell) processes() []*cobra.Command {
 // notBuilt are the commands of the design that are not there yet. They say so, instead of looking like a typing error.
 func notBuilt() []*cobra.Command {
 	var cs []*cobra.Command
-	for _, name := range []string{"approve", "backup", "flags", "freeze", "parity", "snapshot"} {
+	for _, name := range []string{"approve", "flags", "freeze", "parity"} {
 		cs = append(cs, &cobra.Command{
 			Use: name, Hidden: true, DisableFlagParsing: true,
 			RunE: func(cmd *cobra.Command, _ []string) error {

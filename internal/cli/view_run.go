@@ -33,6 +33,8 @@ func sentence(p plan.Plan) string {
 			return "rehearsal of " + name + ", with nothing live to compare with"
 		}
 		return "rehearsal of " + name + " against " + p.From.Short()
+	case plan.Restore:
+		return "restore of " + term.Clean(p.Environment) + ", with " + name + " live afterwards"
 	case plan.Rollback:
 		return "rollback of " + term.Clean(p.Environment) + " from " + p.From.Short() + " to " + name
 	default:

@@ -25,6 +25,13 @@ type Database interface {
 	EndMigrator(ctx context.Context, name string) (int, error)
 }
 
+// Describer is a database whose schema can be told as text.
+type Describer interface {
+	// Describe is the schema as text, one thing a line, sorted, with what belongs to it indented below; Fingerprint is its
+	// SHA-256.
+	Describe(ctx context.Context) (string, error)
+}
+
 // Backup is a raw copy of a database; production's never leaves production.
 type Backup struct {
 	File   string        `json:"file"`

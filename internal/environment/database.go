@@ -298,15 +298,3 @@ func (e *Environment) hasServer(r release.Release) bool {
 	db := r.Contents.Database
 	return db != nil && db.Engine == app.Postgres && !e.givenDatabase(db)
 }
-
-// Fingerprint is that of the database's schema, "" for an app without one.
-func (e *Environment) Fingerprint(ctx context.Context, r release.Release) (string, error) {
-	db, err := e.Database(ctx, r)
-	if err != nil || db == nil {
-		return "", err
-	}
-	if err := db.Ping(ctx); err != nil {
-		return "", err
-	}
-	return db.Fingerprint(ctx)
-}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"greenroom/internal/app"
 	"greenroom/internal/data"
 	"greenroom/internal/layout"
 	"greenroom/internal/migration"
@@ -314,7 +315,7 @@ func (m *migrator) ourselves(ctx context.Context) (failed, output string, err er
 	o := data.RunOptions{
 		Migrator: m.name, Tool: m.release.Contents.Migrations.Tool, LockTimeout: m.LockTimeout, Retries: m.Retries, Pause: time.Second,
 		Statement: m.Statement, Watch: m.looking, Progress: func(now migration.Moment) { m.mu.Lock(); defer m.mu.Unlock(); m.tellMoment(now) },
-		Migrations: layout.Judge(files, state).Pending,
+		Migrations: layout.Pending(files, state),
 	}
 	if m.Back != nil {
 		o.Down = true
@@ -416,7 +417,14 @@ func (e *Environment) layoutFiles(ctx context.Context, r release.Release) ([]lay
 	if err != nil {
 		return nil, err
 	}
-	return layout.Read(os.DirFS(filepath.Join(dir, m.Dir)), m.Tool)
+	return layout.Read(os.DirFS(filepath.Join(dir, m.Dir)), m.Tool, dialect(r.Contents.Database))
+}
+
+func dialect(db *app.Database) layout.Dialect {
+	if db != nil && db.Engine == app.SQLite {
+		return layout.SQLite
+	}
+	return layout.Postgres
 }
 
 // Settle ends what a killed migrator of this run left behind and reads the schema.

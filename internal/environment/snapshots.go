@@ -89,7 +89,11 @@ func (e *Environment) source(ctx context.Context, r release.Release, d app.Data)
 		if err != nil {
 			return nil, err
 		}
-		return postgres.Open(postgres.Config{URL: url, Programs: programs})
+		replica, err := postgres.Open(postgres.Config{URL: url, Programs: programs})
+		if err != nil {
+			return nil, err
+		}
+		return copier(replica)
 	}
 	db, err := e.Database(ctx, r)
 	if err != nil {
@@ -174,20 +178,21 @@ func (e *Environment) Snapshot(id string) (Snapshot, error) {
 	return s, err
 }
 
-// RemoveSnapshot removes one: its manifest first, so that what a kill leaves is no snapshot any more.
+// RemoveSnapshot removes one. It loses its name first, so that what a kill leaves is no snapshot any more.
 func (e *Environment) RemoveSnapshot(id string) error {
 	s, err := e.Snapshot(id)
 	if err != nil {
 		return err
 	}
-	if err := data.RemoveSnapshot(s.Dir); err != nil {
+	gone := filepath.Join(e.snapshots(), removedPrefix+id)
+	if err := errors.Join(os.RemoveAll(gone), os.Rename(s.Dir, gone)); err != nil {
 		return err
 	}
-	if err := os.Remove(verifiedFile(s.Dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return atomicfile.SyncDir(e.snapshots())
+	return errors.Join(os.RemoveAll(gone), removeIfThere(verifiedFile(s.Dir)), atomicfile.SyncDir(e.snapshots()))
 }
+
+// removedPrefix begins the name of a snapshot that is being removed.
+const removedPrefix = ".removed-"
 
 // SweepSnapshots removes all but the newest, and what interrupted ones left behind.
 func (e *Environment) SweepSnapshots(keep int) error {
@@ -195,6 +200,13 @@ func (e *Environment) SweepSnapshots(keep int) error {
 		keep = keepSnapshots
 	}
 	all, err := e.Snapshots()
+	if err != nil {
+		return err
+	}
+	left, err := filepath.Glob(filepath.Join(e.snapshots(), removedPrefix+"*")) // its id has no special letter
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
 	for _, s := range all[min(keep, len(all)):] {
 		err = errors.Join(err, e.RemoveSnapshot(s.ID))
 	}

@@ -2,18 +2,14 @@ package promotion
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"greenroom/internal/app"
 	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
-	"greenroom/internal/gate"
 	"greenroom/internal/migration"
-	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/run"
-	"greenroom/internal/store"
 )
 
 // Migrated is what the migration of a promotion did, and how that compares with what its rehearsal foretold.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 
 	"greenroom/internal/edge"
-	"greenroom/internal/environment"
-	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"

@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"greenroom/internal/api"
+	"greenroom/internal/term"
+)
+
+// copiesPage lists snapshots or backups, the newest first.
+func copiesPage(s term.Screen, kind api.CopyKind, all []api.CopyView, now time.Time) string {
+	if len(all) == 0 {
+		return fmt.Sprintf("there is no %[1]s yet\n  next: greenroom %[1]s create production\n", kind)
+	}
+	rows := [][]string{dim(s, strings.ToUpper(string(kind)), "OF", "TAKEN", "SIZE", "WITH", "VERIFIED")}
+	for _, c := range all {
+		rows = append(rows, []string{term.Clean(c.ID), term.Clean(c.Environment), when(c.Taken, now), bytesOf(c.Size), holds(c), verifiedAt(s, c, now)})
+	}
+	return term.Columns("", rows)
+}
+
+// holds tells what a copy is of.
+func holds(c api.CopyView) string {
+	if c.Kind == api.CopyBackup {
+		if c.Undeclared {
+			return "?"
+		}
+		return c.Release.Short()
+	}
+	rows, changed := rowsOf(c)
+	return fmt.Sprintf("%s in %s, %s masked", count(int(rows), "row", "rows"), count(len(c.Tables), "table", "tables"),
+		count(int(changed), "value", "values"))
+}
+
+func rowsOf(c api.CopyView) (rows, changed int64) {
+	for _, t := range c.Tables {
+		rows += t.Rows
+		for _, n := range t.Changed {
+			changed += n
+		}
+	}
+	return rows, changed
+}
+
+func verifiedAt(s term.Screen, c api.CopyView, now time.Time) string {
+	if c.Verified.IsZero() {
+		return s.Paint(term.Yellow, "no")
+	}
+	return when(c.Verified, now)
+}
+
+// maxCopyTables is how many tables a page lists; all of them are in --output json.
+const maxCopyTables = 20
+
+// copyPage is one copy: of a snapshot the tables with what the mask changed.
+func copyPage(s term.Screen, c api.CopyView) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s  %s of %s, %s\n", s.Mark(term.Pass), s.Paint(term.Bold, term.Clean(c.ID)), c.Kind, term.Clean(c.Environment), bytesOf(c.Size))
+	if c.Kind == api.CopyBackup {
+		fmt.Fprintf(&b, "  %s\n", term.Clean(c.Path))
+		return b.String()
+	}
+	fmt.Fprintf(&b, "  %s\n", holds(c))
+	tables := slices.SortedStableFunc(slices.Values(c.Tables), func(a, b api.CopyTable) int { return int(b.Rows - a.Rows) })
+	var rows [][]string
+	for _, t := range tables[:min(maxCopyTables, len(tables))] {
+		rows = append(rows, []string{term.Clean(t.Name), thousands(t.Rows), changedIn(t)})
+	}
+	b.WriteString(term.Columns("    ", rows))
+	if n := len(tables) - maxCopyTables; n > 0 {
+		fmt.Fprintf(&b, "    and %s more\n", count(n, "table", "tables"))
+	}
+	return b.String()
+}
+
+// changedIn tells the columns of a table that the mask changed.
+func changedIn(t api.CopyTable) string {
+	if t.Empty {
+		return "its rows stay behind"
+	}
+	var words []string
+	for column, n := range t.Changed {
+		if n > 0 {
+			words = append(words, fmt.Sprintf("%s %s", term.Clean(column), thousands(n)))
+		}
+	}
+	if len(words) == 0 {
+		return "kept as it is"
+	}
+	slices.Sort(words)
+	return "masked: " + strings.Join(words, ", ")
+}
