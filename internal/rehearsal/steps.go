@@ -97,6 +97,15 @@ func (r *Rehearsals) raise(ctx context.Context, t *run.Task, s *set) (any, error
 	if err := s.stage.NeedSecrets(ctx, s.New); err != nil {
 		return nil, err
 	}
+	proof, asked, err := s.stage.Isolate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var kept any
+	if asked {
+		t.Progress("%s", proof)
+		kept = proof
+	}
 	if _, err := s.stage.Database(ctx, s.New); err != nil {
 		return nil, err
 	}
@@ -104,7 +113,7 @@ func (r *Rehearsals) raise(ctx context.Context, t *run.Task, s *set) (any, error
 	if err == nil {
 		t.Progress("the stage answers at %s", address)
 	}
-	return nil, err
+	return kept, err
 }
 
 // startOld puts production's release on the stage.
@@ -136,7 +145,11 @@ func (r *Rehearsals) occupy(ctx context.Context, t *run.Task, s *set) error {
 	if err := r.catchUp(ctx, t, s); err != nil {
 		return err
 	}
-	return s.stage.Start(ctx, s.Old, processes(s.Old), say(t))
+	if err := s.stage.Start(ctx, s.Old, processes(s.Old), say(t)); err != nil {
+		return err
+	}
+	_, _, err = s.stage.Prove(ctx, s.Old)
+	return err
 }
 
 // again makes the stage what it was before a step that a kill interrupted: what the new release's migration did until
@@ -278,6 +291,9 @@ func (r *Rehearsals) startNew(ctx context.Context, t *run.Task, s *set) (any, er
 		result.Verdict = evidence.Fail
 		result.Summary, result.Output, _ = strings.Cut(problem.From(err).Message, "\n") // below it: what it printed last
 		return result, nil
+	}
+	if _, _, err := s.stage.Prove(ctx, s.New); err != nil {
+		return nil, err
 	}
 	after, err := s.stage.Fingerprint(ctx, s.New)
 	if err != nil {
