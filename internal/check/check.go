@@ -21,6 +21,8 @@ type Request struct {
 	Dir   string   // where the command runs and writes its report: a copy that it may write to, where it has a report
 	Env   []string // the whole environment of the command
 	User  string   // system user that it runs as; "" is this process's own
+	// Network is the file of the network namespace that it runs in, as proc.Command has it.
+	Network string
 	// Secrets are values that must stand nowhere in the result: they are removed from the output and from the names and
 	// messages of tests, in the spellings of addresses, JSON and XML too. Those shorter than 4 bytes are not: removing
 	// every "1" would leave nothing to read.
@@ -49,7 +51,7 @@ func Run(ctx context.Context, q Request) evidence.Result {
 		limited, cancel := context.WithTimeout(ctx, o.check.Timeout)
 		defer cancel()
 		o.exit, o.err = proc.Run(limited, proc.Command{
-			Argv: proc.Shell(q.Check.Run), Dir: q.Dir, Env: q.Env, User: q.User, Stdout: source.stdout(), Stderr: output,
+			Argv: proc.Shell(q.Check.Run), Dir: q.Dir, Env: q.Env, User: q.User, Network: q.Network, Stdout: source.stdout(), Stderr: output,
 		})
 		o.interrupted = ctx.Err() != nil
 		o.report, o.unreadable = source.read()

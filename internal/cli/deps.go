@@ -53,10 +53,11 @@ type Deps struct {
 	Service Service
 	// Demo tells the whole story.
 	Demo func(ctx context.Context, o DemoOptions) error
-	// Daemon, Edge and Supervise are the processes of a running Greenroom. They get what stands behind "--".
+	// Daemon, Edge, Supervise and Network are the processes of a running Greenroom. They get what stands behind "--".
 	Daemon    func(ctx context.Context, h home.Home, args []string) error
 	Edge      func(ctx context.Context, h home.Home, args []string) error
 	Supervise func(ctx context.Context, h home.Home, args []string) error
+	Network   func(ctx context.Context, h home.Home, args []string) error
 }
 
 // Definition is a definition that was read from a repository.

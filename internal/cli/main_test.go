@@ -204,7 +204,7 @@ func fakeDeps() Deps {
 			_, err := fmt.Fprintf(o.Screen, "a demo, exit %v\n", o.Exit)
 			return err
 		},
-		Daemon: say("daemon"), Edge: say("edge"), Supervise: say("supervise"),
+		Daemon: say("daemon"), Edge: say("edge"), Supervise: say("supervise"), Network: say("network"),
 	}
 }
 

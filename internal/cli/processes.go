@@ -27,6 +27,7 @@ func (s *shell) processes() []*cobra.Command {
 		process("daemon", "The control plane", s.Daemon),
 		process("edge", "The process that carries the traffic", s.Edge),
 		process("supervise", "The parent of one replica", s.Supervise),
+		process("network", "What runs inside a stage's network beside the stage", s.Network),
 	}
 }
 

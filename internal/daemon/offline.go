@@ -68,6 +68,7 @@ func (p Program) Deps() cli.Deps {
 			}
 			return process.Supervise(ctx, args[0], os.Stdin, os.Stdout)
 		},
+		Network: runNetwork,
 	}
 }
 

@@ -31,11 +31,12 @@ type Spec struct {
 	Release     string            `json:"release"` // digest; "" for what outlives releases, such as a database server
 	Index       int               `json:"index"`
 	Command     []string          `json:"command"`
-	Dir         string            `json:"dir"`            // absolute
-	Env         map[string]string `json:"env"`            // the whole environment, nothing is inherited
-	Secrets     []string          `json:"secrets"`        // values in Env that are taken out of all that the replica prints
-	User        string            `json:"user,omitempty"` // system user to run as, confined as in proc.Confine; "" is the daemon's own
-	Listen      Endpoint          `json:"listen"`         // where it will listen; zero for a service without a port
+	Dir         string            `json:"dir"`               // absolute
+	Env         map[string]string `json:"env"`               // the whole environment, nothing is inherited
+	Secrets     []string          `json:"secrets"`           // values in Env that are taken out of all that the replica prints
+	User        string            `json:"user,omitempty"`    // system user to run as, confined as in proc.Confine; "" is the daemon's own
+	Network     string            `json:"network,omitempty"` // file of the network namespace that all of it is in, secluded as in proc.Seclude; "" is the daemon's own
+	Listen      Endpoint          `json:"listen"`            // where it will listen; zero for a service without a port
 	Health      app.Health        `json:"health"`
 	Stop        app.Stop          `json:"stop"`
 	Restart     bool              `json:"restart"`

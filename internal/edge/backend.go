@@ -23,6 +23,7 @@ const (
 // backendKey is what makes two back ends one: the same place, spoken to in the same way.
 type backendKey struct {
 	network, address string
+	broker           string // of the namespace in which the address is
 	timeouts         Timeouts
 	health           Health
 }
@@ -79,8 +80,7 @@ func (b *backend) transport(once bool) *http.Transport {
 
 // dial connects, and keeps the score by which a back end that cannot be reached is left alone for a while.
 func (b *backend) dial(ctx context.Context) (net.Conn, error) {
-	d := net.Dialer{Timeout: b.key.timeouts.Dial}
-	c, err := d.DialContext(ctx, b.key.network, b.key.address)
+	c, err := b.connect(ctx)
 	if err == nil {
 		if b.misses.Load() != 0 {
 			b.misses.Store(0)
@@ -92,6 +92,14 @@ func (b *backend) dial(ctx context.Context) (net.Conn, error) {
 		b.ejected.Store(int64(time.Since(b.made) + ejectFor))
 	}
 	return nil, errDial{err}
+}
+
+func (b *backend) connect(ctx context.Context) (net.Conn, error) {
+	if b.key.broker != "" {
+		return dialInside(ctx, b.key.broker, b.key.address, b.key.timeouts.Dial)
+	}
+	d := net.Dialer{Timeout: b.key.timeouts.Dial}
+	return d.DialContext(ctx, b.key.network, b.key.address)
 }
 
 func (b *backend) dialHTTP(ctx context.Context, once bool) (net.Conn, error) {

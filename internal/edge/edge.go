@@ -179,7 +179,7 @@ func (e *edge) rebind(tell slog.Level) {
 	want := wanted(e.live.Load().table)
 	var still []string
 	for _, a := range e.unbound {
-		s, err := e.bind(a, want[a])
+		s, err := e.bind(a, want[a], 0)
 		if err != nil {
 			e.log.Log(context.Background(), tell, "an address of the table cannot be had", "address", a, "error", err)
 			still = append(still, a)
@@ -210,7 +210,7 @@ func (e *edge) swap(t Table, was uint64) (uint64, error) {
 	}
 	t.Version = was + 1
 	next := e.keep.ready(t)
-	opened, err := e.open(t)
+	opened, unbound, err := e.open(t)
 	if err == nil {
 		if err = saveTable(e.opts.Dir, t); err != nil {
 			for _, s := range opened {
@@ -227,7 +227,7 @@ func (e *edge) swap(t Table, was uint64) (uint64, error) {
 	e.certs.follow(t)
 	e.predecessor.follow(t, e.log)
 	e.relisten(opened, wanted(t))
-	e.unbound = nil
+	e.unbound = unbound
 	e.keep.settle(next, time.Now())
 	e.log.Info("table in force", "version", t.Version, "routes", len(t.Routes))
 	return t.Version, nil

@@ -15,8 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"greenroom/internal/netns"
 	"greenroom/internal/problem"
 )
 
@@ -104,10 +103,7 @@ func (e *edge) giveTo(c *net.UnixConn) error {
 		return err
 	}
 	for _, t := range things {
-		if err := control(t, func(fd int) error {
-			_, _, err := c.WriteMsgUnix([]byte{0}, unix.UnixRights(fd), nil)
-			return err
-		}); err != nil {
+		if err := netns.Send(c, []byte{0}, t); err != nil {
 			return err
 		}
 	}
@@ -180,25 +176,11 @@ func inherit(c *net.UnixConn) (will inheritance, files []*os.File, err error) {
 }
 
 func receiveFile(c *net.UnixConn) (*os.File, error) {
-	var one [1]byte
-	oob := make([]byte, unix.CmsgSpace(4))
-	n, oobn, _, _, err := c.ReadMsgUnix(one[:], oob)
-	if err != nil {
-		return nil, err
+	_, f, err := netns.Receive(c, make([]byte, 1))
+	if f == nil && err == nil {
+		err = errors.New("a descriptor did not arrive")
 	}
-	if n != 1 {
-		return nil, io.ErrUnexpectedEOF
-	}
-	msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil || len(msgs) != 1 {
-		return nil, errors.Join(errors.New("a descriptor did not arrive"), err)
-	}
-	fds, err := unix.ParseUnixRights(&msgs[0])
-	if err != nil || len(fds) != 1 {
-		return nil, errors.Join(errors.New("a descriptor did not arrive"), err)
-	}
-	unix.CloseOnExec(fds[0])
-	return os.NewFile(uintptr(fds[0]), "inherited"), nil
+	return f, err
 }
 
 // settleIn serves what was inherited. The admin socket comes last: calls wait in its queue until it is certain who

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -24,7 +25,7 @@ const (
 // socket is one address of the table with what accepts there.
 type socket struct {
 	edge     *edge
-	address  string
+	address  string // or the key of one inside a namespace
 	protocol Protocol
 	ln       *net.TCPListener
 	server   *http.Server
@@ -40,33 +41,56 @@ func wanted(t Table) map[string]Protocol {
 		w[a] = HTTP
 	}
 	for _, r := range t.Routes {
-		for _, a := range r.Listen {
+		for _, a := range r.addresses() {
 			w[a] = r.Protocol
 		}
 	}
 	return w
 }
 
-// open binds what the table wants and nobody listens on yet. All or nothing.
-func (e *edge) open(t Table) ([]*socket, error) {
-	var opened []*socket
+// addresses are where a route listens: those outside, and the keys of those inside a namespace.
+func (r Route) addresses() []string {
+	if r.Inside == nil {
+		return r.Listen
+	}
+	all := slices.Clone(r.Listen)
+	for _, a := range r.Inside.Listen {
+		all = append(all, insideKey(r.Inside.Broker, a))
+	}
+	return all
+}
+
+// open binds what the table wants and nobody listens on yet. All or nothing, but for what could not be had inside a
+// namespace before either: a stage whose broker is gone must keep nobody else's table from being put in force.
+func (e *edge) open(t Table) (opened []*socket, unbound []string, err error) {
 	for a, p := range wanted(t) {
-		s, err := e.bind(a, p)
+		broker, _ := insideOf(a)
+		lacked := broker != "" && slices.Contains(e.unbound, a)
+		patience := listenTime
+		if lacked {
+			patience = 0
+		}
+		s, err := e.bind(a, p, patience)
+		if err != nil && lacked {
+			unbound = append(unbound, a)
+			continue
+		}
 		if err != nil {
 			for _, s := range opened {
 				_ = s.ln.Close() // never served
 			}
-			return nil, err
+			return nil, nil, err
 		}
 		if s != nil {
 			opened = append(opened, s)
 		}
 	}
-	return opened, nil
+	return opened, unbound, nil
 }
 
-// bind gives a socket that is not served yet; nil when the address is served already.
-func (e *edge) bind(address string, p Protocol) (*socket, error) {
+// bind gives a socket that is not served yet; nil when the address is served already. Patience is for a broker that is
+// just being started again.
+func (e *edge) bind(address string, p Protocol, patience time.Duration) (*socket, error) {
 	old := e.sockets[address]
 	if old != nil && old.protocol == p {
 		return nil, nil
@@ -78,11 +102,23 @@ func (e *edge) bind(address string, p Protocol) (*socket, error) {
 		}
 		return e.socket(address, p, ln), nil
 	}
+	ln, err := listen(address, patience)
+	if err != nil {
+		return nil, err
+	}
+	return e.socket(address, p, ln), nil
+}
+
+func listen(key string, patience time.Duration) (*net.TCPListener, error) {
+	broker, address := insideOf(key)
+	if broker != "" {
+		return listenInside(broker, address, patience)
+	}
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, cannotListen(address, err)
 	}
-	return e.socket(address, p, ln.(*net.TCPListener)), nil
+	return ln.(*net.TCPListener), nil
 }
 
 func cannotListen(address string, err error) error {

@@ -85,7 +85,7 @@ func (k *keeper) ready(t Table) *live {
 	for _, spec := range t.Routes {
 		r := k.route(spec)
 		l.routes = append(l.routes, r)
-		for _, a := range spec.Listen {
+		for _, a := range spec.addresses() {
 			l.own[a] = r
 		}
 		for _, h := range spec.Hosts {
@@ -130,7 +130,7 @@ func (k *keeper) counts(key poolKey) *counts {
 }
 
 func (k *keeper) backend(r Route, p Pool, spec Backend) *backend {
-	key := backendKey{network: spec.Network, address: spec.Address, timeouts: r.Timeouts.withDefaults(r.Protocol)}
+	key := backendKey{network: spec.Network, address: spec.Address, broker: spec.Broker, timeouts: r.Timeouts.withDefaults(r.Protocol)}
 	if p.Health != nil {
 		key.health = *p.Health
 	}

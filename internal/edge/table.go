@@ -35,6 +35,7 @@ type Table struct {
 type Route struct {
 	Name     string   `json:"name"`             // unique, such as shop/production or shop/production/api@3f2a
 	Listen   []string `json:"listen,omitempty"` // its own addresses, IP:PORT; any host is accepted there
+	Inside   *Inside  `json:"inside,omitempty"` // its own addresses in a network namespace
 	Hosts    []string `json:"hosts,omitempty"`  // names by which it is found on the Front addresses; http only
 	Protocol Protocol `json:"protocol"`
 	// Pools share the traffic by weight, in this order. The order counts: where shares are sticky, the first pool has
@@ -50,6 +51,13 @@ type Route struct {
 	Timeouts    Timeouts      `json:"timeouts,omitzero"`
 }
 
+// Inside is where a route listens in a network namespace. The addresses there are the namespace's own: they may be those
+// of somebody else outside, or in another.
+type Inside struct {
+	Broker string   `json:"broker"` // path of the socket of the namespace's broker, see package netns
+	Listen []string `json:"listen"` // IP:PORT; any host is accepted there
+}
+
 // Pool is one release's share of a route.
 type Pool struct {
 	Release  string    `json:"release"` // unique in its route
@@ -63,6 +71,7 @@ type Backend struct {
 	ID      string `json:"id"`
 	Network string `json:"network"`
 	Address string `json:"address"`
+	Broker  string `json:"broker,omitempty"` // path of the socket of the network namespace's broker in which the address, a tcp one, is
 }
 
 // Health is how the edge asks back ends whether they are well. 2xx and 3xx are.

@@ -16,7 +16,7 @@ func (t Table) Validate() error {
 		c.fault("format is %d, not %d", t.Format, Format)
 	}
 	for _, a := range t.Front {
-		c.address("front", a)
+		c.address("front", "", a)
 	}
 	for i, r := range t.Routes {
 		c.route(i, r)
@@ -54,7 +54,13 @@ func (c *checker) route(i int, r Route) {
 		c.fault("route %s is tcp and cannot have hosts, sticky shares or a maintenance page", r.Name)
 	}
 	for _, a := range r.Listen {
-		c.address(r.Name, a)
+		c.address(r.Name, "", a)
+	}
+	if r.Inside != nil {
+		c.broker(r.Name, r.Inside.Broker)
+		for _, a := range r.Inside.Listen {
+			c.address(r.Name, r.Inside.Broker, a)
+		}
 	}
 	for _, h := range r.Hosts {
 		c.host(r.Name, h)
@@ -74,7 +80,15 @@ func (c *checker) notNegative(route string, ds ...time.Duration) {
 	}
 }
 
-func (c *checker) address(owner, a string) {
+// broker checks the path of a broker's socket.
+func (c *checker) broker(owner, path string) {
+	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "|\x00") {
+		c.fault("%s has the broker %q, which is not an absolute path without a | in it", owner, path)
+	}
+}
+
+// address checks an address to listen on, inside the broker's namespace or, where that is "", outside.
+func (c *checker) address(owner, broker, a string) {
 	ap, err := netip.ParseAddrPort(a)
 	if err != nil || ap.Port() == 0 {
 		c.fault("%s listens on %q, which is not IP:PORT", owner, a)
@@ -83,10 +97,14 @@ func (c *checker) address(owner, a string) {
 	if a != ap.String() {
 		c.fault("%s listens on %q, which is written %q", owner, a, ap.String())
 	}
-	if other, taken := c.addresses[a]; taken {
+	key := a
+	if broker != "" {
+		key = insideKey(broker, a)
+	}
+	if other, taken := c.addresses[key]; taken {
 		c.fault("%s and %s both listen on %s", other, owner, a)
 	}
-	c.addresses[a] = owner
+	c.addresses[key] = owner
 }
 
 func (c *checker) host(owner, h string) {
@@ -128,12 +146,17 @@ func (c *checker) backend(route string, b Backend) {
 	if b.ID == "" {
 		c.fault("route %s has a back end without an id", route)
 	}
-	switch b.Network {
-	case "tcp":
+	if b.Broker != "" {
+		c.broker(route, b.Broker)
+	}
+	switch {
+	case b.Broker != "" && b.Network != "tcp":
+		c.fault("route %s has back end %s in a namespace on network %q, not tcp", route, b.ID, b.Network)
+	case b.Network == "tcp":
 		if _, err := netip.ParseAddrPort(b.Address); err != nil {
 			c.fault("route %s has back end %s at %q, which is not IP:PORT", route, b.ID, b.Address)
 		}
-	case "unix":
+	case b.Network == "unix":
 		if !strings.HasPrefix(b.Address, "/") {
 			c.fault("route %s has back end %s at %q, which is not an absolute path", route, b.ID, b.Address)
 		}

@@ -36,6 +36,9 @@ func (e *Environment) variables(ctx context.Context, r release.Release) (variabl
 	if v.resident, err = e.prepare(ctx); err != nil {
 		return v, err
 	}
+	if v.network, err = e.network(ctx); err != nil {
+		return v, err
+	}
 	if err := e.makeVolumes(r.Contents, v.resident); err != nil {
 		return v, err
 	}
@@ -173,6 +176,7 @@ func (e *Environment) command(ctx context.Context, r release.Release, line strin
 	defer cancel()
 	exit, err := proc.Run(limited, proc.Command{
 		Argv: proc.Shell(line), Dir: filepath.Join(dir, service.Dir), Env: list(env), Stdout: out, Stderr: out, User: v.resident.Name,
+		Network: v.network,
 	})
 	output = v.redact(out.String())
 	switch {
@@ -211,7 +215,7 @@ func (e *Environment) Check(ctx context.Context, r release.Release, c app.Check,
 	env, sweep := e.world.marked(v.forCheck(address))
 	defer sweep()
 	env["HOME"], env["TMPDIR"] = dir, dir
-	return check.Run(ctx, check.Request{Check: c, Dir: work, Env: list(env), Secrets: v.secretValues(), User: v.resident.Name}), nil
+	return check.Run(ctx, check.Request{Check: c, Dir: work, Env: list(env), Secrets: v.secretValues(), User: v.resident.Name, Network: v.network}), nil
 }
 
 // checkFiles unpacks the checks' files where they may write their reports.

@@ -145,9 +145,13 @@ var errServerGone = errors.New("it has ended")
 
 func (e *Environment) launchOnce(ctx context.Context, r release.Release, server postgres.Server) error {
 	id := e.serverID(r)
-	_, err := e.world.Driver.Start(ctx, driver.Spec{
+	network, err := e.network(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = e.world.Driver.Start(ctx, driver.Spec{
 		ID: id, App: e.App, Environment: e.Name, Service: e.serverName(r), Command: server.Command(), Dir: server.Dir,
-		Env: server.Env(), User: server.User, Listen: driver.Endpoint{Network: "tcp", Address: loopback(server.Port)},
+		Env: server.Env(), User: server.User, Network: network, Listen: driver.Endpoint{Network: "tcp", Address: loopback(server.Port)},
 		Health:  app.Health{TCP: true, Interval: time.Second, Timeout: 2 * time.Second, Retries: 3, Start: time.Minute},
 		Stop:    app.Stop{Signal: postgres.StopSignal, Grace: 30 * time.Second},
 		Restart: true,

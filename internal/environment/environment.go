@@ -27,6 +27,7 @@ import (
 	"greenroom/internal/gate"
 	"greenroom/internal/home"
 	"greenroom/internal/key"
+	"greenroom/internal/netns"
 	"greenroom/internal/release"
 	"greenroom/internal/secret"
 	"greenroom/internal/store"
@@ -45,8 +46,10 @@ type World struct {
 	Log       *slog.Logger
 	Now       func() time.Time
 	LogCheck  LogCheck
+	Program   string // path of this program, which has commands for what runs inside a stage's network
 
 	arriving sync.Mutex   // a database is being made what its backup from another machine holds
+	networks sync.Mutex   // held while a stage's network is made or removed
 	moving   sync.Mutex   // held while an environment gets its resident
 	reasons  sync.Map     // RouteName -> why it has none
 	unpacked sync.RWMutex // read: files are being unpacked; written: those that nobody needs are being removed
@@ -132,7 +135,7 @@ func (e *Environment) Remove(ctx context.Context) error {
 	return nil
 }
 
-// Inhabited are the environments and stages of which anything runs, or anything is in the edge's table, whether a policy
+// Inhabited are the environments and stages of which anything runs, which have a network, or of which anything is in the edge's table, whether a policy
 // knows them or not. They are good for Leave alone.
 func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
 	running, err := w.Driver.List(ctx, driver.Filter{})
@@ -154,15 +157,19 @@ func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
 	for _, s := range running {
 		add(s.App, s.Environment)
 	}
+	networks, err := netns.List(w.Home.Networks(), 2)
+	for _, names := range networks {
+		add(names[0], names[1])
+	}
 	for _, r := range table.Routes {
 		if parts := strings.SplitN(r.Name, "/", 3); len(parts) > 1 {
 			add(parts[0], parts[1])
 		}
 	}
-	return all, nil
+	return all, err
 }
 
-// StopAll stops every replica of the environment, the database server last.
+// StopAll stops every replica of the environment, the database server last, and takes away its network.
 func (e *Environment) StopAll(ctx context.Context) error {
 	all, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
 	if err != nil {
@@ -182,5 +189,5 @@ func (e *Environment) StopAll(ctx context.Context) error {
 	if err := e.stop(ctx, servers); err != nil {
 		return err
 	}
-	return e.endResident(ctx)
+	return errors.Join(e.endResident(ctx), e.endNetwork())
 }

@@ -47,6 +47,9 @@ const routeTries = 3
 // given up for another.
 func (e *Environment) Route(ctx context.Context, t Traffic) error {
 	var taken error
+	if _, err := e.network(ctx); err != nil { // the edge asks its broker for listeners
+		return err
+	}
 	for try := 0; ; try++ {
 		renewed, err := e.claim(ctx, t.Running)
 		if err != nil || taken != nil && !renewed && try > routeTries {
@@ -166,7 +169,7 @@ func (e *Environment) routes(ctx context.Context, t Traffic) ([]edge.Route, erro
 		}
 		routes = append(routes, c)
 	}
-	return routes, nil
+	return routes, e.seclude(routes)
 }
 
 func (e *Environment) publicRoute(ctx context.Context, t Traffic) (edge.Route, error) {

@@ -88,7 +88,7 @@ func (e *Environment) spec(ctx context.Context, r release.Release, s app.Service
 	spec := driver.Spec{
 		ID: e.replicaID(r.Digest(), s.Name, index), App: e.App, Environment: e.Name, Service: s.Name,
 		Release: string(r.Digest()), Index: index, Dir: filepath.Join(dir, s.Dir), Health: s.Health, Stop: s.Stop, Restart: s.Restart,
-		User: v.resident.Name,
+		User: v.resident.Name, Network: v.network,
 	}
 	if s.Port != 0 {
 		port, err := e.replicaPort(ctx, spec.ID)
@@ -111,7 +111,7 @@ func (e *Environment) runJob(ctx context.Context, r release.Release, s app.Servi
 	defer sweep()
 	exit, err := proc.Run(ctx, proc.Command{
 		Argv: v.command(s), Dir: filepath.Join(dir, s.Dir), Env: list(env), Stdout: out, Stderr: out, Grace: s.Stop.Grace,
-		User: v.resident.Name,
+		User: v.resident.Name, Network: v.network,
 	})
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ type variables struct {
 	database    string                // DATABASE_URL, "" without a database
 	port        int                   // the replica's own port, 0 for none
 	resident    account.User          // whom the process runs as
+	network     string                // file of the network namespace that it runs in, "" for the machine's
 }
 
 // placeholder is a variable that is known only where a service runs.

@@ -97,7 +97,9 @@ type Report struct {
 	Policy   string           `json:"policy"`
 	Verdict  Verdict          `json:"verdict"`
 	Results  []Result         `json:"results"`
-	Notes    []string         `json:"notes,omitempty"` // what the reader should know: not isolated, first release, …
-	Started  time.Time        `json:"started"`
-	Duration time.Duration    `json:"duration"`
+	// Isolation is what the stage could reach; nil where it was not asked, because it holds no data of production's.
+	Isolation *Isolation    `json:"isolation,omitempty"`
+	Notes     []string      `json:"notes,omitempty"` // what the reader should know: not isolated, first release, …
+	Started   time.Time     `json:"started"`
+	Duration  time.Duration `json:"duration"`
 }

@@ -77,7 +77,7 @@ func (h Home) Make() error {
 		return err
 	}
 	for perm, dirs := range map[fs.FileMode][]string{
-		0o700: {h.Edge(), h.Replicas(), h.Artifacts(), h.Uploads()},
+		0o700: {h.Edge(), h.Replicas(), h.Artifacts(), h.Uploads(), h.Networks()},
 		0o711: {h.Environments(), h.Files(), h.Runs()}, // those in them say who may come in
 	} {
 		for _, dir := range dirs {
@@ -145,6 +145,12 @@ func (h Home) Environments() string { return h.join("environments") }
 
 // Environment is the folder of one environment's or stage's data.
 func (h Home) Environment(app, name string) string { return h.join("environments", app, name) }
+
+// Networks is the folder of all stages' network namespaces, one at <app>/<stage>.
+func (h Home) Networks() string { return h.join("networks") }
+
+// Network is the folder of one stage's network namespace.
+func (h Home) Network(app, name string) string { return h.join("networks", app, name) }
 
 // Log is the daemon's log.
 func (h Home) Log() string { return h.join("daemon.log") }

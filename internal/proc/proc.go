@@ -23,8 +23,11 @@ type Command struct {
 	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
-	User   string        // system user, without other groups, and confined (see Confine); "" is this process's own
-	Grace  time.Duration // between SIGTERM and SIGKILL for the group when the context ends; 0 is 5 s
+	User   string // system user, without other groups, and confined (see Confine); "" is this process's own
+	// Network is the file of the network namespace to run in, secluded (see Seclude); "" is this process's own. Only Run
+	// knows of it.
+	Network string
+	Grace   time.Duration // between SIGTERM and SIGKILL for the group when the context ends; 0 is 5 s
 }
 
 // Shell is a command line run by /bin/sh. The line is data of the definition's author, who may run anything anyway.
@@ -62,8 +65,8 @@ func Run(ctx context.Context, c Command) (Exit, error) {
 	// Without WaitDelay somebody outside the group who holds a pipe open would make Wait hang for ever.
 	cmd.WaitDelay = 2 * time.Second
 	start := cmd.Start
-	if c.User != "" {
-		start = func() error { return startConfined(cmd) }
+	if c.User != "" || c.Network != "" {
+		start = func() error { return c.startConfined(cmd) }
 	}
 	if err := start(); err != nil {
 		return Exit{Code: -1}, fmt.Errorf("start %s: %w", c.Argv[0], err)

@@ -37,10 +37,6 @@ func (r *Rehearsals) data(ctx context.Context, t *run.Task, s *set) (any, error)
 	if !ok {
 		return nil, problem.New(problem.NotFound, "%s has no environment %s", t.Plan.App, from.From).WithHint("greenroom apply")
 	}
-	// Before a value of production's is anywhere near, it has to be certain that it can't leave.
-	if err := s.stage.Isolate(ctx, s.New); err != nil {
-		return nil, err
-	}
 	t.Progress("a masked copy of %s", from.From)
 	snapshot, err := source.TakeSnapshot(ctx, s.Old, *from, t.Run, say(t))
 	if err != nil {
@@ -93,7 +89,11 @@ func (r *Rehearsals) occupy(ctx context.Context, t *run.Task, s *set) error {
 			return err
 		}
 	}
-	return s.stage.Start(ctx, s.Old, processes(s.Old), say(t))
+	if err := s.stage.Start(ctx, s.Old, processes(s.Old), say(t)); err != nil {
+		return err
+	}
+	_, _, err = s.stage.Prove(ctx, s.Old)
+	return err
 }
 
 // sow makes the database by production's release itself, and puts a pristine copy beside it.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"greenroom/internal/evidence"
+	"greenroom/internal/problem"
 	"greenroom/internal/release"
 	"greenroom/internal/run"
 	"greenroom/internal/store"
@@ -66,7 +67,14 @@ func (r *Rehearsals) report(ctx context.Context, t *run.Task, s *set) (any, erro
 	if err := r.gather(&rep, t, s, reason); err != nil {
 		return nil, err
 	}
-	rep.Notes = notes(s, reason, cancelled)
+	var err error
+	if rep.Isolation, err = r.isolation(ctx, t, s); err != nil {
+		return nil, err
+	}
+	if i := rep.Isolation; i != nil && !i.Isolated && i.Accepted == "" {
+		rep.Verdict = evidence.Worst(rep.Verdict, evidence.Inconclusive) // found this late: it is not what was rehearsed
+	}
+	rep.Notes = append(notes(s, reason, cancelled), isolated(s, rep.Isolation))
 	if notice, err := s.stage.ServerNotice(ctx, s.New); err == nil && notice != "" { // without the programs there is no stage at all
 		rep.Notes = append(rep.Notes, notice)
 	}
@@ -190,8 +198,40 @@ func notes(s *set, reason string, cancelled bool) []string {
 	if s.HasOld && len(Journeys(s.Old.Contents)) == 0 {
 		out = append(out, "no check of production's release is a journey: a green health check proves nothing")
 	}
-	out = append(out, s.stage.Isolation(s.New)...)
-	return append(out, "not isolated: the stage's processes can reach the network")
+	return append(out, s.stage.Isolation(s.New)...)
+}
+
+// isolation is what the stage could reach: tried once more where its services run, else as it was found before. It is nil
+// where nobody asked, and where the rehearsal did not get there.
+func (r *Rehearsals) isolation(ctx context.Context, t *run.Task, s *set) (*evidence.Isolation, error) {
+	why, err := r.notStarted(t)
+	if err != nil {
+		return nil, err
+	}
+	if why == "" {
+		proof, asked, err := s.stage.Prove(ctx, s.New)
+		if p := problem.From(err); !asked || err != nil && (p == nil || p.Code != problem.Blocked) {
+			return nil, err
+		}
+		return &proof, nil
+	}
+	var proof evidence.Isolation
+	done, err := t.Result("stage", &proof)
+	if err != nil || !done || s.stage.Settings.Data == nil {
+		return nil, err
+	}
+	return &proof, nil
+}
+
+// isolated is the note about what the stage could reach.
+func isolated(s *set, i *evidence.Isolation) string {
+	switch {
+	case i != nil:
+		return i.String()
+	case s.stage.Settings.Data != nil:
+		return "not isolated: the rehearsal did not get there"
+	}
+	return "not isolated: the stage's processes can reach the network"
 }
 
 // statements are the evidence of a report. "start" is no check that a gate could demand, so it is in the report alone.

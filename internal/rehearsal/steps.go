@@ -99,6 +99,15 @@ func (r *Rehearsals) raise(ctx context.Context, t *run.Task, s *set) (any, error
 	if err := s.stage.NeedSecrets(ctx, s.New); err != nil {
 		return nil, err
 	}
+	proof, asked, err := s.stage.Isolate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var kept any
+	if asked {
+		t.Progress("%s", proof)
+		kept = proof
+	}
 	if _, err := s.stage.Database(ctx, s.New); err != nil {
 		return nil, err
 	}
@@ -106,7 +115,7 @@ func (r *Rehearsals) raise(ctx context.Context, t *run.Task, s *set) (any, error
 	if err == nil {
 		t.Progress("the stage answers at %s", address)
 	}
-	return nil, err
+	return kept, err
 }
 
 // before runs the old release's journeys while nothing has changed: when they fail now, they say nothing later.
@@ -186,6 +195,9 @@ func (r *Rehearsals) startNew(ctx context.Context, t *run.Task, s *set) (any, er
 		result.Verdict = evidence.Fail
 		result.Summary, result.Output, _ = strings.Cut(problem.From(err).Message, "\n") // below it: what it printed last
 		return result, nil
+	}
+	if _, _, err := s.stage.Prove(ctx, s.New); err != nil {
+		return nil, err
 	}
 	after, err := s.stage.Fingerprint(ctx, s.New)
 	if err != nil {

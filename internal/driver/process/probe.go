@@ -130,7 +130,7 @@ func commandProbe(s driver.Spec, env []string, clean func(string) string) probe 
 		printed := new(lastLines)
 		exit, err := proc.Run(ctx, proc.Command{
 			Argv: s.Health.Command, Dir: s.Dir, Env: env, Stdout: printed, Stderr: printed, User: s.User,
-			Grace: 100 * time.Millisecond,
+			Network: s.Network, Grace: 100 * time.Millisecond,
 		})
 		switch {
 		case err != nil:

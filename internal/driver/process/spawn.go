@@ -62,7 +62,7 @@ func (d *Driver) spawn(ctx context.Context, spec driver.Spec) (state, error) {
 	}
 	defer r.Close() //nolint:errcheck // read only
 	printed := new(lastLines)
-	ended, err := d.launch(spec.ID, bytes.NewReader(body), w, printed)
+	ended, err := d.launch(spec, bytes.NewReader(body), w, printed)
 	if err = errors.Join(err, w.Close()); err != nil {
 		return state{}, problem.New(problem.Unavailable, "the supervisor of %s can't be started: %w", spec.ID, err)
 	}
@@ -85,16 +85,21 @@ func (d *Driver) spawn(ctx context.Context, spec driver.Spec) (state, error) {
 	return a.State, nil
 }
 
-// launch starts the supervisor's process. It outlives this one; as long as this one lives, it is waited for.
-func (d *Driver) launch(id string, stdin io.Reader, stdout, stderr io.Writer) (<-chan proc.Exit, error) {
+// launch starts the supervisor's process, in the replica's network: from there it asks after its health. It outlives this
+// one; as long as this one lives, it is waited for.
+func (d *Driver) launch(spec driver.Spec, stdin io.Reader, stdout, stderr io.Writer) (<-chan proc.Exit, error) {
 	cmd, err := proc.Command{
-		Argv: append(slices.Clone(d.supervise), d.folder(id)), Dir: "/", Stdin: stdin, Stdout: stdout, Stderr: stderr,
+		Argv: append(slices.Clone(d.supervise), d.folder(spec.ID)), Dir: "/", Stdin: stdin, Stdout: stdout, Stderr: stderr,
 	}.Cmd()
 	if err != nil {
 		return nil, err
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	start := cmd.Start
+	if spec.Network != "" {
+		start = func() error { return proc.StartIn(spec.Network, cmd) }
+	}
+	if err := start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", d.supervise[0], err)
 	}
 	ended := make(chan proc.Exit, 1)

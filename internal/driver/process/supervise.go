@@ -78,7 +78,12 @@ func takeOver(dir string, stdin io.Reader) (*supervisor, *child, error) {
 	if err := errors.Join(checkSpec(spec), adopt()); err != nil {
 		return nil, nil, err
 	}
-	if spec.User != "" { // this thread starts every child
+	if spec.Network != "" { // this thread starts every child
+		if err := proc.Seclude(spec.Network); err != nil {
+			return nil, nil, err
+		}
+	}
+	if spec.User != "" {
 		if err := proc.Confine(); err != nil {
 			return nil, nil, err
 		}
