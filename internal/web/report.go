@@ -1,0 +1,184 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+
+	"greenroom/internal/evidence"
+	"greenroom/internal/term"
+)
+
+// reportHeader is the verdict in one sentence, and what it is about.
+func reportHeader(r evidence.Report) g.Node {
+	return h.Header(h.Class("hero "+verdictClass(r.Verdict)),
+		h.P(h.Class("over"), g.Text("Dress rehearsal of "), h.Strong(g.Text(line(r.App))), g.Text(" "), code(r.Release.Short())),
+		h.H1(mark(r.Verdict), g.Text(" "), h.Span(h.Class("says"), g.Text(sentence(r)))),
+		h.Dl(h.Class("facts"), g.Group(facts(r))))
+}
+
+// facts are what the verdict is about.
+func facts(r evidence.Report) []g.Node {
+	against := g.Text("nothing live")
+	if r.Old != "" {
+		against = code(r.Old.Short())
+	}
+	list := []g.Node{fact("Against", against)}
+	if m := r.Migration(); m != nil && m.Data != "" {
+		list = append(list, fact("Data", g.Text(line(m.Data))))
+	}
+	return append(list,
+		fact("When", h.Time(h.DateTime(r.Started.UTC().Format(time.RFC3339)), g.Text(r.Started.UTC().Format("2006-01-02 15:04 UTC")))),
+		fact("Took", g.Text(term.Duration(r.Duration))),
+		fact("Run", code(line(r.Run))))
+}
+
+func fact(name string, value g.Node) g.Node {
+	return h.Div(h.Dt(g.Text(name)), h.Dd(value))
+}
+
+// sentence is the verdict in words: what a person says who has one breath.
+func sentence(r evidence.Report) string {
+	at := decisive(r)
+	switch {
+	case r.Verdict == evidence.Pass:
+		return allPassed(r)
+	case at < 0:
+		return "No check came to its end."
+	}
+	var rest string
+	if n := notPassed(r) - 1; n > 0 {
+		rest = " And " + term.Count(n, "other check", "other checks") + " did not pass."
+	}
+	bad := r.Results[at]
+	if m := bad.Migration; m != nil && len(m.Findings) > 0 && m.Findings[0].Verdict == string(bad.Verdict) {
+		return upper(stop(line(m.Findings[0].Text))) + rest
+	}
+	said := " failed: "
+	if bad.Verdict != evidence.Fail {
+		said = " could not decide: "
+	}
+	return line(bad.Check) + said + stop(line(bad.Says())) + rest
+}
+
+// decisive is the index of the result that made the verdict what it is: the migration's, where there are several, since
+// that is what cannot be seen elsewhere. -1 for none.
+func decisive(r evidence.Report) int {
+	at := -1
+	for i, res := range r.Results {
+		if res.Verdict == r.Verdict && (at < 0 || res.Migration != nil) {
+			at = i
+		}
+	}
+	return at
+}
+
+func notPassed(r evidence.Report) (n int) {
+	for _, res := range r.Results {
+		if res.Verdict != evidence.Pass {
+			n++
+		}
+	}
+	return n
+}
+
+func allPassed(r evidence.Report) string {
+	said := "All " + term.Count(len(r.Results), "check", "checks") + " passed"
+	if len(r.Results) == 1 {
+		said = "The one check passed"
+	}
+	for _, res := range r.Results {
+		if res.GoBack == nil {
+			continue
+		}
+		if *res.GoBack {
+			return said + ", and one can go back."
+		}
+		return said + ", but one can't go back."
+	}
+	return said + "."
+}
+
+// upper makes the beginning of a sentence of s.
+func upper(s string) string {
+	first, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[n:]
+}
+
+// stop makes the end of a sentence of s.
+func stop(s string) string { return strings.TrimRight(s, ". ") + "." }
+
+// checksSection is every check with its verdict, and what failed in it.
+func checksSection(r evidence.Report) g.Node {
+	if len(r.Results) == 0 {
+		return nil
+	}
+	each := maxPrinted / max(1, notPassed(r))
+	return section("checks", "Checks",
+		h.Ol(h.Class("checks"), g.Map(first(r.Results, maxChecks), func(res evidence.Result) g.Node { return checkItem(res, each) })),
+		more(len(r.Results), maxChecks, h.P))
+}
+
+// checkItem is one check; bytes is how much of what it printed there is room for.
+func checkItem(res evidence.Result, bytes int) g.Node {
+	name := g.Node(h.Span(h.Class("name"), g.Text(line(res.Check))))
+	if res.Migration != nil {
+		name = h.A(h.Class("name"), h.Href("#migration"), g.Text(line(res.Check)))
+	}
+	return h.Li(h.Class(verdictClass(res.Verdict)),
+		mark(res.Verdict), name,
+		h.Span(h.Class("summary"), g.Text(line(res.Says()))),
+		h.Span(h.Class("took"), g.Text(term.Duration(res.Duration))),
+		failuresOf(res, bytes))
+}
+
+// failuresOf names what failed inside a check, and has the end of its output folded away. It opens by itself where the
+// check named nothing, since then the output is all there is.
+func failuresOf(res evidence.Result, bytes int) g.Node {
+	if res.Verdict == evidence.Pass {
+		return nil
+	}
+	var parts []g.Node
+	if n := len(res.Failures); n > 0 {
+		each := min(2<<10, bytes/2/min(n, maxFailures))
+		parts = append(parts, h.Ul(h.Class("failures"), g.Map(first(res.Failures, maxFailures), func(f evidence.Failure) g.Node {
+			return h.Li(code(cut(term.Clean(f.Name), 200)), g.If(strings.TrimSpace(f.Message) != "", listing(block(f.Message, each))))
+		})), more(n, maxFailures, h.P))
+	}
+	if out := strings.TrimSpace(res.Output); out != "" {
+		shown := tail(term.CleanBlock(out), min(16<<10, bytes/2))
+		parts = append(parts, h.Details(g.If(len(res.Failures) == 0 && strings.Count(shown, "\n") < 15, g.Attr("open")),
+			h.Summary(g.Text(fmt.Sprintf("What it printed (%s)", term.Size(int64(len(res.Output)))))), listing(shown)))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return h.Div(append([]g.Node{h.Class("why")}, parts...)...)
+}
+
+// notesSection is what the reader should know of how all this was found.
+func notesSection(r evidence.Report) g.Node {
+	if len(r.Notes) == 0 {
+		return nil
+	}
+	return section("notes", "Worth knowing",
+		h.Ul(g.Map(first(r.Notes, maxNotes), func(n string) g.Node { return h.Li(g.Text(line(n))) })), more(len(r.Notes), maxNotes, h.P))
+}
+
+// reportFooter says what the page is worth, and where its numbers are.
+func reportFooter(r evidence.Report) g.Node {
+	return h.Footer(
+		fold("The whole of what was compared",
+			h.Dl(h.Class("facts wide"),
+				fact("Release", code(line(string(r.Release)))),
+				g.If(r.Old != "", fact("Against", code(line(string(r.Old))))),
+				fact("Policy", code(line(r.Policy))),
+				fact("Stage", code(line(r.Stage))))),
+		h.P(g.Text("This page is a picture of the report and is not signed. What is signed, and who signed it: "),
+			code("greenroom evidence verify "+r.Release.Short()), g.Text(". The numbers: "), code("greenroom report "+line(r.Run)+" --output json"), g.Text(".")))
+}

@@ -1,0 +1,263 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+
+	"greenroom/internal/migration"
+	"greenroom/internal/term"
+)
+
+// timelinePart is the picture: a row for each statement, each table that was locked, each query that stood behind, on one
+// axis of time. A row is text and a bar beside it, so that the text is read at any width and by anybody, and the bar, whose
+// places are parts of its width, is drawn at any width.
+func timelinePart(m *migration.Report) g.Node {
+	rows := migration.Rows(*m)
+	if len(rows) == 0 {
+		return nil
+	}
+	p := picture{axis: newAxis(lastOf(*m, rows)), budget: m.Budget.OrDefault(), engine: m.Observation.Engine}
+	var groups []g.Node
+	for _, group := range []struct {
+		kind, heading, left string
+		most                int
+	}{
+		{migration.RowStatement, "What it did", "shorter statements", maxBars},
+		{migration.RowLock, "What that locked", "locks that stood less in the way", maxLanes},
+		{migration.RowWait, "Who stood behind it", "that waited less", maxBehind},
+	} {
+		kept, left := p.choose(rows, group.kind, group.most)
+		if len(kept) == 0 {
+			continue
+		}
+		groups = append(groups, h.H4(g.Text(group.heading)), h.Ol(h.Class("rows "+group.kind), g.Map(kept, p.row)))
+		if left > 0 {
+			groups = append(groups, h.P(h.Class("more"), g.Text("and "+term.Number(int64(left))+" "+group.left)))
+		}
+	}
+	said := fmt.Sprintf("Timeline of the migration, from its start to %s. %s", term.Duration(p.axis.end), inTheWay(m.Observation))
+	return part("timeline", "What stood still, and when",
+		h.Figure(append([]g.Node{h.Class("timeline"),
+			h.FigCaption(g.Text(inTheWay(m.Observation))),
+			h.Div(h.Class("head"), p.axis.draw("Axis of time", said))},
+			append(groups, legend(rows))...)...))
+}
+
+// lastOf is where the axis ends.
+func lastOf(m migration.Report, rows []migration.Row) time.Duration {
+	last := m.Observation.Took
+	for _, r := range rows {
+		for _, s := range r.Spans {
+			last = max(last, s.Until)
+		}
+	}
+	return last
+}
+
+// inTheWay says in a sentence what the picture shows.
+func inTheWay(o migration.Observation) string {
+	if len(o.Waits) == 0 {
+		if o.Load == "" {
+			return "Nothing else used the database meanwhile, so nobody was seen to wait."
+		}
+		return "Nobody was seen to wait."
+	}
+	longest := slices.MaxFunc(o.Waits, func(a, b migration.Wait) int { return cmp.Compare(a.Until-a.From, b.Until-b.From) })
+	return fmt.Sprintf("%s behind the migration, the longest for %s.",
+		term.Count(len(o.Waits), "query stood", "queries stood"), term.Duration(longest.Until-longest.From))
+}
+
+// picture is what all rows share.
+type picture struct {
+	axis   axis
+	budget migration.Budget
+	engine string
+}
+
+// choose keeps of the rows of a kind the most telling, in their order, and counts the others.
+func (p picture) choose(rows []migration.Row, kind string, most int) (kept []migration.Row, left int) {
+	for _, r := range rows {
+		if r.Kind == kind {
+			kept = append(kept, r)
+		}
+	}
+	if kind != migration.RowStatement { // these come with the worst first
+		return first(kept, most), len(kept) - min(len(kept), most)
+	}
+	if len(kept) <= most {
+		return kept, 0
+	}
+	byTime := slices.Clone(kept)
+	slices.SortStableFunc(byTime, func(a, b migration.Row) int { return cmp.Compare(long(b), long(a)) })
+	least := long(byTime[most-1])
+	left = len(kept) - most
+	shown := kept[:0:0]
+	for _, r := range kept {
+		if long(r) >= least && len(shown) < most {
+			shown = append(shown, r)
+		}
+	}
+	return shown, left
+}
+
+// long is how long the longest span of a row is.
+func long(r migration.Row) (d time.Duration) {
+	for _, s := range r.Spans {
+		d = max(d, s.Until-s.From)
+	}
+	return d
+}
+
+func (p picture) row(r migration.Row) g.Node {
+	var number g.Node
+	if r.Kind == migration.RowStatement {
+		number = h.Span(h.Class("number"), g.Text(term.Number(int64(r.Statement)+1)))
+	}
+	return h.Li(
+		h.Span(h.Class("label"), number, code(glance(r.Label))),
+		p.bar(r),
+		h.Span(h.Class("detail"), g.Group(p.detail(r))))
+}
+
+// detail is what a row means, in words.
+func (p picture) detail(r migration.Row) []g.Node {
+	if r.Kind != migration.RowLock {
+		return []g.Node{g.Text(line(r.Detail))}
+	}
+	kind, d := gravest(r.Spans)
+	nodes := []g.Node{h.Strong(g.Text(term.Duration(d))), g.Text(" " + kindWords(kind))}
+	if r.Detail != "" {
+		nodes = append(nodes, h.Br(), h.Small(g.Text(line(r.Detail))))
+	}
+	return nodes
+}
+
+// kinds are the spans that a picture draws, those first that others are drawn over.
+var kinds = []string{migration.SpanWorks, migration.SpanMade, migration.SpanOthers, migration.SpanRows, migration.SpanWrites,
+	migration.SpanAll, migration.SpanQueues, migration.SpanStands}
+
+// kindWords says what a span is, as the rest of a sentence whose beginning is a time.
+func kindWords(kind string) string {
+	switch kind {
+	case migration.SpanWorks:
+		return "at work"
+	case migration.SpanQueues:
+		return "waits for a lock"
+	case migration.SpanAll:
+		return "nobody reads or writes"
+	case migration.SpanWrites:
+		return "nobody writes"
+	case migration.SpanRows:
+		return "changed rows are locked"
+	case migration.SpanOthers:
+		return "only schema changes wait"
+	case migration.SpanMade:
+		return "new, nobody sees it yet"
+	case migration.SpanStands:
+		return "stands behind the migration"
+	default:
+		return kind
+	}
+}
+
+// gravest is the kind of a lock's spans that stands most in the way, and how long the longest of it is.
+func gravest(spans []migration.Span) (kind string, d time.Duration) {
+	at := -1
+	for _, s := range spans {
+		switch i := slices.Index(kinds, s.Kind); {
+		case i > at && s.Kind != migration.SpanQueues || at < 0:
+			at, kind, d = i, s.Kind, s.Until-s.From
+		case i == at:
+			d = max(d, s.Until-s.From)
+		}
+	}
+	return kind, d
+}
+
+// Sizes of a bar, in pixels.
+const (
+	barHeight = 22
+	spanTop   = 4
+	spanTall  = 14
+)
+
+// bar draws the spans of a row.
+func (p picture) bar(r migration.Row) g.Node {
+	nodes := []g.Node{g.El("title", g.Text(p.spoken(r)))}
+	nodes = append(nodes, p.axis.grid()...)
+	spans := p.axis.thin(r.Spans)
+	for _, kind := range kinds {
+		for _, s := range spans {
+			if s.Kind == kind {
+				nodes = append(nodes, p.span(s), p.mark(s))
+			}
+		}
+	}
+	return svg("bar", barHeight, nodes...)
+}
+
+// spoken is a bar for those who don't see it.
+func (p picture) spoken(r migration.Row) string {
+	var said []string
+	for _, s := range first(r.Spans, 4) {
+		said = append(said, fmt.Sprintf("%s from %s to %s", kindWords(s.Kind), term.Duration(s.From), term.Duration(s.Until)))
+	}
+	if n := len(r.Spans) - len(said); n > 0 {
+		said = append(said, fmt.Sprintf("and %d times more", n))
+	}
+	return strings.Join(said, "; ")
+}
+
+// span is a stretch of time; at least two pixels of it are seen, however short it was.
+func (p picture) span(s migration.Span) g.Node {
+	from, until := p.axis.at(s.From), p.axis.at(s.Until)
+	least := g.Node(nil)
+	if until-from < 0.01 {
+		least = rect("s-"+s.Kind, min(from, 1), 0, spanTop, spanTall, g.Attr("width", "2"), g.If(from > 0.99, g.Attr("transform", "translate(-2 0)")))
+	}
+	return g.Group{rect("s-"+s.Kind, from, until-from, spanTop, spanTall), least}
+}
+
+// mark is where a lock had used up what is allowed.
+func (p picture) mark(s migration.Span) g.Node {
+	allowed := time.Duration(0)
+	switch s.Kind {
+	case migration.SpanAll:
+		allowed = min(p.budget.BlockedReads, p.budget.BlockedWrites)
+	case migration.SpanWrites:
+		allowed = p.budget.BlockedWrites
+	}
+	if allowed <= 0 || s.Until-s.From <= allowed {
+		return nil
+	}
+	x := percent(p.axis.at(s.From + allowed))
+	return g.Group{
+		g.El("line", h.Class("halo"), g.Attr("x1", x), g.Attr("x2", x), g.Attr("y1", "0"), g.Attr("y2", fmt.Sprint(barHeight))),
+		g.El("line", h.Class("limit"), g.Attr("x1", x), g.Attr("x2", x), g.Attr("y1", "0"), g.Attr("y2", fmt.Sprint(barHeight)),
+			g.El("title", g.Text(term.Duration(allowed)+" is allowed")))}
+}
+
+// legend explains what of the picture's signs is in it.
+func legend(rows []migration.Row) g.Node {
+	var items []g.Node
+	for _, kind := range kinds {
+		if slices.ContainsFunc(rows, func(r migration.Row) bool {
+			return slices.ContainsFunc(r.Spans, func(s migration.Span) bool { return s.Kind == kind })
+		}) {
+			items = append(items, h.Li(swatch(rect("s-"+kind, 0, 1, 0, spanTall)), g.Text(kindWords(kind))))
+		}
+	}
+	items = append(items, h.Li(swatch(g.El("line", h.Class("limit"), g.Attr("x1", "50%"), g.Attr("x2", "50%"), g.Attr("y1", "0"), g.Attr("y2", "100%"))),
+		g.Text("what is allowed is used up")))
+	return h.Ul(append([]g.Node{h.Class("legend")}, items...)...)
+}
+
+func swatch(content g.Node) g.Node {
+	return g.El("svg", h.Class("swatch"), g.Attr("width", "24"), g.Attr("height", fmt.Sprint(spanTall)), h.Aria("hidden", "true"), content)
+}
