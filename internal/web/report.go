@@ -11,6 +11,7 @@ import (
 	h "maragu.dev/gomponents/html"
 
 	"greenroom/internal/evidence"
+	"greenroom/internal/migration"
 	"greenroom/internal/term"
 )
 
@@ -34,7 +35,7 @@ func facts(r evidence.Report) []g.Node {
 	}
 	return append(list,
 		fact("When", h.Time(h.DateTime(r.Started.UTC().Format(time.RFC3339)), g.Text(r.Started.UTC().Format("2006-01-02 15:04 UTC")))),
-		fact("Took", g.Text(term.Duration(r.Duration))),
+		fact("Took", g.Text(migration.Human(r.Duration))),
 		fact("Run", code(line(r.Run))))
 }
 
@@ -133,7 +134,7 @@ func checkItem(res evidence.Result, bytes int) g.Node {
 	return h.Li(h.Class(verdictClass(res.Verdict)),
 		mark(res.Verdict), name,
 		h.Span(h.Class("summary"), g.Text(line(res.Says()))),
-		h.Span(h.Class("took"), g.Text(term.Duration(res.Duration))),
+		h.Span(h.Class("took"), g.Text(migration.Human(res.Duration))),
 		failuresOf(res, bytes))
 }
 
@@ -153,7 +154,7 @@ func failuresOf(res evidence.Result, bytes int) g.Node {
 	if out := strings.TrimSpace(res.Output); out != "" {
 		shown := tail(term.CleanBlock(out), min(16<<10, bytes/2))
 		parts = append(parts, h.Details(g.If(len(res.Failures) == 0 && strings.Count(shown, "\n") < 15, g.Attr("open")),
-			h.Summary(g.Text(fmt.Sprintf("What it printed (%s)", term.Size(int64(len(res.Output)))))), listing(shown)))
+			h.Summary(g.Text(fmt.Sprintf("What it printed (%s)", migration.Bytes(int64(len(res.Output)))))), listing(shown)))
 	}
 	if len(parts) == 0 {
 		return nil

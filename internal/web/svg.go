@@ -1,7 +1,6 @@
 package web
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
@@ -9,7 +8,6 @@ import (
 	h "maragu.dev/gomponents/html"
 
 	"greenroom/internal/migration"
-	"greenroom/internal/term"
 )
 
 // svg is a drawing as wide as its place. Nothing in it is scaled: places along it are parts of its width, and all else is
@@ -73,8 +71,7 @@ func (a axis) at(t time.Duration) float64 { return min(1, max(0, float64(t)/floa
 func (a axis) grid() []g.Node {
 	nodes := make([]g.Node, 0, len(a.ticks))
 	for _, t := range a.ticks {
-		x := percent(a.at(t))
-		nodes = append(nodes, g.El("line", h.Class("grid"), g.Attr("x1", x), g.Attr("x2", x), g.Attr("y1", "0"), g.Attr("y2", "100%")))
+		nodes = append(nodes, vertical("grid", percent(a.at(t))))
 	}
 	return nodes
 }
@@ -91,17 +88,16 @@ func (a axis) labels(y int) []g.Node {
 			anchor = "end"
 		}
 		nodes = append(nodes, g.El("text", h.Class("tick"), g.Attr("x", percent(a.at(t))), g.Attr("y", strconv.Itoa(y)),
-			g.Attr("text-anchor", anchor), g.Text(tickText(t))))
+			g.Attr("text-anchor", anchor), g.Text(tick(t))))
 	}
 	return nodes
 }
 
-// tickText is a round time, without the tenths that a measured one has.
-func tickText(t time.Duration) string {
-	if t > 0 && t < 10*time.Second && t%time.Second == 0 {
-		return fmt.Sprintf("%ds", t/time.Second)
+func tick(t time.Duration) string {
+	if t == 0 {
+		return "0"
 	}
-	return term.Duration(t)
+	return migration.Human(t)
 }
 
 // draw is the axis as a drawing of its own.

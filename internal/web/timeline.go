@@ -22,7 +22,10 @@ func timelinePart(m *migration.Report) g.Node {
 	if len(rows) == 0 {
 		return nil
 	}
-	p := picture{axis: newAxis(lastOf(*m, rows)), budget: m.Budget.OrDefault(), engine: m.Observation.Engine}
+	p := picture{axis: newAxis(lastOf(*m, rows)), budget: m.Budget.Default(), still: map[string]migration.Still{}}
+	for _, s := range migration.StoodStill(m.Observation) {
+		p.still[s.Table] = s
+	}
 	var groups []g.Node
 	for _, group := range []struct {
 		kind, heading, left string
@@ -41,7 +44,7 @@ func timelinePart(m *migration.Report) g.Node {
 			groups = append(groups, h.P(h.Class("more"), g.Text("and "+term.Number(int64(left))+" "+group.left)))
 		}
 	}
-	said := fmt.Sprintf("Timeline of the migration, from its start to %s. %s", term.Duration(p.axis.end), inTheWay(m.Observation))
+	said := fmt.Sprintf("Timeline of the migration, from its start to %s. %s", migration.Human(p.axis.end), inTheWay(m.Observation))
 	return part("timeline", "What stood still, and when",
 		h.Figure(append([]g.Node{h.Class("timeline"),
 			h.FigCaption(g.Text(inTheWay(m.Observation))),
@@ -70,14 +73,14 @@ func inTheWay(o migration.Observation) string {
 	}
 	longest := slices.MaxFunc(o.Waits, func(a, b migration.Wait) int { return cmp.Compare(a.Until-a.From, b.Until-b.From) })
 	return fmt.Sprintf("%s behind the migration, the longest for %s.",
-		term.Count(len(o.Waits), "query stood", "queries stood"), term.Duration(longest.Until-longest.From))
+		term.Count(len(o.Waits), "query stood", "queries stood"), migration.Human(longest.Until-longest.From))
 }
 
 // picture is what all rows share.
 type picture struct {
 	axis   axis
 	budget migration.Budget
-	engine string
+	still  map[string]migration.Still // by table
 }
 
 // choose keeps of the rows of a kind the most telling, in their order, and counts the others.
@@ -94,24 +97,16 @@ func (p picture) choose(rows []migration.Row, kind string, most int) (kept []mig
 		return kept, 0
 	}
 	byTime := slices.Clone(kept)
-	slices.SortStableFunc(byTime, func(a, b migration.Row) int { return cmp.Compare(long(b), long(a)) })
-	least := long(byTime[most-1])
+	slices.SortStableFunc(byTime, func(a, b migration.Row) int { return cmp.Compare(longest(b.Spans, ""), longest(a.Spans, "")) })
+	least := longest(byTime[most-1].Spans, "")
 	left = len(kept) - most
 	shown := kept[:0:0]
 	for _, r := range kept {
-		if long(r) >= least && len(shown) < most {
+		if longest(r.Spans, "") >= least && len(shown) < most {
 			shown = append(shown, r)
 		}
 	}
 	return shown, left
-}
-
-// long is how long the longest span of a row is.
-func long(r migration.Row) (d time.Duration) {
-	for _, s := range r.Spans {
-		d = max(d, s.Until-s.From)
-	}
-	return d
 }
 
 func (p picture) row(r migration.Row) g.Node {
@@ -130,12 +125,41 @@ func (p picture) detail(r migration.Row) []g.Node {
 	if r.Kind != migration.RowLock {
 		return []g.Node{g.Text(line(r.Detail))}
 	}
-	kind, d := gravest(r.Spans)
-	nodes := []g.Node{h.Strong(g.Text(term.Duration(d))), g.Text(" " + kindWords(kind))}
+	d, words := p.stood(r)
+	nodes := []g.Node{h.Strong(g.Text(migration.Human(d))), g.Text(" " + words)}
 	if r.Detail != "" {
 		nodes = append(nodes, h.Br(), h.Small(g.Text(line(r.Detail))))
 	}
 	return nodes
+}
+
+// stood is how long a table stood still, and for whom.
+func (p picture) stood(r migration.Row) (time.Duration, string) {
+	s, ok := p.still[r.Table]
+	switch {
+	case ok && s.Reads.Took() > 0 && s.Reads.Took() >= s.Writes.Took():
+		return s.Reads.Took(), kindWords(migration.SpanAll)
+	case ok && s.Writes.Took() > 0:
+		return s.Writes.Took(), kindWords(migration.SpanWrites)
+	case ok && s.Rows.Took() > 0:
+		return s.Rows.Took(), kindWords(migration.SpanRows)
+	}
+	for _, kind := range slices.Backward(kinds) {
+		if d := longest(r.Spans, kind); d > 0 {
+			return d, kindWords(kind)
+		}
+	}
+	return 0, ""
+}
+
+// longest is how long the longest span of that kind is, or of any.
+func longest(spans []migration.Span, kind string) (d time.Duration) {
+	for _, s := range spans {
+		if kind == "" || s.Kind == kind {
+			d = max(d, s.Until-s.From)
+		}
+	}
+	return d
 }
 
 // kinds are the spans that a picture draws, those first that others are drawn over.
@@ -166,20 +190,6 @@ func kindWords(kind string) string {
 	}
 }
 
-// gravest is the kind of a lock's spans that stands most in the way, and how long the longest of it is.
-func gravest(spans []migration.Span) (kind string, d time.Duration) {
-	at := -1
-	for _, s := range spans {
-		switch i := slices.Index(kinds, s.Kind); {
-		case i > at && s.Kind != migration.SpanQueues || at < 0:
-			at, kind, d = i, s.Kind, s.Until-s.From
-		case i == at:
-			d = max(d, s.Until-s.From)
-		}
-	}
-	return kind, d
-}
-
 // Sizes of a bar, in pixels.
 const (
 	barHeight = 22
@@ -195,10 +205,11 @@ func (p picture) bar(r migration.Row) g.Node {
 	for _, kind := range kinds {
 		for _, s := range spans {
 			if s.Kind == kind {
-				nodes = append(nodes, p.span(s), p.mark(s))
+				nodes = append(nodes, p.span(s))
 			}
 		}
 	}
+	nodes = append(nodes, p.limit(r))
 	return svg("bar", barHeight, nodes...)
 }
 
@@ -206,7 +217,7 @@ func (p picture) bar(r migration.Row) g.Node {
 func (p picture) spoken(r migration.Row) string {
 	var said []string
 	for _, s := range first(r.Spans, 4) {
-		said = append(said, fmt.Sprintf("%s from %s to %s", kindWords(s.Kind), term.Duration(s.From), term.Duration(s.Until)))
+		said = append(said, fmt.Sprintf("%s from %s to %s", kindWords(s.Kind), migration.Human(s.From), migration.Human(s.Until)))
 	}
 	if n := len(r.Spans) - len(said); n > 0 {
 		said = append(said, fmt.Sprintf("and %d times more", n))
@@ -224,23 +235,28 @@ func (p picture) span(s migration.Span) g.Node {
 	return g.Group{rect("s-"+s.Kind, from, until-from, spanTop, spanTall), least}
 }
 
-// mark is where a lock had used up what is allowed.
-func (p picture) mark(s migration.Span) g.Node {
-	allowed := time.Duration(0)
-	switch s.Kind {
-	case migration.SpanAll:
-		allowed = min(p.budget.BlockedReads, p.budget.BlockedWrites)
-	case migration.SpanWrites:
-		allowed = p.budget.BlockedWrites
-	}
-	if allowed <= 0 || s.Until-s.From <= allowed {
+// limit is where a table had stood still for as long as is allowed; nil where it did not.
+func (p picture) limit(r migration.Row) g.Node {
+	s, ok := p.still[r.Table]
+	if r.Kind != migration.RowLock || !ok {
 		return nil
 	}
-	x := percent(p.axis.at(s.From + allowed))
-	return g.Group{
-		g.El("line", h.Class("halo"), g.Attr("x1", x), g.Attr("x2", x), g.Attr("y1", "0"), g.Attr("y2", fmt.Sprint(barHeight))),
-		g.El("line", h.Class("limit"), g.Attr("x1", x), g.Attr("x2", x), g.Attr("y1", "0"), g.Attr("y2", fmt.Sprint(barHeight)),
-			g.El("title", g.Text(term.Duration(allowed)+" is allowed")))}
+	for _, l := range []struct {
+		stretch migration.Stretch
+		allowed time.Duration
+	}{{s.Reads, p.budget.BlockedReads}, {s.Writes, p.budget.BlockedWrites}, {s.Rows, p.budget.BlockedWrites}} {
+		if l.stretch.Took() <= l.allowed {
+			continue
+		}
+		x := percent(p.axis.at(l.stretch.From + l.allowed))
+		return g.Group{vertical("halo", x), vertical("limit", x, g.El("title", g.Text(migration.Human(l.allowed)+" is allowed")))}
+	}
+	return nil
+}
+
+// vertical is a line from the top to the bottom of a drawing.
+func vertical(class, x string, more ...g.Node) g.Node {
+	return g.El("line", append([]g.Node{h.Class(class), g.Attr("x1", x), g.Attr("x2", x), g.Attr("y1", "0"), g.Attr("y2", "100%")}, more...)...)
 }
 
 // legend explains what of the picture's signs is in it.
@@ -253,7 +269,7 @@ func legend(rows []migration.Row) g.Node {
 			items = append(items, h.Li(swatch(rect("s-"+kind, 0, 1, 0, spanTall)), g.Text(kindWords(kind))))
 		}
 	}
-	items = append(items, h.Li(swatch(g.El("line", h.Class("limit"), g.Attr("x1", "50%"), g.Attr("x2", "50%"), g.Attr("y1", "0"), g.Attr("y2", "100%"))),
+	items = append(items, h.Li(swatch(vertical("limit", "50%")),
 		g.Text("what is allowed is used up")))
 	return h.Ul(append([]g.Node{h.Class("legend")}, items...)...)
 }
