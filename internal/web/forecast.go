@@ -45,7 +45,7 @@ func forecastSentence(f migration.Forecast) string {
 		said = "Production will take about " + migration.Human(f.High)
 	}
 	if f.Why != "" {
-		said += ": " + line(f.Why)
+		said += ": " + prose(f.Why)
 	}
 	said = stop(said)
 	switch {

@@ -21,7 +21,8 @@ func migrationSection(r evidence.Report) g.Node {
 	}
 	return section("migration", "The migration",
 		h.P(h.Class("lead"), g.Text(whatRan(*m))),
-		findingsPart(m), timelinePart(m), advicePart(m), forecastPart(m), backPart(m), lostPart(m), tablesPart(m), statementsPart(m))
+		findingsPart(m), timelinePart(m), advicePart(m), forecastPart(m),
+		h.Div(h.Class("beside"), backPart(m), lostPart(m)), tablesPart(m), statementsPart(m))
 }
 
 // whatRan says what was done, on what, and who used it meanwhile.
@@ -32,10 +33,10 @@ func whatRan(m migration.Report) string {
 		said = "It took " + migration.Human(o.Took)
 	}
 	if m.Data != "" {
-		said += ", on " + line(m.Data)
+		said += ", on " + prose(m.Data)
 	}
 	if o.Load != "" {
-		return said + ", while " + line(o.Load) + " used it."
+		return said + ", while " + prose(o.Load) + " used it."
 	}
 	return said + "; nothing else used it meanwhile."
 }
@@ -51,7 +52,7 @@ func findingsPart(m *migration.Report) g.Node {
 
 func findingItem(f migration.Finding) g.Node {
 	v := evidence.Verdict(f.Verdict)
-	nodes := []g.Node{h.Class(verdictClass(v)), mark(v), h.Span(h.Class("says"), g.Text(stop(upper(line(f.Text)))))}
+	nodes := []g.Node{h.Class(verdictClass(v)), mark(v), h.Span(h.Class("says"), g.Text(stop(upper(prose(f.Text)))))}
 	if f.Took > 0 && f.Budget > 0 {
 		nodes = append(nodes, meter(f))
 	}
@@ -85,7 +86,7 @@ func advicePart(m *migration.Report) g.Node {
 			if s, ok := statementAt(m, a.Statement); ok {
 				was = h.Div(h.Class("was"), h.P(h.Class("tag"), g.Text("Statement "+term.Number(int64(a.Statement)+1)), fileOf(s)), listing(block(s.SQL, maxSQL)))
 			}
-			return h.Li(h.P(g.Text(stop(upper(line(a.Why))))), was,
+			return h.Li(h.P(g.Text(stop(upper(prose(a.Why))))), was,
 				h.Div(h.Class("instead"), h.P(h.Class("tag"), g.Text("Instead")), listing(block(a.Instead, 2*maxSQL))))
 		})), more(len(m.Advice), maxAdvice, h.P))
 }
@@ -101,7 +102,7 @@ func fileOf(s migration.Statement) g.Node {
 	if s.File == "" {
 		return nil
 	}
-	return g.Group{g.Text(" of "), code(cut(term.Clean(s.File), 200))}
+	return g.Group{g.Text(" of "), code(name(s.File))}
 }
 
 // backPart is what a rollback would mean.
@@ -110,17 +111,17 @@ func backPart(m *migration.Report) g.Node {
 	if b == nil {
 		return nil
 	}
-	v, said := evidence.Pass, "One can go back: "+line(b.How)+"."
+	sign, said := answer(true), "one can go back: "+line(b.How)+"."
 	if !b.Possible {
-		v, said = evidence.Fail, "One can't go back"
+		sign, said = answer(false), "the old release's journeys don't pass after it"
 		if b.How != "" {
 			said += " (" + line(b.How) + ")"
 		}
-		said += ": the old release's journeys don't pass."
+		said += "."
 	}
-	nodes := []g.Node{h.P(mark(v), g.Text(" "+said))}
+	nodes := []g.Node{h.P(sign, g.Text(", "+said))}
 	if b.Until != "" {
-		nodes = append(nodes, h.P(h.Strong(g.Text("Until when: ")), g.Text(stop(line(b.Until)))))
+		nodes = append(nodes, h.P(h.Strong(g.Text("Until when: ")), g.Text(stop(prose(b.Until)))))
 	}
 	if b.Up {
 		nodes = append(nodes, h.P(g.Text("After the way back the migration worked again.")))
@@ -146,13 +147,22 @@ func lostPart(m *migration.Report) g.Node {
 	return part("rows", "Rows lost or changed", nodes...)
 }
 
+// answer is yes or no, with its sign and its colour.
+func answer(yes bool) g.Node {
+	v, word := evidence.Pass, "Yes"
+	if !yes {
+		v, word = evidence.Fail, "No"
+	}
+	return h.Span(h.Class("verdict "+verdictClass(v)), h.Span(h.Class("sign"), h.Aria("hidden", "true"), g.Text(verdictSign(v))), g.Text(word))
+}
+
 func losses(list []migration.Loss) g.Node {
 	return h.Ul(h.Class("losses"), g.Map(first(list, maxLost), func(l migration.Loss) g.Node {
-		name := l.Table
+		what := l.Table
 		if l.Column != "" {
-			name += "." + l.Column
+			what += "." + l.Column
 		}
-		return h.Li(code(cut(term.Clean(name), 200)), g.Text(" "+line(l.Text)))
+		return h.Li(code(name(what)), g.Text(" "+prose(l.Text)))
 	}), more(len(list), maxLost, h.Li))
 }
 

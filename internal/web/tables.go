@@ -7,7 +7,6 @@ import (
 	h "maragu.dev/gomponents/html"
 
 	"greenroom/internal/migration"
-	"greenroom/internal/term"
 )
 
 // tablesPart is what became of the tables: rewritten or not, and how large before and after.
@@ -25,10 +24,16 @@ func tablesPart(m *migration.Report) g.Node {
 		peak = h.P(g.Text("At its peak it took "), h.Strong(g.Text(migration.Bytes(n))), g.Text(" more of the disk"), g.If(m.Observation.WAL > 0, g.Text(", write-ahead log included")), g.Text("."))
 	}
 	return part("tables", "Tables", peak,
-		h.Table(h.Class("tables"),
-			h.THead(h.Tr(h.Th(h.Scope("col"), g.Text("Table")), h.Th(h.Scope("col"), h.Class("count"), g.Text("Rows")), h.Th(h.Scope("col"), g.Text("Size before and after, with indexes")))),
-			h.TBody(g.Map(first(list, maxTables), func(t migration.Table) g.Node { return tableRow(t, largest) }))),
-		more(len(list), maxTables, h.P))
+		h.Table(h.Class("tables"), h.Role("table"), // the roles stay when a narrow screen has the cells below one another
+			h.THead(h.Role("rowgroup"), h.Tr(h.Role("row"), head("", "Table"), head("count", "Rows"), head("", "Size before and after"))),
+			h.TBody(h.Role("rowgroup"), g.Map(first(list, maxTables), func(t migration.Table) g.Node { return tableRow(t, largest) }))),
+		more(len(list), maxTables, h.P),
+		h.Ul(h.Class("legend"), h.Li(swatch(rect("before", 0, 1, 3, 8)), g.Text("before")), h.Li(swatch(rect("after", 0, 1, 3, 8)), g.Text("after")),
+			h.Li(swatch(rect("after index", 0, 1, 3, 8)), g.Text("paler: its indexes"))))
+}
+
+func head(class, text string) g.Node {
+	return h.Th(h.Scope("col"), h.Role("columnheader"), h.Class(class), g.Text(text))
 }
 
 func tableRow(t migration.Table, largest int64) g.Node {
@@ -36,10 +41,10 @@ func tableRow(t migration.Table, largest int64) g.Node {
 	if t.Rows >= 0 {
 		rows = migration.Thousands(t.Rows)
 	}
-	return h.Tr(
-		h.Th(h.Scope("row"), code(cut(term.Clean(t.Name), 200)), g.Map(became(t), func(s string) g.Node { return h.Span(h.Class("badge "+s), g.Text(s)) })),
-		h.Td(h.Class("count"), g.Text(rows)),
-		h.Td(sizes(t, largest)))
+	return h.Tr(h.Role("row"),
+		h.Th(h.Scope("row"), h.Role("rowheader"), code(name(t.Name)), g.Map(became(t), func(s string) g.Node { return h.Span(h.Class("badge "+s), g.Text(s)) })),
+		h.Td(h.Role("cell"), h.Class("count"), g.Text(rows), h.Span(h.Class("unit"), g.Text(" rows"))),
+		h.Td(h.Role("cell"), sizes(t, largest)))
 }
 
 // became is what happened to a table, in a word or two.
@@ -60,7 +65,8 @@ func became(t migration.Table) []string {
 func sizes(t migration.Table, largest int64) g.Node {
 	part := func(n int64) float64 { return float64(max(0, n)) / float64(largest) }
 	bar := func(y int, class string, data, index int64) g.Node {
-		return g.Group{rect(class, 0, part(data), y, 7), rect(class+" index", part(data), part(index), y, 7)}
+		least := g.If(data+index > 0, rect(class, 0, 0, y, 7, g.Attr("width", "2")))
+		return g.Group{least, rect(class, 0, part(data), y, 7), rect(class+" index", part(data), part(index), y, 7)}
 	}
 	before, after := t.BytesBefore+t.IndexBefore, t.BytesAfter+t.IndexAfter
 	said := []string{migration.Bytes(before) + " → " + migration.Bytes(after)}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -14,11 +15,13 @@ import (
 // Bounds of a page, so that it can be read, and stays below 1 MB whatever came in: a character is five bytes at worst once
 // it is escaped. All of it is in --output json.
 const (
-	maxLine     = 400      // bytes of a name or a sentence
+	maxLine     = 400      // bytes of a sentence
+	maxName     = 200      // of a table, a file, a test
 	maxSQL      = 1200     // of a statement that is shown whole
 	maxGlance   = 160      // of a statement on one line
 	maxPrinted  = 60 << 10 // of all that checks printed and of all that failures say; each gets its share
 	maxChecks   = 100
+	maxOpen     = 8  // checks whose failures are seen at once
 	maxFailures = 20 // of one check
 	maxFindings = 20
 	maxAdvice   = 12
@@ -33,6 +36,15 @@ const (
 
 // line is text from outside on one line.
 func line(s string) string { return cut(term.Clean(s), maxLine) }
+
+// name is a name from outside.
+func name(s string) string { return cut(term.Clean(s), maxName) }
+
+// units are what a number and its unit look like.
+var units = regexp.MustCompile(`\b(\d+) (ms|s|min|h|B|kB|MB|GB|TB)\b`)
+
+// prose is line for a sentence: no number loses its unit at the end of a line.
+func prose(s string) string { return units.ReplaceAllString(line(s), "$1\u00a0$2") }
 
 // block is text from outside of several lines.
 func block(s string, most int) string { return cut(term.CleanBlock(strings.TrimSpace(s)), most) }

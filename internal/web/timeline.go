@@ -22,10 +22,7 @@ func timelinePart(m *migration.Report) g.Node {
 	if len(rows) == 0 {
 		return nil
 	}
-	p := picture{axis: newAxis(lastOf(*m, rows)), budget: m.Budget.Default(), still: map[string]migration.Still{}}
-	for _, s := range migration.StoodStill(m.Observation) {
-		p.still[s.Table] = s
-	}
+	p := newPicture(m, rows)
 	var groups []g.Node
 	for _, group := range []struct {
 		kind, heading, left string
@@ -47,7 +44,7 @@ func timelinePart(m *migration.Report) g.Node {
 	said := fmt.Sprintf("Timeline of the migration, from its start to %s. %s", migration.Human(p.axis.end), inTheWay(m.Observation))
 	return part("timeline", "What stood still, and when",
 		h.Figure(append([]g.Node{h.Class("timeline"),
-			h.FigCaption(g.Text(inTheWay(m.Observation))),
+			h.FigCaption(g.Text(prose(inTheWay(m.Observation)))),
 			h.Div(h.Class("head"), p.axis.draw("Axis of time", said))},
 			append(groups, legend(rows))...)...))
 }
@@ -81,6 +78,21 @@ type picture struct {
 	axis   axis
 	budget migration.Budget
 	still  map[string]migration.Still // by table
+	who    map[stander]string         // stood behind
+}
+
+// stander is a query that stood behind the migration at a table.
+type stander struct{ table, query string }
+
+func newPicture(m *migration.Report, rows []migration.Row) picture {
+	p := picture{axis: newAxis(lastOf(*m, rows)), budget: m.Budget.Default(), still: map[string]migration.Still{}, who: map[stander]string{}}
+	for _, s := range migration.StoodStill(m.Observation) {
+		p.still[s.Table] = s
+	}
+	for _, w := range m.Observation.Waits {
+		p.who[stander{w.Table, strings.Join(strings.Fields(w.Query), " ")}] = w.Who
+	}
+	return p
 }
 
 // choose keeps of the rows of a kind the most telling, in their order, and counts the others.
@@ -122,34 +134,41 @@ func (p picture) row(r migration.Row) g.Node {
 
 // detail is what a row means, in words.
 func (p picture) detail(r migration.Row) []g.Node {
-	if r.Kind != migration.RowLock {
-		return []g.Node{g.Text(line(r.Detail))}
-	}
-	d, words := p.stood(r)
-	nodes := []g.Node{h.Strong(g.Text(migration.Human(d))), g.Text(" " + words)}
-	if r.Detail != "" {
-		nodes = append(nodes, h.Br(), h.Small(g.Text(line(r.Detail))))
+	nodes := []g.Node{g.Text(prose(r.Detail))}
+	switch r.Kind {
+	case migration.RowLock:
+		nodes = []g.Node{p.stood(r), h.Br(), h.Small(g.Text(line(r.Detail)))}
+	case migration.RowWait:
+		if who := p.who[stander{r.Table, r.Label}]; who != "" {
+			nodes = append(nodes, h.Br(), h.Small(g.Text(name(who))))
+		}
 	}
 	return nodes
 }
 
 // stood is how long a table stood still, and for whom.
-func (p picture) stood(r migration.Row) (time.Duration, string) {
+func (p picture) stood(r migration.Row) g.Node {
+	say := func(d time.Duration, words string) g.Node {
+		return g.Group{h.Strong(g.Text(prose(migration.Human(d)))), g.Text(" " + words)}
+	}
 	s, ok := p.still[r.Table]
+	reads, writes := s.Reads.Took(), s.Writes.Took()
 	switch {
-	case ok && s.Reads.Took() > 0 && s.Reads.Took() >= s.Writes.Took():
-		return s.Reads.Took(), kindWords(migration.SpanAll)
-	case ok && s.Writes.Took() > 0:
-		return s.Writes.Took(), kindWords(migration.SpanWrites)
+	case ok && reads > 0 && writes > reads:
+		return g.Group{say(writes, kindWords(migration.SpanWrites)), g.Text(", "), say(reads, "of it nobody reads")}
+	case ok && reads > 0:
+		return say(reads, kindWords(migration.SpanAll))
+	case ok && writes > 0:
+		return say(writes, kindWords(migration.SpanWrites))
 	case ok && s.Rows.Took() > 0:
-		return s.Rows.Took(), kindWords(migration.SpanRows)
+		return say(s.Rows.Took(), kindWords(migration.SpanRows))
 	}
 	for _, kind := range slices.Backward(kinds) {
 		if d := longest(r.Spans, kind); d > 0 {
-			return d, kindWords(kind)
+			return say(d, kindWords(kind))
 		}
 	}
-	return 0, ""
+	return nil
 }
 
 // longest is how long the longest span of that kind is, or of any.
