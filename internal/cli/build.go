@@ -93,7 +93,7 @@ func (s *shell) builtChecks(statements []evidence.Statement) error {
 		verdicts = append(verdicts, st.Result.Verdict)
 		if st.Result.Verdict != evidence.Pass {
 			_, _ = fmt.Fprintf(s.Err, "%s check %s: %s\n%s", s.Err.Mark(markOf(st.Result.Verdict)), // nobody is left to tell
-				term.Clean(st.Result.Check), term.Clean(summary(st.Result)), failures(s.Err, st.Result))
+				term.Clean(st.Result.Check), term.Clean(st.Result.Says()), failures(s.Err, st.Result))
 		}
 	}
 	return verdictEnd(evidence.Worst(verdicts...), "the checks at build")

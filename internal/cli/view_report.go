@@ -32,7 +32,7 @@ func reportPage(s term.Screen, r evidence.Report) string {
 	}
 	for _, res := range r.Results {
 		fmt.Fprintf(&b, "  %s %s  %s  %s\n", s.Mark(markOf(res.Verdict)), term.Pad(term.Clean(res.Check), width),
-			term.Clean(summary(res)), s.Paint(term.Dim, term.Duration(res.Duration)))
+			term.Clean(res.Says()), s.Paint(term.Dim, term.Duration(res.Duration)))
 		b.WriteString(failures(s, res))
 	}
 	if len(r.Notes) > 0 {
@@ -42,16 +42,6 @@ func reportPage(s term.Screen, r evidence.Report) string {
 		fmt.Fprintf(&b, "  %s %s\n", s.Mark(term.Note), term.Clean(n))
 	}
 	return b.String()
-}
-
-func summary(r evidence.Result) string {
-	if r.Summary != "" {
-		return r.Summary
-	}
-	if r.Verdict == evidence.Inconclusive {
-		return "could not be decided"
-	}
-	return string(r.Verdict)
 }
 
 // failures names what failed inside a check, and shows the end of its output where it named nothing.

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -13,35 +12,13 @@ import (
 )
 
 // count is a number with its noun.
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return thousands(int64(n)) + " " + many
-}
+func count(n int, one, many string) string { return term.Count(n, one, many) }
 
 // thousands groups digits: 12,345.
-func thousands(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func thousands(n int64) string { return term.Number(n) }
 
 // bytesOf tells a size.
-func bytesOf(n int64) string {
-	const unit = 1000
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	size, names := float64(n), []string{"B", "kB", "MB", "GB", "TB"}
-	i := 0
-	for size >= unit && i < len(names)-1 {
-		size, i = size/unit, i+1
-	}
-	return fmt.Sprintf("%.1f %s", size, names[i])
-}
+func bytesOf(n int64) string { return term.Size(n) }
 
 // ago tells how long something has been so; "" for never.
 func ago(t, now time.Time) string {

@@ -60,6 +60,18 @@ type Result struct {
 	GoBack *bool `json:"go_back,omitempty"`
 }
 
+// Says is what the result says in one line; there is always something to say.
+func (r Result) Says() string {
+	switch {
+	case r.Summary != "":
+		return r.Summary
+	case r.Verdict == Pass || r.Verdict == Fail:
+		return string(r.Verdict)
+	default:
+		return "could not be decided"
+	}
+}
+
 // SchemaChange is a schema before and after a migration, as fingerprints.
 type SchemaChange struct {
 	Before string `json:"before"`
@@ -102,4 +114,14 @@ type Report struct {
 	Notes     []string      `json:"notes,omitempty"` // what the reader should know: not isolated, first release, …
 	Started   time.Time     `json:"started"`
 	Duration  time.Duration `json:"duration"`
+}
+
+// Migration is what was measured of the release's migration; nil where nothing was.
+func (r Report) Migration() *migration.Report {
+	for _, res := range r.Results {
+		if res.Migration != nil {
+			return res.Migration
+		}
+	}
+	return nil
 }

@@ -28,6 +28,7 @@ const (
 // Row is a line of a timeline.
 type Row struct {
 	Kind      string // RowStatement, RowLock, RowWait
+	Table     string // of a lock or a wait; "" is the whole database
 	Label     string // the statement in one line, the table, the query that waited
 	Detail    string // "2.1 s", "AccessExclusive", "12 times, 9.3 s at most"
 	Statement int    // index of the one that it is, or belongs to; -1
@@ -81,7 +82,7 @@ func lockRows(o Observation) []Row {
 		if !ok {
 			i = len(rows)
 			at[l.Table] = i
-			rows = append(rows, Row{Kind: RowLock, Label: tableLabel(l.Table), Statement: l.Statement})
+			rows = append(rows, Row{Kind: RowLock, Table: l.Table, Label: tableLabel(l.Table), Statement: l.Statement})
 		}
 		if l.From > l.Asked {
 			rows[i].Spans = append(rows[i].Spans, Span{SpanQueues, l.Asked, l.From})
@@ -112,7 +113,7 @@ func waitRows(o Observation) []Row {
 		if !ok {
 			i = len(rows)
 			at[g] = i
-			rows = append(rows, Row{Kind: RowWait, Label: oneLine(w.Query), Statement: w.Statement})
+			rows = append(rows, Row{Kind: RowWait, Table: w.Table, Label: oneLine(w.Query), Statement: w.Statement})
 			longest, times = append(longest, 0), append(times, 0)
 		}
 		rows[i].Spans = append(rows[i].Spans, Span{SpanStands, w.From, w.Until})

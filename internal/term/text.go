@@ -2,6 +2,8 @@ package term
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -73,6 +75,37 @@ func twoUnits(large int, unit string, small int, smallUnit string) string {
 		return fmt.Sprintf("%d%s", large, unit)
 	}
 	return fmt.Sprintf("%d%s%d%s", large, unit, small, smallUnit)
+}
+
+// Number groups digits: 12,345.
+func Number(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// Count is a number with its noun.
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return Number(int64(n)) + " " + many
+}
+
+// Size tells a number of bytes: 12.3 MB.
+func Size(n int64) string {
+	const unit = 1000
+	if -unit < n && n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	size, names := float64(n), []string{"B", "kB", "MB", "GB", "TB"}
+	i := 0
+	for math.Abs(size) >= unit && i < len(names)-1 {
+		size, i = size/unit, i+1
+	}
+	return fmt.Sprintf("%.1f %s", size, names[i])
 }
 
 // elapsed is Duration for a clock that runs: in tenths of a second at first.
