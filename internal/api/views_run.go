@@ -41,18 +41,20 @@ type Explanation struct {
 
 // RunView is a run as people see it: its plan, its journal so far, and how it ended.
 type RunView struct {
-	ID          string           `json:"id"`
-	Plan        plan.Plan        `json:"plan"`
-	Journal     []plan.Entry     `json:"journal,omitempty"`
-	Outcome     plan.Outcome     `json:"outcome,omitempty"` // "" while it is queued or under way
-	Reason      string           `json:"reason,omitempty"`  // why it did not succeed, for a person
-	Hint        string           `json:"hint,omitempty"`    // the next command
-	Cancelled   bool             `json:"cancelled,omitempty"`
-	Queue       int              `json:"queue,omitempty"` // how many runs come before it; 0 once it runs
-	By          string           `json:"by"`
-	Created     time.Time        `json:"created"`
-	Started     time.Time        `json:"started,omitzero"`
-	Ended       time.Time        `json:"ended,omitzero"`
+	ID        string       `json:"id"`
+	Plan      plan.Plan    `json:"plan"`
+	Journal   []plan.Entry `json:"journal,omitempty"`
+	Outcome   plan.Outcome `json:"outcome,omitempty"` // "" while it is queued or under way
+	Reason    string       `json:"reason,omitempty"`  // why it did not succeed, for a person
+	Hint      string       `json:"hint,omitempty"`    // the next command
+	Cancelled bool         `json:"cancelled,omitempty"`
+	Queue     int          `json:"queue,omitempty"` // how many runs come before it; 0 once it runs
+	By        string       `json:"by"`
+	Created   time.Time    `json:"created"`
+	Started   time.Time    `json:"started,omitzero"`
+	Ended     time.Time    `json:"ended,omitzero"`
+	// Migration is the forecast of the rehearsal and the fact, in a sentence; "" where nothing was foretold or migrated.
+	Migration   string           `json:"migration,omitempty"`
 	Measurement *Measurement     `json:"measurement,omitempty"` // of a promotion or rollback that moved traffic
 	Verdict     evidence.Verdict `json:"verdict,omitempty"`     // of a rehearsal that finished
 	Glass       *GlassView       `json:"glass,omitempty"`       // the gate's no that was overridden

@@ -67,6 +67,9 @@ func runPage(s term.Screen, r api.RunView) string {
 	if r.Glass != nil {
 		b.WriteString(glassPage(s, env, *r.Glass))
 	}
+	if r.Migration != "" {
+		fmt.Fprintf(&b, "  %s\n", term.Clean(r.Migration))
+	}
 	if r.Measurement != nil {
 		b.WriteString(proof(s, *r.Measurement))
 	}

@@ -26,6 +26,7 @@ type sources struct {
 	version    string // of the release that is built from it
 	migrate    string // migrate.sql
 	table      string // in which it keeps what is written
+	mask       string // mask.yaml; "" for none
 }
 
 // withPostgres is the app with two replicas that answer and a worker that must not run twice. Its gate asks for no
@@ -102,6 +103,7 @@ func (h *house) write(s sources) (dir string) {
 	must(h, os.MkdirAll(filepath.Join(dir, "bin"), 0o755))
 	for name, text := range map[string]string{
 		"compose.yaml": s.compose, "greenroom.yaml": s.definition, "VERSION": s.version, "TABLE": s.table, "migrate.sql": s.migrate,
+		"mask.yaml": s.mask,
 	} {
 		must(h, os.WriteFile(filepath.Join(dir, name), []byte(fill.Replace(text)), 0o644))
 	}

@@ -335,7 +335,7 @@ func (d *Daemon) Run(ctx context.Context, id string) (api.RunView, error) {
 	for _, e := range r.Journal {
 		v.Cancelled = v.Cancelled || e.State == plan.Cancelled
 	}
-	v.Measurement = measurement(r)
+	v.Measurement, v.Migration = measurement(r), migrationOf(r)
 	if v.Glass, err = d.glassOf(ctx, r); err != nil {
 		return v, err
 	}
@@ -414,6 +414,17 @@ func measurement(r store.Run) *api.Measurement {
 		}
 	}
 	return nil
+}
+
+// migrationOf tells how long a promotion's migration took beside what its rehearsal foretold.
+func migrationOf(r store.Run) string {
+	for _, e := range r.Journal {
+		var m promotion.Migrated
+		if e.Step == "migrate" && e.State == plan.Done && json.Unmarshal(e.Result, &m) == nil {
+			return m.Says
+		}
+	}
+	return ""
 }
 
 // Events is api.Backend's.
