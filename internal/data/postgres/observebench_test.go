@@ -21,7 +21,7 @@ func BenchmarkLook(b *testing.B) {
 	}
 	defer l.close()
 	for b.Loop() {
-		if _, err := l.look(b.Context(), nil); err != nil {
+		if _, err := l.look(b.Context(), nil, false); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -57,12 +57,12 @@ func lookQuery(version int) string {
 	}
 	return fmt.Sprintf(`WITH l AS MATERIALIZED (
 		SELECT l.pid, bool_or(NOT l.granted) AS waits, array_agg(coalesce(l.relation, 0)) AS relations, array_agg(l.locktype = 'tuple') AS rows,
-			array_agg(l.mode) AS modes, array_agg(l.granted) AS granted, array_agg(%s) AS since
+			array_agg(l.mode) AS modes, array_agg(l.granted) AS granted, array_agg(%[1]s) AS since
 		FROM pg_lock_status() l
-		WHERE NOT l.granted OR l.database = $1 AND l.relation >= %d AND l.locktype IN ('relation', 'tuple') AND l.mode <> 'AccessShareLock'
+		WHERE NOT l.granted OR l.database = $1 AND l.relation >= %[3]d AND l.locktype IN ('relation', 'tuple') AND l.mode <> 'AccessShareLock'
 		GROUP BY l.pid)
 	SELECT c.at, s.* FROM (SELECT clock_timestamp() AS at) c LEFT JOIN (
-		SELECT a.pid, coalesce(%s, 0) AS leader, a.backend_type = 'client backend' AS client, coalesce(a.application_name, '') AS app,
+		SELECT a.pid, coalesce(%[2]s, 0) AS leader, a.backend_type = 'client backend' AS client, coalesce(a.application_name, '') AS app,
 			coalesce(a.state, '') AS state,
 			CASE WHEN a.application_name = $2 OR l.waits OR a.pid = ANY ($3) THEN a.query ELSE '' END AS query,
 			a.backend_start, a.xact_start, a.query_start, a.state_change,
@@ -70,8 +70,8 @@ func lookQuery(version int) string {
 			l.relations, l.rows, l.modes, l.granted, l.since
 		FROM pg_stat_get_activity(NULL) a LEFT JOIN l ON l.pid = a.pid
 		WHERE a.datid = $1 AND a.pid <> pg_backend_pid()
-			AND (a.state IS DISTINCT FROM 'idle' OR a.application_name = $2 OR a.pid = ANY ($3))
-	) s ON true`, since, firstUsersOID, leader)
+			AND ($4 OR l.pid IS NOT NULL OR a.application_name = $2 OR a.pid = ANY ($3) OR %[2]s = ANY ($3))
+	) s ON true`, since, leader, firstUsersOID)
 }
 
 // looker looks through a connection of its own.
@@ -111,11 +111,12 @@ func (l *looker) close() {
 // lookTimeout is how long a look may take. A connection that is quiet for longer is taken for a lost one.
 const lookTimeout = 5 * time.Second
 
-// look looks once. pids are sessions whose statements are asked for beside those of the migrator's name.
-func (l *looker) look(ctx context.Context, pids []int32) (look, error) {
+// look looks once at the sessions of the migrator's name and at pids, at those who wait, and at those who hold a lock that
+// somebody may wait for; or else at all there are.
+func (l *looker) look(ctx context.Context, pids []int32, all bool) (look, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	rows, err := l.conn.Query(ctx, l.query, l.database, l.migrator, pids)
+	rows, err := l.conn.Query(ctx, l.query, l.database, l.migrator, pids, all)
 	if err != nil {
 		return look{}, err
 	}

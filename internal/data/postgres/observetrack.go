@@ -19,6 +19,7 @@ type track struct {
 	migrator string
 	start    time.Time // the server's clock at the first look
 	last     time.Duration
+	changed  time.Duration // when something began or ended last
 	before   catalogue
 	mine     map[int32]*trackedSession
 	old      map[int32]time.Time // sessions that were there before, by when they began
@@ -211,6 +212,7 @@ func (t *track) statement(w *trackedSession, s seenSession, now time.Duration) {
 			w.finish(from)
 			w.now = &trackedStatement{sql: s.query, from: from, pid: s.pid}
 			t.made = append(t.made, w.now)
+			t.changed = now
 		}
 		w.began = s.began
 	case w.now.done:
@@ -261,6 +263,7 @@ func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
 			l = &trackedLock{lockKey: k, open: true, xact: s.xact, by: w.now, asked: t.first(w, now)}
 			l.from = l.asked
 			t.locks = append(t.locks, l)
+			t.changed = now
 			w.locks[k] = l
 		}
 		l.see(h, t, now)
@@ -269,6 +272,7 @@ func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
 		if !there[k] {
 			l.close(end)
 			delete(w.locks, k)
+			t.changed = now
 		}
 	}
 }
@@ -327,6 +331,7 @@ func (t *track) waiters(l look, now time.Duration) {
 				w.behind = m.now
 			}
 			t.waits = append(t.waits, w)
+			t.changed = now
 			t.waiting[k] = w
 		}
 		w.until = now
