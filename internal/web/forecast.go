@@ -16,7 +16,8 @@ func forecastPart(m *migration.Report) g.Node {
 		return nil
 	}
 	took, limit := m.Observation.Took, m.Budget.Duration
-	a := newAxis(max(f.High, f.Actual, took, limit) * 21 / 20)
+	last := min(max(f.High, f.Actual, took, limit), maxEnd)
+	a := newAxis(last + last/20)
 	marks := []g.Node{sign("here", "●", "Measured here", migration.Human(took))}
 	drawing := append([]g.Node{g.El("title", g.Text("Forecast for production")), g.El("desc", g.Text(forecastSentence(*f)))}, a.grid()...)
 	drawing = append(drawing, rect("track", 0, 1, 11, 10), rect("range", a.at(f.Low), a.at(f.High)-a.at(f.Low), 8, 16),

@@ -189,7 +189,7 @@ func statementItem(s migration.Statement) g.Node {
 	if s.Error != "" {
 		failed = h.P(h.Class("error"), mark(evidence.Fail), g.Text(" "+line(s.Error)))
 	}
-	return h.Li(h.P(h.Class("tag"), h.Strong(g.Text(strings.Join(said, ", "))), fileOf(s)), listing(block(s.SQL, maxSQL)), failed)
+	return h.Li(h.P(h.Class("tag"), h.Strong(g.Text(strings.Join(said, ", "))), fileOf(s)), listing(block(s.SQL, maxSQL/2)), failed)
 }
 
 // watched says how sharp the eyes were.

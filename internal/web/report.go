@@ -17,7 +17,7 @@ import (
 // reportHeader is the verdict in one sentence, and what it is about.
 func reportHeader(r evidence.Report) g.Node {
 	return h.Header(h.Class("hero "+verdictClass(r.Verdict)),
-		h.P(h.Class("over"), g.Text("Dress rehearsal of "), h.Strong(g.Text(line(r.App))), g.Text(" "), code(r.Release.Short())),
+		h.P(h.Class("over"), g.Text("Dress rehearsal of "), h.Strong(g.Text(name(r.App))), g.Text(" "), code(r.Release.Short())),
 		h.H1(mark(r.Verdict), g.Text(" "), h.Span(h.Class("says"), g.Text(sentence(r)))),
 		rest(r),
 		h.Dl(h.Class("facts"), g.Group(facts(r))))
@@ -61,7 +61,7 @@ func sentence(r evidence.Report) string {
 	if bad.Verdict != evidence.Fail {
 		said = " could not decide: "
 	}
-	return line(bad.Check) + said + stop(prose(bad.Says()))
+	return name(bad.Check) + said + stop(prose(bad.Says()))
 }
 
 // rest is what did not pass besides what the sentence tells of.
@@ -142,12 +142,12 @@ func checksSection(r evidence.Report) g.Node {
 // checkItem is one check. room is how many bytes there are for what failed in it and what it printed; open says whether
 // that is seen at once.
 func checkItem(res evidence.Result, room int, open bool) g.Node {
-	name := g.Node(h.Span(h.Class("name"), g.Text(line(res.Check))))
+	called := g.Node(h.Span(h.Class("name"), g.Text(name(res.Check))))
 	if res.Migration != nil {
-		name = h.A(h.Class("name"), h.Href("#migration"), g.Text(line(res.Check)))
+		called = h.A(h.Class("name"), h.Href("#migration"), g.Text(name(res.Check)))
 	}
 	return h.Li(h.Class(verdictClass(res.Verdict)),
-		mark(res.Verdict), name,
+		mark(res.Verdict), called,
 		h.Span(h.Class("summary"), g.Text(prose(res.Says()))),
 		h.Span(h.Class("took"), g.Text(migration.Human(res.Duration))),
 		whyNot(res, room, open))
@@ -161,7 +161,8 @@ func whyNot(res evidence.Result, room int, open bool) g.Node {
 	}
 	var parts []g.Node
 	if n := len(res.Failures); n > 0 {
-		list := g.Group{failuresOf(res.Failures, room/2), more(n, maxFailures, h.P)}
+		shown := max(1, min(n, maxFailures, room/2/leastShown))
+		list := g.Group{failuresOf(first(res.Failures, shown), room/2/shown), more(n, shown, h.P)}
 		if open {
 			parts = append(parts, list)
 		} else {
@@ -179,10 +180,10 @@ func whyNot(res evidence.Result, room int, open bool) g.Node {
 	return h.Div(append([]g.Node{h.Class("why")}, parts...)...)
 }
 
-func failuresOf(list []evidence.Failure, room int) g.Node {
-	each := min(2<<10, room/min(len(list), maxFailures))
-	return h.Ul(h.Class("failures"), g.Map(first(list, maxFailures), func(f evidence.Failure) g.Node {
-		return h.Li(code(cut(term.Clean(f.Name), maxName)), g.If(strings.TrimSpace(f.Message) != "", listing(block(f.Message, each))))
+// failuresOf has so many bytes of each failure.
+func failuresOf(list []evidence.Failure, each int) g.Node {
+	return h.Ul(h.Class("failures"), g.Map(list, func(f evidence.Failure) g.Node {
+		return h.Li(code(cut(term.Clean(f.Name), min(maxName, each))), g.If(strings.TrimSpace(f.Message) != "", listing(block(f.Message, min(2<<10, each)))))
 	}))
 }
 

@@ -36,9 +36,12 @@ type axis struct {
 // maxTicks is how many labels have room on a telephone.
 const maxTicks = 5
 
+// maxEnd is a year; what lasts longer was measured wrong, and would take the arithmetic out of its range.
+const maxEnd = 365 * 24 * time.Hour
+
 // newAxis has round numbers along it.
 func newAxis(end time.Duration) axis {
-	a := axis{end: max(end, time.Microsecond)}
+	a := axis{end: min(max(end, time.Microsecond), maxEnd)}
 	step := roundStep(a.end)
 	for t := time.Duration(0); t <= a.end; t += step {
 		a.ticks = append(a.ticks, t)
@@ -107,7 +110,7 @@ func (a axis) draw(title, description string) g.Node {
 }
 
 // maxSpans is how many spans of one row are drawn one by one.
-const maxSpans = 60
+const maxSpans = 40
 
 // thin makes a row of very many spans fewer: those of a kind that nobody could tell apart become one. The others stay.
 func (a axis) thin(spans []migration.Span) []migration.Span {
@@ -118,7 +121,7 @@ func (a axis) thin(spans []migration.Span) []migration.Span {
 	var out []migration.Span
 	last := map[string]int{} // of each kind, where it is in out
 	for _, s := range spans {
-		if i, ok := last[s.Kind]; ok && s.From-out[i].From < apart {
+		if i, ok := last[s.Kind]; ok && s.From < out[i].From+apart {
 			out[i].Until = max(out[i].Until, s.Until)
 			continue
 		}

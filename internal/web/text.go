@@ -15,23 +15,24 @@ import (
 // Bounds of a page, so that it can be read, and stays below 1 MB whatever came in: a character is five bytes at worst once
 // it is escaped. All of it is in --output json.
 const (
-	maxLine     = 400      // bytes of a sentence
-	maxName     = 200      // of a table, a file, a test
-	maxSQL      = 1200     // of a statement that is shown whole
+	maxLine     = 300      // bytes of a sentence
+	maxName     = 120      // of a table, a check, a file, a test
+	maxSQL      = 800      // of a statement that is shown whole
 	maxGlance   = 160      // of a statement on one line
-	maxPrinted  = 60 << 10 // of all that checks printed and of all that failures say; each gets its share
-	maxChecks   = 100
+	maxPrinted  = 32 << 10 // of all that checks printed and of all that failures say; each gets its share
+	leastShown  = 150      // of what a failure says; rather fewer of them
+	maxChecks   = 60
 	maxOpen     = 8  // checks whose failures are seen at once
 	maxFailures = 20 // of one check
 	maxFindings = 20
-	maxAdvice   = 12
+	maxAdvice   = 10
 	maxBars     = 16 // statements in the picture
 	maxLanes    = 8  // tables in it
-	maxBehind   = 5  // sessions that wait for one table in it
-	maxList     = 60 // statements in the list
+	maxBehind   = 6  // queries in it that stood behind
+	maxList     = 32 // statements in the list
 	maxTables   = 30
-	maxLost     = 30
-	maxNotes    = 30
+	maxLost     = 20
+	maxNotes    = 20
 )
 
 // line is text from outside on one line.

@@ -16,7 +16,6 @@ import (
 	h "maragu.dev/gomponents/html"
 
 	"greenroom/internal/evidence"
-	"greenroom/internal/term"
 )
 
 //go:embed style.css
@@ -25,7 +24,7 @@ var style string
 // Report writes the report of a rehearsal as one HTML page of at most 1 MB. The same report is always the same page: times
 // are in UTC. Its errors are w's.
 func Report(w io.Writer, r evidence.Report) error {
-	title := term.Clean(r.App) + " " + r.Release.Short() + ": " + verdictWord(r.Verdict)
+	title := name(r.App) + " " + r.Release.Short() + ": " + verdictWord(r.Verdict)
 	return document(title,
 		reportHeader(r),
 		h.Main(checksSection(r), migrationSection(r), notesSection(r)),
