@@ -33,14 +33,16 @@ func pages(t *testing.T) map[string]string {
 	return found
 }
 
-func TestSchemaIsUpToDate(t *testing.T) {
-	want, err := definition.Schema()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile("../../docs/greenroom.schema.json")
-	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("docs/greenroom.schema.json is not what the program knows (%v): greenroom schema > docs/greenroom.schema.json", err)
+func TestSchemasAreUpToDate(t *testing.T) {
+	for file, schema := range map[string]func() ([]byte, error){"greenroom": definition.Schema, "mask": definition.MaskSchema} {
+		want, err := schema()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile("../../docs/" + file + ".schema.json")
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("docs/%[1]s.schema.json is not what the program knows (%v): greenroom schema %[1]s.yaml > docs/%[1]s.schema.json", file, err)
+		}
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"greenroom/internal/problem"
 )
 
-// MaskName is what the file with a mask's rules is called where nobody says otherwise.
+// MaskName is what the file with a mask's rules is called unless somebody says otherwise.
 const MaskName = "mask.yaml"
 
 // ReadMask reads a file of rules alone, as it stands in a repository's folder: name is relative to it, and is what messages
@@ -48,12 +48,16 @@ func (d *document) maskRules(file string, path []string) mask.Rules {
 
 // readMask reads rules as mask.Format describes them, and reports all that is wrong with them.
 func readMask(full, name string, r *report) mask.Rules {
-	out := mask.Rules{Tables: map[string]mask.TableRules{}}
 	src := &source{path: full, name: name, generated: true}
 	if !src.read(r) {
-		return out
+		return mask.Rules{}
 	}
-	f := maskFile{src, r}
+	return readRules(src, r)
+}
+
+func readRules(src *source, r *report) mask.Rules {
+	out := mask.Rules{Tables: map[string]mask.TableRules{}}
+	f := maskFile{source: src, report: r}
 	const least = "`greenroom mask init` writes one; the least is `tables: {}`"
 	switch {
 	case len(src.docs) == 0:
@@ -73,7 +77,7 @@ func readMask(full, name string, r *report) mask.Rules {
 	for _, key := range keysOf(root) {
 		k, v := step(root, key)
 		if key != "tables" {
-			f.fault(k, quote(clip(key))+" is no key of "+name, "tables stand below `tables`")
+			f.fault(k, quote(clip(key))+" is no key of "+src.name, "tables stand below `tables`")
 			continue
 		}
 		f.tables(k, v, out.Tables)
@@ -85,7 +89,11 @@ func readMask(full, name string, r *report) mask.Rules {
 type maskFile struct {
 	*source
 	report *report
+	depth  int // how many rules the one that is read stands in
 }
+
+// deepest is how many rules a rule may stand in. Aliases of aliases would be read for ever.
+const deepest = 8
 
 func (f maskFile) fault(n *yaml.Node, what, instead string) {
 	f.report.fault(place{f.source, n.Line, n.Column}, what, instead)
@@ -148,6 +156,9 @@ func (f maskFile) rule(subject string, key, n *yaml.Node) (mask.Rule, bool) {
 	var err error
 	at := n
 	switch {
+	case f.depth > deepest:
+		f.fault(key, fmt.Sprintf("rules stand more than %d deep in one another", deepest), "write a rule for the values themselves")
+		return r, false
 	case n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0:
 		f.fault(key, subject+" has no rule", forms)
 		return r, false
@@ -180,6 +191,7 @@ func (f maskFile) rule(subject string, key, n *yaml.Node) (mask.Rule, bool) {
 
 // inside reads the rules inside a rule first, so that each of them is told at its own place.
 func (f maskFile) inside(use string, key, v *yaml.Node) bool {
+	f.depth++
 	switch {
 	case use == "array":
 		if of, inner := step(v, "of"); inner != nil && len(keysOf(v)) == 1 {
