@@ -82,7 +82,7 @@ var errTooLong = problem.New(problem.Blocked, "another migrator has been at work
 
 func (r *runner) notLocked(ctx context.Context, err error) error {
 	if context.Cause(ctx) == error(errTooLong) {
-		return problem.New(problem.Blocked, "another migrator has been at work on the database %s for more than %s: %s", r.d.name, lockWait, describe(r.waits.seen())).
+		return problem.New(problem.Blocked, "another migrator has been at work on the database %s for more than %s: %s", r.d.name, lockWait, nameBlockers(r.waits.seen())).
 			WithHint("wait for it to end, and try again")
 	}
 	if ctx.Err() != nil {
@@ -110,7 +110,7 @@ func (r *runner) tryLock(ctx context.Context, keys []int64) (missing int64, err 
 func (r *runner) holders(ctx context.Context, key int64) ([]migration.Blocker, error) {
 	var all []migration.Blocker
 	err := r.d.with(ctx, r.d.name, func(conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, blockersQuery+` WHERE a.pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+		rows, err := conn.Query(ctx, holdersQuery+` WHERE a.pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
 			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 			AND (classid::bigint << 32) | objid::bigint = $2)`, int32(r.session.pid()), key)
 		if err != nil {

@@ -209,7 +209,7 @@ func (r *runner) said(f *failure, attempt int) string {
 	}
 	blockers := r.waits.seen()
 	if pg != nil && (pg.Code == lockTimedOut || pg.Code == cancelled && len(blockers) > 0) {
-		fmt.Fprintf(&text, "; in the way: %s", describe(blockers))
+		fmt.Fprintf(&text, "; in the way: %s", nameBlockers(blockers))
 	}
 	return text.String()
 }

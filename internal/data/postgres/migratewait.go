@@ -85,7 +85,7 @@ func (w *waits) look(ctx context.Context, conn *pgx.Conn) error {
 	if sql == "" || time.Since(since) < w.every/2 {
 		return nil
 	}
-	rows, err := conn.Query(ctx, blockersQuery+` WHERE a.pid = ANY (pg_blocking_pids($1))`, w.pid)
+	rows, err := conn.Query(ctx, holdersQuery+` WHERE a.pid = ANY (pg_blocking_pids($1))`, w.pid)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (w *waits) running() (string, time.Time) {
 func (w *waits) runs(sql string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.sql, w.since, w.last = cut(sql, 200), time.Now(), nil
+	w.sql, w.since, w.last = cutTo(sql, 200), time.Now(), nil
 }
 
 func (w *waits) ended() {
@@ -173,8 +173,8 @@ func (w *waits) tell(m migration.Moment) {
 	w.o.Progress(m)
 }
 
-// blockersQuery gives sessions, and the table that the session $1 waits for.
-const blockersQuery = `SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.usename, ''), coalesce(a.state, a.backend_type, ''),
+// holdersQuery gives sessions, and the table that the session $1 waits for.
+const holdersQuery = `SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.usename, ''), coalesce(a.state, a.backend_type, ''),
 	coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), 0)::float8, coalesce(a.query, ''),
 	coalesce((SELECT l.relation::regclass::text FROM pg_locks l WHERE l.pid = $1 AND NOT l.granted AND l.relation IS NOT NULL LIMIT 1), '')
 	FROM pg_stat_activity a`
@@ -189,13 +189,13 @@ func collectBlockers(rows pgx.Rows) ([]migration.Blocker, error) {
 		if name != "" {
 			b.Who = name + " as " + user
 		}
-		b.Query = migration.Literals(cut(query, 2048))
+		b.Query = migration.Literals(cut(query))
 		return b, err
 	})
 }
 
-// describe is blockers in words.
-func describe(all []migration.Blocker) string {
+// nameBlockers is blockers in words.
+func nameBlockers(all []migration.Blocker) string {
 	if len(all) == 0 {
 		return "who stood in the way was gone before it could be seen"
 	}
@@ -208,14 +208,6 @@ func describe(all []migration.Blocker) string {
 		parts = append(parts, s)
 	}
 	return strings.Join(parts, "; ")
-}
-
-// cut cuts a text off at n bytes and between characters.
-func cut(s string, n int) string {
-	if len(s) > n {
-		s = strings.ToValidUTF8(s[:n], "")
-	}
-	return s
 }
 
 // jitter keeps two who wait for one another from coming back at the same time.
