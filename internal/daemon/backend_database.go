@@ -8,7 +8,7 @@ import (
 	"greenroom/internal/data"
 	"greenroom/internal/environment"
 	"greenroom/internal/gate"
-	"greenroom/internal/layout"
+	layouts "greenroom/internal/layout"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
 	"greenroom/internal/store"
@@ -63,8 +63,8 @@ func (d *Daemon) readDatabase(ctx context.Context, env *environment.Environment,
 	case v.Schema != record.Schema:
 		v.Objects = env.SchemaChanges(record.Schema, v.Schema)
 		d.otherSchema(env, record, &v)
-	case standing != nil && (standing.Failed != "" || standing.Verdict != layout.Current):
-		v.State, v.Says, v.Next = stateOf(*standing), standing.Text, standing.Next
+	case standing != nil && (standing.Failed != "" || standing.Verdict != layouts.Current):
+		v.State, v.Says, v.Next = databaseState(*standing), standing.Text, standing.Next
 	default:
 		v.State, v.Says = api.DatabaseCurrent, "as "+record.Live.Short()+" left it"
 		if v.Version != "" {
@@ -76,7 +76,7 @@ func (d *Daemon) readDatabase(ctx context.Context, env *environment.Environment,
 
 // layoutStanding reads where the database stands in the live release's migrations, where those are a folder, or what the
 // definition's query says of the version.
-func (d *Daemon) layoutStanding(ctx context.Context, env *environment.Environment, live release.Release, v *api.DatabaseView) (*layout.Standing, error) {
+func (d *Daemon) layoutStanding(ctx context.Context, env *environment.Environment, live release.Release, v *api.DatabaseView) (*layouts.Standing, error) {
 	m := live.Contents.Migrations
 	switch {
 	case m == nil:
@@ -86,7 +86,7 @@ func (d *Daemon) layoutStanding(ctx context.Context, env *environment.Environmen
 		if err != nil {
 			return nil, err
 		}
-		s := layout.Judge(files, state)
+		s := layouts.Judge(files, state)
 		v.Version, v.Pending, v.Ahead, v.Edited = s.Version, s.Pending, s.Ahead, s.Edited
 		return &s, nil
 	case m.Version != "":
@@ -102,7 +102,7 @@ func (d *Daemon) layoutStanding(ctx context.Context, env *environment.Environmen
 	return nil, nil
 }
 
-func stateOf(s layout.Standing) api.DatabaseState {
+func databaseState(s layouts.Standing) api.DatabaseState {
 	switch {
 	case s.Failed != "":
 		return api.DatabaseHalfMigrated

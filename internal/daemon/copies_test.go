@@ -16,8 +16,8 @@ import (
 	"greenroom/internal/release"
 )
 
-// copied is the app whose stage has a masked copy of production's data.
-func copied() sources {
+// onCopy is the app whose stage has a masked copy of production's data.
+func onCopy() sources {
 	s := rehearsed().saying("environments:\n", `environments:
   staging:
     data: {from: production, mask: mask.yaml}
@@ -80,10 +80,10 @@ func TestRehearsalOnACopy(t *testing.T) {
 	t.Parallel()
 	needPostgres(t)
 	h := newHouse(t)
-	h.onACopy(copied())
+	h.onACopy(onCopy())
 
 	h.part(t, "one that would have stopped production", func() {
-		slow := h.build(copied().as("v2", "ALTER TABLE customers ADD COLUMN IF NOT EXISTS since date;\nSELECT pg_sleep(1)"))
+		slow := h.build(onCopy().as("v2", "ALTER TABLE customers ADD COLUMN IF NOT EXISTS since date;\nSELECT pg_sleep(1)"))
 		report, found := h.found(slow)
 		m := found["migration"]
 		if m.Verdict != evidence.Fail || !strings.Contains(m.Summary, "customers would have stood still") {
@@ -102,7 +102,7 @@ func TestRehearsalOnACopy(t *testing.T) {
 		wantProblem(h, err, problem.Blocked, "migration")
 	})
 	h.part(t, "one that destroys data", func() {
-		_, found := h.found(h.build(copied().as("v3", "DELETE FROM customers WHERE id < 10")))
+		_, found := h.found(h.build(onCopy().as("v3", "DELETE FROM customers WHERE id < 10")))
 		m := found["migration"]
 		if m.Verdict != evidence.Fail || !strings.Contains(m.Summary, "customers") || m.Migration == nil || len(m.Migration.Lost) == 0 {
 			h.Errorf("the migration: %s, %s", m.Verdict, m.Summary)
@@ -113,7 +113,7 @@ func TestRehearsalOnACopy(t *testing.T) {
 		db := h.connect()
 		_, err := db.Exec(h.ctx(), "CREATE TABLE nobody_named (secret text)")
 		must(h, err)
-		run := h.await(h.rehearse(h.build(copied().as("v4", ""))).ID)
+		run := h.await(h.rehearse(h.build(onCopy().as("v4", ""))).ID)
 		if run.Outcome == plan.Succeeded || !strings.Contains(run.Reason, "nobody_named") {
 			h.Errorf("%s: %s", run.Outcome, run.Reason)
 		}
@@ -121,7 +121,7 @@ func TestRehearsalOnACopy(t *testing.T) {
 		must(h, err)
 	})
 	h.part(t, "a safe one, promoted", func() {
-		safe := h.build(copied().as("v5", "ALTER TABLE customers ADD COLUMN IF NOT EXISTS since date"))
+		safe := h.build(onCopy().as("v5", "ALTER TABLE customers ADD COLUMN IF NOT EXISTS since date"))
 		_, found := h.found(safe)
 		if m := found["migration"]; m.Verdict != evidence.Pass || m.Migration == nil || m.Migration.Forecast == nil || m.Migration.Back == nil {
 			h.Fatalf("the migration: %s, %s, %+v", m.Verdict, m.Summary, m.Migration)
@@ -169,7 +169,7 @@ func TestRestore(t *testing.T) {
 	needPostgres(t)
 	h := newHouse(t)
 	live := h.live(withPostgres())
-	customers := h.customersOf(h.status().Address)
+	h.customersOf(h.status().Address)
 	h.eventually("customers have written", func() string { return h.fewEntries(20) })
 	views, err := h.client.Copies(h.ctx(), appUnderTest, "production", api.CopyBackup)
 	must(t, err)
