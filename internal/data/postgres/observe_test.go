@@ -3,13 +3,10 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -165,7 +162,3 @@ func TestWatchSeesWhatStandsStill(t *testing.T) {
 		})
 	}
 }
-
-var _ = exec.Command
-var _ = syscall.SIGKILL
-var _ = time.Second

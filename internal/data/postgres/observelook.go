@@ -48,30 +48,27 @@ const firstUsersOID = 16384
 // past the views, whose joins with the catalogues cost as much again, and asks who blocks whom only where somebody waits:
 // that locks the whole lock table.
 func lookQuery(version int) string {
-	since, leader := "l.waitstart", "a.leader_pid"
+	since := "l.waitstart"
 	if version < 140000 {
 		since = "NULL::timestamptz"
-	}
-	if version < 130000 {
-		leader = "NULL::integer"
 	}
 	return fmt.Sprintf(`WITH l AS MATERIALIZED (
 		SELECT l.pid, bool_or(NOT l.granted) AS waits, array_agg(coalesce(l.relation, 0)) AS relations, array_agg(l.locktype = 'tuple') AS rows,
 			array_agg(l.mode) AS modes, array_agg(l.granted) AS granted, array_agg(%[1]s) AS since
 		FROM pg_lock_status() l
-		WHERE NOT l.granted OR l.database = $1 AND l.relation >= %[3]d AND l.locktype IN ('relation', 'tuple') AND l.mode <> 'AccessShareLock'
+		WHERE NOT l.granted OR l.database = $1 AND l.relation >= %[2]d AND l.locktype IN ('relation', 'tuple') AND l.mode <> 'AccessShareLock'
 		GROUP BY l.pid)
 	SELECT c.at, s.* FROM (SELECT clock_timestamp() AS at) c LEFT JOIN (
-		SELECT a.pid, coalesce(%[2]s, 0) AS leader, a.backend_type = 'client backend' AS client, coalesce(a.application_name, '') AS app,
+		SELECT a.pid, coalesce(a.leader_pid, 0) AS leader, coalesce(a.backend_type = 'client backend', true) AS client, coalesce(a.application_name, '') AS app,
 			coalesce(a.state, '') AS state,
-			CASE WHEN a.application_name = $2 OR l.waits OR a.pid = ANY ($3) THEN a.query ELSE '' END AS query,
+			CASE WHEN a.application_name = $2 OR l.waits OR a.pid = ANY ($3) THEN coalesce(a.query, '') ELSE '' END AS query,
 			a.backend_start, a.xact_start, a.query_start, a.state_change,
 			coalesce(l.waits, false) AS waits, CASE WHEN l.waits THEN pg_blocking_pids(a.pid) END AS blockers,
 			l.relations, l.rows, l.modes, l.granted, l.since
 		FROM pg_stat_get_activity(NULL) a LEFT JOIN l ON l.pid = a.pid
 		WHERE a.datid = $1 AND a.pid <> pg_backend_pid()
-			AND ($4 OR l.pid IS NOT NULL OR a.application_name = $2 OR a.pid = ANY ($3) OR %[2]s = ANY ($3))
-	) s ON true`, since, leader, firstUsersOID)
+			AND ($4 OR l.pid IS NOT NULL OR a.application_name = $2 OR a.pid = ANY ($3) OR a.leader_pid = ANY ($3))
+	) s ON true`, since, firstUsersOID)
 }
 
 // looker looks through a connection of its own.
