@@ -39,7 +39,8 @@ type catalogTable struct {
 	Rule    string          `json:"rule"` // as rules and the manifest name it
 	Columns []catalogColumn `json:"columns"`
 	None    bool            `json:"none,omitempty"`
-	Routed  bool            `json:"routed,omitempty"` // a mask changed what partitions are divided by: rows find theirs anew
+	Divided bool            `json:"divided,omitempty"` // into partitions
+	Routed  bool            `json:"routed,omitempty"`  // a mask changed what partitions are divided by: rows find theirs anew
 	Heaps   []catalogHeap   `json:"heaps"`
 }
 
@@ -112,7 +113,7 @@ func (t *taking) plan() []*part {
 	counted := 0
 	for i, table := range t.moment.structure.tables {
 		m, none := t.mask.Table(table.Table.Name)
-		entry := catalogTable{catalogName: catalogName{table.space, table.name}, Rule: table.Table.Name, None: none}
+		entry := catalogTable{catalogName: catalogName{table.space, table.name}, Rule: table.Table.Name, None: none, Divided: table.kind == "p"}
 		r := &result{changed: make([]int64, len(table.Columns))}
 		if !none {
 			entry.Columns = columnsOf(table, m)

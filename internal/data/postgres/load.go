@@ -54,7 +54,7 @@ func (d *Database) Load(ctx context.Context, dir string, o data.LoadOptions) (lo
 		if err := d.createLike(ctx, conn, fresh); err != nil {
 			return fmt.Errorf("make the database %s: %w", fresh, err)
 		}
-		l := &loading{Database: d, o: o, dir: dir, name: fresh, manifest: s, catalog: c, meter: newMeter(ctx, 0, o.Progress)}
+		l := &loading{Database: d, o: o, dir: dir, name: fresh, manifest: s, catalog: c, places: placesOf(c), meter: newMeter(ctx, 0, o.Progress)}
 		err := l.fill(ctx)
 		if err == nil {
 			err = d.swap(ctx, conn, fresh, old)
@@ -156,8 +156,8 @@ type loading struct {
 	name     string // of the database that is filled
 	manifest data.Snapshot
 	catalog  catalog
+	places   map[catalogName]int // of tables in the catalogue
 	meter    *meter
-	owner    string
 	rows     int64
 }
 
@@ -357,8 +357,8 @@ func (l *loading) refused(err error, statement string) error {
 	table := pe.TableName
 	if pe.SchemaName != "" && pe.TableName != "" {
 		table = ruleName(pe.SchemaName, pe.TableName)
-	} else if t := l.tableOf(statement); t != nil {
-		table = t.Rule
+	} else if tables := l.tablesIn(statement); len(tables) > 0 {
+		table = l.catalog.Tables[tables[0]].Rule
 	}
 	return problem.New(problem.Fail, "%s in %s (SQLSTATE %s)", what, table, pe.Code).
 		WithHint("look at the mask's rules for %s; the database was not touched", l.suspects(table))

@@ -46,8 +46,8 @@ type steps struct {
 // foreignKey is one that was declared and has yet to be validated.
 type foreignKey struct{ table, name string }
 
-// order divides the second part of a schema. A foreign key that can't be validated apart, because the table that refers is
-// partitioned (PostgreSQL before 18 says so), is made at once.
+// order divides the second part of a schema. A foreign key that can't be validated apart is made at once: where one
+// of both tables is partitioned, PostgreSQL refuses that, or leaves the partitions' own unvalidated.
 func (l *loading) order(after []string) (s steps) {
 	var together []string
 	end := func() {
@@ -202,29 +202,31 @@ func lexemes(statement string, most int) (all []string) {
 	return all
 }
 
-// tableOf finds the table that a statement names first of all tables that the snapshot has, itself or a partition of it.
-func (l *loading) tableOf(statement string) *catalogTable {
-	i := l.indexOf(statement)
-	if i < 0 {
-		return nil
-	}
-	return &l.catalog.Tables[i]
-}
-
-func (l *loading) indexOf(statement string) int {
-	words := lexemes(statement, 64)
+// tablesIn are the tables of the snapshot that a statement names, in its order, also by the name of a partition: their
+// places in the catalogue.
+func (l *loading) tablesIn(statement string) (tables []int) {
+	words := lexemes(statement, 256)
 	for w := 0; w+2 < len(words); w++ {
 		if words[w+1] != "." {
 			continue
 		}
-		n := catalogName{plainIdentifier(words[w]), plainIdentifier(words[w+2])}
-		for i, t := range l.catalog.Tables {
-			if t.catalogName == n || slices.ContainsFunc(t.Heaps, func(h catalogHeap) bool { return h.catalogName == n }) {
-				return i
-			}
+		if i, ok := l.places[catalogName{plainIdentifier(words[w]), plainIdentifier(words[w+2])}]; ok {
+			tables = append(tables, i)
 		}
 	}
-	return -1
+	return tables
+}
+
+// placesOf is where tables, and what holds rows below them, are in a catalogue.
+func placesOf(c catalog) map[catalogName]int {
+	places := map[catalogName]int{}
+	for i, t := range c.Tables {
+		places[t.catalogName] = i
+		for _, h := range t.Heaps {
+			places[h.catalogName] = i
+		}
+	}
+	return places
 }
 
 func plainIdentifier(s string) string {
@@ -235,13 +237,17 @@ func plainIdentifier(s string) string {
 }
 
 func (l *loading) sizeOf(statement string) int64 {
-	if i := l.indexOf(statement); i >= 0 {
-		return l.manifest.Tables[i].Bytes
+	if tables := l.tablesIn(statement); len(tables) > 0 {
+		return l.manifest.Tables[tables[0]].Bytes
 	}
 	return 0
 }
 
+// partitioned says whether a statement is about a table that is divided, or one that nothing is known of.
 func (l *loading) partitioned(statement string) bool {
-	t := l.tableOf(statement)
-	return t == nil || len(t.Heaps) != 1 || t.Heaps[0].catalogName != t.catalogName
+	tables := l.tablesIn(statement)
+	return len(tables) == 0 || slices.ContainsFunc(tables, func(i int) bool {
+		t := l.catalog.Tables[i]
+		return t.Divided
+	})
 }
