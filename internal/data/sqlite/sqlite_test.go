@@ -9,13 +9,9 @@ import (
 	"syscall"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"greenroom/internal/data"
 	"greenroom/internal/data/datatest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	for _, journal := range []string{"wal", "delete"} {

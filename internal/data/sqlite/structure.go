@@ -33,9 +33,11 @@ type table struct {
 	virtual bool
 	empty   bool   // nothing can be read from it, and its index holds values: FTS5 with content=''
 	rowid   string // the name under which the hidden number of a row can be read and set; "" where there is none
-	rows    int64  // in the moment of the transaction
-	bytes   int64  // indexes included
-	root    int64
+	sql     string
+	rows    int64 // in the moment of the transaction
+	bytes   int64 // indexes included
+	own     int64 // without them
+	root    int64 // page where it begins
 }
 
 // column is a column of a table, generated ones included.
@@ -144,7 +146,7 @@ func (s *structure) readHeader(ctx context.Context, conn *sql.Conn) error {
 
 // readTable reads a table's columns: nil for one that keeps nothing, one without columns for an index of another's rows.
 func readTable(ctx context.Context, conn *sql.Conn, e entry, typ tableType) (*table, error) {
-	t := &table{name: e.name, strict: typ.strict, rows: -1}
+	t := &table{name: e.name, strict: typ.strict, sql: e.sql, rows: -1}
 	if typ.kind == "virtual" {
 		t.virtual = true
 		switch keeps, module := virtualContent(e.sql); keeps {
@@ -272,7 +274,7 @@ func (s *structure) measure(ctx context.Context, conn *sql.Conn) error {
 			if t := byName[name]; t != nil {
 				t.bytes += bytes
 				if itself.Bool && kind == "table" {
-					t.rows, t.root = cells, root
+					t.rows, t.root, t.own = cells, root, bytes
 				}
 			}
 			return nil
@@ -294,6 +296,7 @@ func (s *structure) measureVirtual(ctx context.Context, conn *sql.Conn, byName m
 		}
 		err := conn.QueryRowContext(ctx, `SELECT coalesce(sum(d.pgsize), 0) FROM pragma_table_list AS l JOIN dbstat AS d ON d.name = l.name
 			WHERE l.schema = 'main' AND l.type = 'shadow' AND substr(l.name, 1, length(?1) + 1) = ?1 || '_'`, t.name).Scan(&t.bytes)
+		t.own = t.bytes
 		if err != nil {
 			return err
 		}

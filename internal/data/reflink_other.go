@@ -1,0 +1,10 @@
+//go:build !linux
+
+package data
+
+import (
+	"errors"
+	"os"
+)
+
+func cloned(_, _ *os.File) error { return errors.ErrUnsupported }
