@@ -84,10 +84,28 @@ func readStructure(ctx context.Context, conn *sql.Conn) (*structure, error) {
 		}
 	}
 	slices.SortFunc(s.tables, func(a, b *table) int { return cmp.Compare(a.name, b.name) })
+	s.resolve()
 	if err := s.readUnique(ctx, conn); err != nil {
 		return nil, err
 	}
 	return s, s.readHeader(ctx, conn)
+}
+
+// resolve spells what foreign keys lead to as it is spelt there: in a statement case is nothing.
+func (s *structure) resolve() {
+	names := map[string]string{}
+	for _, t := range s.tables {
+		for _, c := range t.columns {
+			names[strings.ToLower(t.name+"."+c.name)] = t.name + "." + c.name
+		}
+	}
+	for _, t := range s.tables {
+		for i, c := range t.columns {
+			if name, ok := names[strings.ToLower(c.refers)]; ok {
+				t.columns[i].refers = name
+			}
+		}
+	}
 }
 
 // tableType is what PRAGMA table_list says of a table.
@@ -167,9 +185,16 @@ func readTable(ctx context.Context, conn *sql.Conn, e entry, typ tableType) (*ta
 	if err := t.readReferences(ctx, conn); err != nil {
 		return nil, err
 	}
+	switch module := moduleOf(e.sql); module {
+	case "rtree", "rtree_i32": // its first column is the row's number
+		t.columns[0].key, t.columns[0].unique = true, true
+		return t, nil
+	case "geopoly": // it declares no types; the first column is a polygon's bytes
+		t.columns[0].typ = "BLOB"
+	}
 	// An INTEGER PRIMARY KEY is the row's number itself.
 	alias := len(t.pk) == 1 && slices.ContainsFunc(t.columns, func(c column) bool { return c.key && strings.EqualFold(c.typ, "integer") })
-	if !typ.withoutRowid && !alias && moduleOf(e.sql) != "rtree" && moduleOf(e.sql) != "rtree_i32" {
+	if !typ.withoutRowid && !alias {
 		t.rowid = t.freeRowid()
 	}
 	return t, nil
