@@ -89,6 +89,8 @@ type Ran struct {
 	SQL    string   `json:"sql,omitempty"`
 	// Partial says that something of the file that failed stays: it ran outside a transaction.
 	Partial bool `json:"partial,omitempty"`
+	// Notes are what else was done or is left to do: an unusable index that an attempt left and that was dropped.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Comparer is a database whose content can be counted and compared.

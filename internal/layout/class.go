@@ -130,3 +130,36 @@ func inside(all []Statement, d Dialect, how string) error {
 	}
 	return nil
 }
+
+// Patient says whether a statement of PostgreSQL's waits for locks without standing in the way of reads and writes.
+func Patient(sql string) bool {
+	what := alone(sql, Postgres)
+	return strings.HasSuffix(what, " INDEX CONCURRENTLY") || what == "REINDEX CONCURRENTLY"
+}
+
+// BuildsIndex is the name of the index that a statement of PostgreSQL's builds while the table is in use, as it stands
+// there; "" for another statement, and for one that leaves the name to the server.
+func BuildsIndex(sql string) string {
+	if alone(sql, Postgres) != "CREATE INDEX CONCURRENTLY" {
+		return ""
+	}
+	name := ""
+	for at := 0; at < len(sql); {
+		k, n := lex(sql[at:], Postgres)
+		token := sql[at : at+n]
+		at += n
+		switch {
+		case k == space || k == comment:
+			continue
+		case k == word:
+			switch strings.ToUpper(token) {
+			case "CREATE", "UNIQUE", "INDEX", "CONCURRENTLY", "IF", "NOT", "EXISTS":
+				continue
+			case "ON":
+				return name
+			}
+		}
+		name += token
+	}
+	return ""
+}

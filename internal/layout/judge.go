@@ -85,7 +85,7 @@ func (st *Standing) applied(files []Migration, highest string, a Applied) {
 // and is not what it was. What the tool would pass over or refuse is not among it; Judge tells of that.
 func Pending(files []Migration, s State) (all []Migration) {
 	for _, m := range files {
-		if !s.has(m) && (m.Repeating || Compare(m.Version, s.Highest()) > 0) {
+		if !s.Has(m) && (m.Repeating || Compare(m.Version, s.Highest()) > 0) {
 			all = append(all, m)
 		}
 	}
@@ -96,14 +96,15 @@ func Pending(files []Migration, s State) (all []Migration) {
 // has no way back and is not among it.
 func Back(files []Migration, before, now State) (all []Migration) {
 	for _, m := range slices.Backward(files) {
-		if !m.Repeating && now.has(m) && !before.has(m) {
+		if !m.Repeating && now.Has(m) && !before.Has(m) {
 			all = append(all, m)
 		}
 	}
 	return all
 }
 
-func (s State) has(m Migration) bool {
+// Has says whether a migration counts as applied: one that repeats only as it is now.
+func (s State) Has(m Migration) bool {
 	if s.Tool == Migrate {
 		return len(s.Applied) > 0 && Compare(m.Version, s.Highest()) <= 0
 	}
@@ -119,7 +120,7 @@ func (s State) has(m Migration) bool {
 }
 
 func late(m Migration, s State) bool {
-	return !m.Repeating && !s.has(m) && Compare(m.Version, s.Highest()) < 0
+	return !m.Repeating && !s.Has(m) && Compare(m.Version, s.Highest()) < 0
 }
 
 // conclude puts it into words.

@@ -1,0 +1,26 @@
+package postgres
+
+import (
+	"database/sql"
+	"testing"
+
+	"greenroom/internal/data"
+	"greenroom/internal/data/datatest"
+	"greenroom/internal/layout"
+)
+
+// engine is this one, as far as the suites of migrations and of comparing need it.
+func engine() datatest.Engine {
+	return datatest.Engine{
+		Fresh: func(t *testing.T) data.Database {
+			_, _, d := account(t)
+			return d
+		},
+		Connect: func(t testing.TB, d data.Database) *sql.DB { return open(t, d.URL()) },
+	}
+}
+
+func TestMigrator(t *testing.T) {
+	shared.get(t)
+	datatest.RunMigrator(t, engine(), layout.Postgres)
+}
