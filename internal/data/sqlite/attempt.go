@@ -75,9 +75,7 @@ func (a *attempt) inside(ctx context.Context) (f *failure, done bool, err error)
 	if err := a.queries(ctx, a.table.After(a.migration, a.record(false))); err != nil {
 		return a.gaveUp(ctx, err)
 	}
-	if err := a.held(ctx); err != nil {
-		return a.gaveUp(ctx, err)
-	}
+	a.held(ctx)
 	a.current = layout.Statement{SQL: "COMMIT"}
 	if err := run(ctx, a.conn, "COMMIT"); err != nil {
 		return a.gaveUp(ctx, err)
@@ -86,38 +84,53 @@ func (a *attempt) inside(ctx context.Context) (f *failure, done bool, err error)
 	return nil, true, nil
 }
 
-// begin takes the write lock, makes the version table where there is none, and looks whether there is anything to do.
+// begin takes the write lock and looks whether there is anything to do. Where there is no version table it is made, and
+// stays whatever becomes of the migration, as with the tools.
 func (a *attempt) begin(ctx context.Context) (skip bool, err error) {
 	a.current = layout.Statement{SQL: "BEGIN IMMEDIATE"}
-	if err := run(ctx, a.conn, "PRAGMA busy_timeout = 0"); err != nil {
+	if err := a.acquire(ctx); err != nil {
 		return false, err
 	}
-	err = run(ctx, a.conn, "BEGIN IMMEDIATE")
+	s, err := applied(ctx, a.conn, a.table)
+	if err == nil && s.Missing {
+		if err = a.queries(ctx, a.table.Create()); err == nil {
+			err = run(ctx, a.conn, "COMMIT")
+		}
+		if err == nil {
+			a.own(true)
+			err = a.acquire(ctx)
+		}
+		if err == nil {
+			s, err = applied(ctx, a.conn, a.table)
+		}
+	}
+	if err != nil {
+		return false, err
+	}
+	return a.nothingToDo(s)
+}
+
+// acquire takes the write lock. Who is in the way is told before it is waited for.
+func (a *attempt) acquire(ctx context.Context) error {
+	if err := run(ctx, a.conn, "PRAGMA busy_timeout = 0"); err != nil {
+		return err
+	}
+	err := run(ctx, a.conn, "BEGIN IMMEDIATE")
 	if isBusy(err) {
 		if err := a.blocked(); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if err := run(ctx, a.conn, fmt.Sprintf("PRAGMA busy_timeout = %d", a.patience())); err != nil {
-		return false, err
+		return err
 	}
 	if isBusy(err) {
 		err = run(ctx, a.conn, "BEGIN IMMEDIATE")
 	}
-	if err != nil {
-		return false, err
+	if err == nil {
+		a.begun = time.Now()
 	}
-	a.begun = time.Now()
-	s, err := applied(ctx, a.conn, a.table)
-	if err != nil {
-		return false, err
-	}
-	if s.Missing {
-		if err := a.queries(ctx, a.table.Create()); err != nil {
-			return false, err
-		}
-	}
-	return a.nothingToDo(s)
+	return err
 }
 
 // patience is the lock time-out in milliseconds; as long as it takes is 24 days.
@@ -151,12 +164,7 @@ func (a *attempt) nothingToDo(s layout.State) (bool, error) {
 				WithHint("greenroom db status tells what there is and how to go on")
 		}
 	}
-	one := []layout.Migration{a.migration}
-	if a.migration.Repeating && !a.options.Down {
-		return len(layout.Pending(one, s)) == 0, nil
-	}
-	has := len(layout.Back(one, layout.State{Tool: a.options.Tool}, s)) > 0
-	return has != a.options.Down, nil
+	return s.Has(a.migration) != a.options.Down, nil
 }
 
 func versionOf(a layout.Applied) string {
@@ -212,12 +220,12 @@ func (a *attempt) record(failed bool) layout.Record {
 	return layout.Record{Down: a.options.Down, Took: time.Since(a.execution), Failed: failed}
 }
 
-// held lets whoever watches read what is held.
-func (a *attempt) held(ctx context.Context) error {
+// held lets whoever watches read what is held. What becomes of its question is no reason to fail.
+func (a *attempt) held(ctx context.Context) {
 	if a.witness == nil {
-		return nil
+		return
 	}
-	return a.witness.Held(ctx, func(ctx context.Context, query string) (answer string, err error) {
+	_ = a.witness.Held(ctx, func(ctx context.Context, query string) (answer string, err error) {
 		return answer, a.conn.QueryRowContext(ctx, query).Scan(&answer)
 	})
 }

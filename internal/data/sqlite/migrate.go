@@ -57,6 +57,11 @@ func applied(ctx context.Context, conn *sql.Conn, table layout.Table) (layout.St
 // own default and that of the tools: a table that others refer to can be dropped and made anew. A lock time-out is SQLite's
 // busy time-out; there are no sessions to end, so what Blockers returns is left alone.
 func (d *Database) Run(ctx context.Context, o data.RunOptions) (ran data.Ran, err error) {
+	for _, m := range o.Migrations {
+		if o.Down && m.Down == nil {
+			return ran, problem.New(problem.Invalid, "%s has no way down", m.File)
+		}
+	}
 	if len(o.Migrations) == 0 {
 		return ran, nil
 	}
@@ -74,9 +79,6 @@ func (d *Database) Run(ctx context.Context, o data.RunOptions) (ran data.Ran, er
 		r.looker = blind{}
 	}
 	for _, m := range o.Migrations {
-		if o.Down && m.Down == nil {
-			return ran, problem.New(problem.Invalid, "%s has no way down", m.File)
-		}
 		f, done, err := r.migrate(ctx, m)
 		if f != nil {
 			ran.Failed, ran.File, ran.Line, ran.SQL, ran.Partial = f.text, r.file(m), f.statement.Line, f.statement.SQL, f.partial

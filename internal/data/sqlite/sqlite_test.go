@@ -11,6 +11,7 @@ import (
 
 	"greenroom/internal/data"
 	"greenroom/internal/data/datatest"
+	"greenroom/internal/layout"
 )
 
 func TestConformance(t *testing.T) {
@@ -210,5 +211,11 @@ func BenchmarkFingerprint100Tables(b *testing.B) {
 		if _, err := d.Fingerprint(context.Background()); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestMigratorConformance(t *testing.T) {
+	for _, journal := range []string{"wal", "delete"} {
+		t.Run(journal, func(t *testing.T) { datatest.RunMigrator(t, engine(journal), layout.SQLite) })
 	}
 }
