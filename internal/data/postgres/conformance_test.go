@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 	change := func(name string, sql ...string) datatest.Change {
 		return datatest.Change{Name: name, SQL: strings.Join(sql, "; ")}
 	}
-	datatest.Run(t, datatest.Engine{
+	e := datatest.Engine{
 		Fresh: func(t *testing.T) data.Database {
 			_, _, d := account(t)
 			return d
@@ -88,5 +88,7 @@ func TestConformance(t *testing.T) {
 		},
 		Destroy: []string{`DROP TABLE orders CASCADE`, `CREATE TABLE added (n integer)`, `CREATE SCHEMA extra CREATE TABLE more (n integer)`,
 			`DROP SCHEMA billing CASCADE`, `UPDATE customers SET name = 'gone'`, `SELECT nextval('numbers')`},
-	})
+	}
+	datatest.Run(t, e)
+	t.Run("Copies", func(t *testing.T) { datatest.RunCopies(t, e) })
 }

@@ -95,20 +95,30 @@ func (d *Database) with(ctx context.Context, name string, f func(*pgx.Conn) erro
 }
 
 func connect(ctx context.Context, config *pgx.ConnConfig, f func(*pgx.Conn) error) error {
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := dial(ctx, config)
 	if err != nil {
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return fmt.Errorf("connect to the database %s: %w", config.Database, err)
-		}
-		return problem.New(problem.Unavailable, "the database %s does not answer: %w", config.Database, err)
+		return err
 	}
-	defer func() {
-		// Closing says goodbye to the server, also when ctx is over already.
-		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = conn.Close(bye)
-	}()
+	defer hangUp(ctx, conn)
 	return f(conn)
+}
+
+func dial(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	switch {
+	case err == nil:
+		return conn, nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return nil, fmt.Errorf("connect to the database %s: %w", config.Database, err)
+	}
+	return nil, problem.New(problem.Unavailable, "the database %s does not answer: %w", config.Database, err)
+}
+
+// hangUp says goodbye to the server, also when ctx is over already.
+func hangUp(ctx context.Context, conn *pgx.Conn) {
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = conn.Close(bye)
 }
 
 // tool runs a program of PostgreSQL's with the address of the database of that name. The password goes along in the

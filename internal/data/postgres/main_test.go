@@ -188,8 +188,10 @@ func account(t testing.TB) (*running, Account, *Database) {
 	}
 	t.Cleanup(func() {
 		err := d.with(context.Background(), "postgres", func(conn *pgx.Conn) error {
-			if err := drop(context.Background(), conn, a.Database); err != nil {
-				return err
+			for _, name := range []string{a.Database, d.beside("pristine")} {
+				if err := drop(context.Background(), conn, name); err != nil {
+					return err
+				}
 			}
 			_, err := conn.Exec(context.Background(), "DROP ROLE "+quote(a.Role))
 			return err

@@ -57,7 +57,7 @@ func (s Server) reachable(ctx context.Context) error {
 	return nil
 }
 
-// initialise makes the data folder with initdb, under another name first: a data folder that has its name is whole.
+// initialise makes the data folder with initdb, or out of From, under another name first: a data folder that has its name is whole.
 func (s Server) initialise(ctx context.Context) error {
 	if _, err := os.Stat(s.data()); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -74,10 +74,7 @@ func (s Server) initialise(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(fresh) //nolint:errcheck // gone already when all went well, and swept by the next one otherwise
-	if err := s.give(fresh); err != nil {
-		return err
-	}
-	if err := s.initdb(ctx, fresh); err != nil {
+	if err := s.fillData(ctx, fresh); err != nil {
 		return err
 	}
 	err = os.Rename(fresh, s.data())
@@ -85,6 +82,16 @@ func (s Server) initialise(ctx context.Context) error {
 		return nil // another Prepare was faster
 	}
 	return errors.Join(err, atomicfile.SyncDir(s.Dir))
+}
+
+func (s Server) fillData(ctx context.Context, fresh string) error {
+	if s.From != "" {
+		return s.clonePristine(ctx, fresh)
+	}
+	if err := s.give(fresh); err != nil {
+		return err
+	}
+	return s.initdb(ctx, fresh)
 }
 
 func (s Server) initdb(ctx context.Context, dir string) error {

@@ -15,8 +15,16 @@ func (d *Database) createLike(ctx context.Context, conn *pgx.Conn, name string) 
 	if err != nil {
 		return err
 	}
-	statements := []string{create}
-	for _, query := range []string{grantsQuery, settingsQuery} {
+	if _, err := conn.Exec(ctx, create); err != nil {
+		return err
+	}
+	return d.dress(ctx, conn, name)
+}
+
+// dress gives a database the grants, settings and limit of this one.
+func (d *Database) dress(ctx context.Context, conn *pgx.Conn, name string) error {
+	var statements []string
+	for _, query := range []string{grantsQuery, settingsQuery, limitQuery} {
 		rows, err := conn.Query(ctx, query, d.name, name)
 		if err != nil {
 			return err
@@ -36,20 +44,19 @@ func (d *Database) createLike(ctx context.Context, conn *pgx.Conn, name string) 
 }
 
 // The locale's columns changed from version to version, so the row is read as JSON: a column that is not there is null.
-const createQuery = `SELECT pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, d.datconnlimit,
+const createQuery = `SELECT pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype,
 	coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'), coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', ''), t.spcname
 	FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = $1`
 
 func (d *Database) createStatement(ctx context.Context, conn *pgx.Conn, name string) (string, error) {
 	var owner, encoding, collate, ctype, provider, locale, space string
-	var limit int
-	err := conn.QueryRow(ctx, createQuery, d.name).Scan(&owner, &encoding, &collate, &ctype, &limit, &provider, &locale, &space)
+	err := conn.QueryRow(ctx, createQuery, d.name).Scan(&owner, &encoding, &collate, &ctype, &provider, &locale, &space)
 	if err != nil {
 		return "", err
 	}
 	var s strings.Builder
-	fmt.Fprintf(&s, "CREATE DATABASE %s TEMPLATE template0 OWNER %s ENCODING %s LC_COLLATE %s LC_CTYPE %s CONNECTION LIMIT %d",
-		quote(name), quote(owner), literal(encoding), literal(collate), literal(ctype), limit)
+	fmt.Fprintf(&s, "CREATE DATABASE %s TEMPLATE template0 OWNER %s ENCODING %s LC_COLLATE %s LC_CTYPE %s",
+		quote(name), quote(owner), literal(encoding), literal(collate), literal(ctype))
 	if space != "pg_default" { // which only a superuser may name
 		fmt.Fprintf(&s, " TABLESPACE %s", quote(space))
 	}
@@ -61,6 +68,8 @@ func (d *Database) createStatement(ctx context.Context, conn *pgx.Conn, name str
 	}
 	return s.String(), nil
 }
+
+const limitQuery = `SELECT format('ALTER DATABASE %I CONNECTION LIMIT %s', $2::text, datconnlimit) FROM pg_database WHERE datname = $1`
 
 // grantsQuery makes the statements that give the database $2 the grants on $1. A null list of grants is the default one;
 // 0 is PUBLIC.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"greenroom/internal/mask"
 )
@@ -93,7 +94,13 @@ func rulePart(name string) string {
 	return name
 }
 
-func readStructure(ctx context.Context, tx pgx.Tx) (*structure, error) {
+// querier is a transaction, however it was begun.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+func readStructure(ctx context.Context, tx querier) (*structure, error) {
 	if _, err := tx.Exec(ctx, "SET LOCAL search_path = ''"); err != nil {
 		return nil, err
 	}
@@ -113,7 +120,7 @@ func readStructure(ctx context.Context, tx pgx.Tx) (*structure, error) {
 	return s, s.readLiterals(ctx, tx)
 }
 
-func (s *structure) readColumns(ctx context.Context, tx pgx.Tx, types typeTable) (map[uint32]*table, error) {
+func (s *structure) readColumns(ctx context.Context, tx querier, types typeTable) (map[uint32]*table, error) {
 	rows, err := tx.Query(ctx, shapeQuery)
 	if err != nil {
 		return nil, err
@@ -152,7 +159,7 @@ func (s *structure) readColumns(ctx context.Context, tx pgx.Tx, types typeTable)
 	return byOID, rows.Err()
 }
 
-func readHeaps(ctx context.Context, tx pgx.Tx, byOID map[uint32]*table) error {
+func readHeaps(ctx context.Context, tx querier, byOID map[uint32]*table) error {
 	rows, err := tx.Query(ctx, heapsQuery)
 	if err != nil {
 		return err
@@ -186,7 +193,7 @@ func readHeaps(ctx context.Context, tx pgx.Tx, byOID map[uint32]*table) error {
 }
 
 // readLiterals finds the texts in what the schema computes with. A text that stands there twice is told once.
-func (s *structure) readLiterals(ctx context.Context, tx pgx.Tx) error {
+func (s *structure) readLiterals(ctx context.Context, tx querier) error {
 	rows, err := tx.Query(ctx, literalsQuery)
 	if err != nil {
 		return err
@@ -219,7 +226,7 @@ type typeRow struct {
 	labels          []string
 }
 
-func readTypes(ctx context.Context, tx pgx.Tx) (typeTable, error) {
+func readTypes(ctx context.Context, tx querier) (typeTable, error) {
 	rows, err := tx.Query(ctx, typesQuery)
 	if err != nil {
 		return nil, err

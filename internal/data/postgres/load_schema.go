@@ -1,0 +1,253 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"greenroom/internal/problem"
+)
+
+// finish makes what is made once the rows are there, places the sequences, fills materialized views and measures all.
+//
+// Statements that each concern one table only (indexes, primary keys) run side by side; foreign keys are declared one after
+// the other, which takes no time, and then validated side by side, table by table, so that no two can wait for each other.
+// Anything else waits for what came before it.
+func (l *loading) finish(ctx context.Context, sessions []*loader, after []string) error {
+	steps := l.order(after)
+	for _, step := range steps.first {
+		if err := l.step(ctx, sessions, step); err != nil {
+			return err
+		}
+	}
+	if err := share(ctx, sessions, l.validations(steps.foreign)); err != nil {
+		return err
+	}
+	if err := l.placeSequences(ctx, sessions[0]); err != nil {
+		return err
+	}
+	if err := l.refresh(ctx, sessions[0]); err != nil {
+		return err
+	}
+	if err := l.step(ctx, sessions[:1], steps.last); err != nil {
+		return err
+	}
+	return share(ctx, sessions, l.measurements())
+}
+
+// steps are the statements in the order in which they are run.
+type steps struct {
+	first   [][]string // those of one step at the same time
+	foreign []foreignKey
+	last    []string // event triggers, which would see the rest
+}
+
+// foreignKey is one that was declared and has yet to be validated.
+type foreignKey struct{ table, name string }
+
+// order divides the second part of a schema. A foreign key that can't be validated apart is made at once: where one
+// of both tables is partitioned, PostgreSQL refuses that, or leaves the partitions' own unvalidated.
+func (l *loading) order(after []string) (s steps) {
+	var together []string
+	end := func() {
+		if len(together) > 0 {
+			s.first = append(s.first, together)
+			together = nil
+		}
+	}
+	for _, statement := range after {
+		table, name, kind := constraintIn(statement)
+		switch {
+		case begins(statement, "CREATE", "EVENT", "TRIGGER"), begins(statement, "ALTER", "EVENT", "TRIGGER"):
+			s.last = append(s.last, statement)
+		case begins(statement, "CREATE", "INDEX"), begins(statement, "CREATE", "UNIQUE", "INDEX"),
+			kind == "PRIMARY", kind == "UNIQUE", kind == "EXCLUDE":
+			together = append(together, statement)
+		case kind == "FOREIGN" && !strings.HasSuffix(statement, "NOT VALID") && !l.partitioned(statement):
+			end()
+			s.first = append(s.first, []string{statement + " NOT VALID"})
+			s.foreign = append(s.foreign, foreignKey{table: table, name: name})
+		default:
+			end()
+			s.first = append(s.first, []string{statement})
+		}
+	}
+	end()
+	return s
+}
+
+// step runs statements that may run at the same time. What a statement sets is for all connections.
+func (l *loading) step(ctx context.Context, sessions []*loader, statements []string) error {
+	if len(statements) == 1 && (begins(statements[0], "SET") || begins(statements[0], "SELECT")) {
+		for _, s := range sessions {
+			if err := s.perform(ctx, statements[0]); err != nil {
+				return l.schemaFailed(statements[0], err)
+			}
+		}
+		return nil
+	}
+	var jobs []job
+	for _, statement := range statements {
+		jobs = append(jobs, job{size: l.sizeOf(statement), do: func(ctx context.Context, s *loader) error {
+			if err := s.perform(ctx, statement); err != nil {
+				return l.schemaFailed(statement, err)
+			}
+			return nil
+		}})
+	}
+	if len(jobs) == 1 {
+		return jobs[0].do(ctx, sessions[0])
+	}
+	return share(ctx, sessions, jobs)
+}
+
+func (l *loading) validations(keys []foreignKey) (jobs []job) {
+	byTable := map[string][]string{}
+	for _, k := range keys {
+		byTable[k.table] = append(byTable[k.table], fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", k.table, k.name))
+	}
+	for _, statements := range byTable {
+		jobs = append(jobs, job{size: l.sizeOf(statements[0]) * int64(len(statements)), do: func(ctx context.Context, s *loader) error {
+			for _, statement := range statements {
+				if err := s.perform(ctx, statement); err != nil {
+					return l.schemaFailed(statement, err)
+				}
+			}
+			return nil
+		}})
+	}
+	return jobs
+}
+
+func (l *loading) placeSequences(ctx context.Context, s *loader) error {
+	for _, q := range l.catalog.Sequences {
+		if err := s.perform(ctx, fmt.Sprintf("SELECT pg_catalog.setval(%s, %d, %t)", literal(q.sql()), q.Last, q.Called)); err != nil {
+			return fmt.Errorf("place the sequence %s: %w", q.sql(), err)
+		}
+	}
+	return nil
+}
+
+// refresh fills the materialized views. One may read another, in an order that no name tells, so those that can't be filled
+// yet (SQLSTATE 55000) are tried again as long as others were.
+func (l *loading) refresh(ctx context.Context, s *loader) error {
+	for left := l.catalog.Views; len(left) > 0; {
+		var later []catalogName
+		var failed error
+		for _, v := range left {
+			err := s.perform(ctx, "REFRESH MATERIALIZED VIEW "+v.sql())
+			switch {
+			case code(err) == "55000":
+				later, failed = append(later, v), err
+			case err != nil:
+				return problem.New(problem.Fail, "the materialized view %s can't be made of the masked rows: %w", ruleName(v.Schema, v.Name), withoutValues(err)).
+					WithHint("the database was not touched")
+			}
+		}
+		if len(later) == len(left) {
+			return failed
+		}
+		left = later
+	}
+	return nil
+}
+
+// measurements have the planner know every table and view.
+func (l *loading) measurements() (jobs []job) {
+	measure := func(n catalogName, size int64) {
+		jobs = append(jobs, job{size: size, do: func(ctx context.Context, s *loader) error { return s.perform(ctx, "ANALYZE "+n.sql()) }})
+	}
+	for i, t := range l.catalog.Tables {
+		if !t.None {
+			measure(t.catalogName, l.manifest.Tables[i].Bytes)
+		}
+	}
+	for _, v := range l.catalog.Views {
+		measure(v, 0)
+	}
+	return jobs
+}
+
+// constraintIn reads ALTER TABLE [ONLY] table ADD CONSTRAINT name KIND …, as pg_dump writes it; kind is "" for any other
+// statement. Table and name are as they stand there.
+func constraintIn(statement string) (table, name, kind string) {
+	words := lexemes(statement, 16)
+	i := 2
+	if len(words) > 3 && words[2] == "ONLY" {
+		i++
+	}
+	if len(words) < i+1 || words[0] != "ALTER" || words[1] != "TABLE" {
+		return "", "", ""
+	}
+	start := i
+	for i < len(words) && words[i] != "ADD" {
+		i++
+	}
+	if i+3 >= len(words) || words[i+1] != "CONSTRAINT" {
+		return "", "", ""
+	}
+	return strings.Join(words[start:i], ""), words[i+2], words[i+3]
+}
+
+// lexemes are the first pieces of a statement, without space.
+func lexemes(statement string, most int) (all []string) {
+	for i := 0; i < len(statement) && len(all) < most; {
+		end, kind := lex(statement, i)
+		if kind != space {
+			all = append(all, statement[i:end])
+		}
+		i = end
+	}
+	return all
+}
+
+// tablesIn are the tables of the snapshot that a statement names, in its order, also by the name of a partition: their
+// places in the catalogue.
+func (l *loading) tablesIn(statement string) (tables []int) {
+	words := lexemes(statement, 256)
+	for w := 0; w+2 < len(words); w++ {
+		if words[w+1] != "." {
+			continue
+		}
+		if i, ok := l.places[catalogName{plainIdentifier(words[w]), plainIdentifier(words[w+2])}]; ok {
+			tables = append(tables, i)
+		}
+	}
+	return tables
+}
+
+// placesOf is where tables, and what holds rows below them, are in a catalogue.
+func placesOf(c catalog) map[catalogName]int {
+	places := map[catalogName]int{}
+	for i, t := range c.Tables {
+		places[t.catalogName] = i
+		for _, h := range t.Heaps {
+			places[h.catalogName] = i
+		}
+	}
+	return places
+}
+
+func plainIdentifier(s string) string {
+	if strings.HasPrefix(s, `"`) {
+		return strings.ReplaceAll(strings.TrimSuffix(s[1:], `"`), `""`, `"`)
+	}
+	return s
+}
+
+func (l *loading) sizeOf(statement string) int64 {
+	if tables := l.tablesIn(statement); len(tables) > 0 {
+		return l.manifest.Tables[tables[0]].Bytes
+	}
+	return 0
+}
+
+// partitioned says whether a statement is about a table that is divided, or one that nothing is known of.
+func (l *loading) partitioned(statement string) bool {
+	tables := l.tablesIn(statement)
+	return len(tables) == 0 || slices.ContainsFunc(tables, func(i int) bool {
+		t := l.catalog.Tables[i]
+		return t.Divided
+	})
+}

@@ -1,0 +1,150 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/klauspost/compress/zstd"
+
+	"greenroom/internal/mask"
+)
+
+// The files that have the schema: what comes before the rows (types, tables, functions, views), and what is made faster
+// and can only be made once they are there (indexes, constraints, triggers).
+const (
+	beforeFile = "schema-1-before.sql.zst"
+	afterFile  = "schema-2-after.sql.zst"
+)
+
+// copySchema writes the schema as pg_dump sees it in the moment, masked, and returns how many texts in it that changed.
+// Comments, owners, grants, labels and statistics stay behind, and so does every way into another server.
+func (t *taking) copySchema(ctx context.Context) (literals int, err error) {
+	changed := make([]int, 2)
+	g := newGroup(ctx)
+	for i, s := range []struct{ section, file string }{{"pre-data", beforeFile}, {"post-data", afterFile}} {
+		g.run(func(ctx context.Context) error {
+			text, err := t.dump(ctx, s.section)
+			if err != nil {
+				return err
+			}
+			text, changed[i] = mask.MaskSchema(harmless(text))
+			return t.writeCompressed(s.file, text)
+		})
+	}
+	err = g.wait()
+	return changed[0] + changed[1], err
+}
+
+func (t *taking) dump(ctx context.Context, section string) (string, error) {
+	d := *t.Database
+	address := *d.adminURL
+	q := address.Query()
+	q.Set("application_name", "greenroom snapshot")
+	address.RawQuery = encode(q)
+	d.adminURL = &address
+	var out bytes.Buffer
+	_, err := d.tool(ctx, tool{
+		argv: []string{t.programs.path("pg_dump"), "--schema-only", "--section=" + section, "--snapshot=" + t.moment.id,
+			"--lock-wait-timeout=1000", "--no-comments", "--no-owner", "--no-privileges", "--no-subscriptions",
+			"--no-security-labels", "--no-tablespaces", "--encoding=UTF8"},
+		stdout: &out,
+	}, t.name)
+	return out.String(), err
+}
+
+// harmless leaves out of a schema what leads to another server: who one is there, with the password, and where it is. Lines
+// that are meant for psql go too.
+func harmless(script string) string {
+	var b strings.Builder
+	for _, s := range split(script) {
+		switch {
+		case begins(s, "CREATE", "USER", "MAPPING"):
+			continue
+		case begins(s, "CREATE", "SERVER"):
+			s = withoutOptions(s)
+		}
+		b.WriteString(s)
+		b.WriteString(";\n\n")
+	}
+	return b.String()
+}
+
+// withoutOptions cuts the options off, which are the last part of such a statement.
+func withoutOptions(statement string) string {
+	for i := 0; i < len(statement); {
+		end, kind := lex(statement, i)
+		if kind == word && statement[i:end] == "OPTIONS" {
+			return strings.TrimSpace(statement[:i])
+		}
+		i = end
+	}
+	return statement
+}
+
+func (t *taking) writeCompressed(name, text string) error {
+	f, err := t.folder.Create(name)
+	if err != nil {
+		return err
+	}
+	z, err := compressor(f)
+	if err != nil {
+		return errors.Join(err, f.Abandon())
+	}
+	if _, err := io.WriteString(z, text); err != nil {
+		return errors.Join(err, z.Close(), f.Abandon())
+	}
+	return errors.Join(z.Close(), f.Close())
+}
+
+// compressor is zstd at its fastest, in the goroutine that writes: measured on rows of a shop it takes a fifth of the time
+// that PostgreSQL takes to write them, and leaves a third of the bytes. Its memory is bounded by its window of 4 MB.
+func compressor(w io.Writer) (*zstd.Encoder, error) {
+	return zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
+}
+
+func decompressor(r io.Reader) (*zstd.Decoder, error) {
+	return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
+}
+
+// readSequences reads where the sequences are. They belong to no moment: they are read after it was taken, so no number
+// that a row of it has comes again.
+func (t *taking) readSequences(ctx context.Context) error {
+	names := func(query string) ([]catalogName, error) {
+		rows, err := t.moment.exporter.Query(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, pgx.RowToStructByPos[catalogName])
+	}
+	const ours = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+		AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 1259 AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1, 2`
+	sequences, err := names(`SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ` + ours)
+	if err != nil {
+		return err
+	}
+	batch := &pgx.Batch{}
+	t.catalog.Sequences = make([]catalogSequence, len(sequences))
+	for i, s := range sequences {
+		t.catalog.Sequences[i].catalogName = s
+		batch.Queue("SELECT last_value, is_called FROM " + s.sql()).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&t.catalog.Sequences[i].Last, &t.catalog.Sequences[i].Called)
+		})
+	}
+	if err := t.moment.exporter.SendBatch(ctx, batch).Close(); err != nil {
+		return err
+	}
+	t.catalog.Views, err = names(`SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind = 'm' AND c.relispopulated AND ` + ours)
+	if err != nil {
+		return err
+	}
+	return t.moment.exporter.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public')").Scan(&t.catalog.Public)
+}
+
+// serverMajor is the major version of the server at the other end.
+func serverMajor(conn *pgx.Conn) int { return Major(conn.PgConn().ParameterStatus("server_version")) }
