@@ -219,3 +219,9 @@ func TestMigratorConformance(t *testing.T) {
 		t.Run(journal, func(t *testing.T) { datatest.RunMigrator(t, engine(journal), layout.SQLite) })
 	}
 }
+
+func TestCopiesConformance(t *testing.T) {
+	for _, journal := range []string{"wal", "delete"} {
+		t.Run(journal, func(t *testing.T) { datatest.RunCopies(t, engine(journal)) })
+	}
+}
