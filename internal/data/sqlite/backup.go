@@ -75,13 +75,21 @@ func (d *Database) Restore(ctx context.Context, file string) (err error) {
 	if err := sound(ctx, file); err != nil {
 		return err
 	}
+	return d.replace(ctx, func(fresh string, perm fs.FileMode) error { return copyFile(file, fresh, perm) })
+}
+
+// replace puts a file that fill makes in the database's place, with its owner and permissions.
+func (d *Database) replace(ctx context.Context, fill func(fresh string, perm fs.FileMode) error) (err error) {
 	uid, gid, perm, err := d.owner()
 	if err != nil {
 		return err
 	}
 	fresh := d.file + ".restore"
+	if err := remove(beside(fresh)...); err != nil {
+		return err
+	}
 	defer func() { err = errors.Join(err, remove(beside(fresh)...)) }()
-	if err := copyFile(file, fresh, perm); err != nil {
+	if err := fill(fresh, perm); err != nil {
 		return err
 	}
 	if err := os.Lchown(fresh, uid, gid); err != nil {

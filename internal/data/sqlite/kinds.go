@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"greenroom/internal/mask"
 )
@@ -78,8 +79,10 @@ func fits(kind mask.Kind, v any) bool {
 		return kind != mask.KindUUID && kind != mask.KindNetwork && kind != mask.KindBoolean
 	case []byte:
 		switch kind {
-		case mask.KindBytes, mask.KindText, mask.KindJSON, mask.KindXML, mask.KindOther:
+		case mask.KindBytes:
 			return true
+		case mask.KindText, mask.KindJSON, mask.KindXML: // a text that was stored as bytes
+			return utf8.Valid(v)
 		}
 		return kind == mask.KindUUID && len(v) == 16
 	case string:

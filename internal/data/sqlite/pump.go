@@ -23,10 +23,8 @@ const (
 type batch struct {
 	values []driver.Value // row after row
 	read   int64          // bytes
-	masked chan struct{}  // closed once the rest is there
-	sum    sum
+	masked chan struct{}  // closed once the values are safe, and counted
 	bytes  int64
-	err    error
 }
 
 // pump carries one table's rows from one connection to another.
@@ -34,20 +32,15 @@ type pump struct {
 	table *table
 	width int // values in a row: the rowid where it is carried, and the stored columns
 	jobs  int
-	masks func() masker
+	masks *masks
 	pace  *pace
 	moved func(rows, bytes int64)
-}
-
-// masker makes the rows of a batch what they may be, for one goroutine.
-type masker interface {
-	row(values []driver.Value)
 }
 
 // carried is what a pump has done.
 type carried struct {
 	rows, bytes int64
-	sum         sum
+	changed     []int64 // values by column of the table
 }
 
 // run carries the rows: one goroutine reads them, several mask them, and this one writes them.
@@ -72,11 +65,12 @@ func (p *pump) run(ctx context.Context, from, to *sql.Conn) (done carried, err e
 			return true
 		})
 	})
-	for range p.jobs {
+	workers := make([]*rowMask, p.jobs)
+	for i := range workers {
+		workers[i] = p.masks.of(p.table)
 		all.Go(func() {
-			m := p.masks()
 			for b := range work {
-				p.mask(m, b)
+				p.mask(workers[i], b)
 				close(b.masked)
 			}
 		})
@@ -84,7 +78,12 @@ func (p *pump) run(ctx context.Context, from, to *sql.Conn) (done carried, err e
 	if err := p.write(ctx, to, order, &done); err != nil {
 		return done, err
 	}
-	return done, errors.Join(readErr, ctx.Err()) // order is closed, so the reader is done
+	all.Wait()
+	done.changed = make([]int64, len(p.table.columns))
+	for _, m := range workers {
+		m.changed(done.changed)
+	}
+	return done, errors.Join(readErr, ctx.Err())
 }
 
 // read hands out batches until there are no more rows, or nobody takes them.
@@ -115,16 +114,12 @@ func (p *pump) read(ctx context.Context, from *sql.Conn, give func(*batch) bool)
 	})
 }
 
-func (p *pump) mask(m masker, b *batch) {
-	var text []byte
+func (p *pump) mask(m *rowMask, b *batch) {
 	for row := range slices.Chunk(b.values, p.width) {
 		m.row(row)
-		text = text[:0]
 		for _, v := range row {
-			text = exact(text, v)
 			b.bytes += volume(v)
 		}
-		b.sum.add(text)
 	}
 }
 
@@ -145,7 +140,6 @@ func (p *pump) write(ctx context.Context, to *sql.Conn, order <-chan *batch, don
 			}
 			done.rows += int64(len(b.values) / p.width)
 			done.bytes += b.bytes
-			done.sum.join(b.sum)
 			p.moved(int64(len(b.values)/p.width), b.bytes)
 		}
 		return nil

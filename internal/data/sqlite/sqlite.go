@@ -17,6 +17,9 @@ import (
 	"greenroom/internal/problem"
 )
 
+// engineName is how SQLite is called in manifests and observations.
+const engineName = "sqlite"
+
 // Database is one SQLite file, which an application may have open meanwhile. A file that does not exist yet is an empty
 // database; nothing but Restore makes it, because it has to belong to the application's system user.
 type Database struct{ file string }
@@ -48,10 +51,16 @@ func (d *Database) EndMigrator(context.Context, string) (int, error) { return 0,
 
 // with runs f on a connection to the file; to an empty database where there is none.
 func (d *Database) with(ctx context.Context, f func(*sql.Conn) error) error {
+	return d.withOptions(ctx, url.Values{}, f)
+}
+
+// withOptions is with, with more of the driver's options.
+func (d *Database) withOptions(ctx context.Context, options url.Values, f func(*sql.Conn) error) error {
 	source := ":memory:"
 	if _, err := os.Stat(d.file); err == nil {
 		// Opened for writing, since a reader has to clean up after a writer that was killed.
-		source = address(d.file, url.Values{"mode": {"rw"}})
+		options.Set("mode", "rw")
+		source = address(d.file, options)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

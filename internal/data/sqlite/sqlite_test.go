@@ -9,13 +9,10 @@ import (
 	"syscall"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"greenroom/internal/data"
 	"greenroom/internal/data/datatest"
+	"greenroom/internal/layout"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	for _, journal := range []string{"wal", "delete"} {
@@ -214,5 +211,17 @@ func BenchmarkFingerprint100Tables(b *testing.B) {
 		if _, err := d.Fingerprint(context.Background()); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestMigratorConformance(t *testing.T) {
+	for _, journal := range []string{"wal", "delete"} {
+		t.Run(journal, func(t *testing.T) { datatest.RunMigrator(t, engine(journal), layout.SQLite) })
+	}
+}
+
+func TestCopiesConformance(t *testing.T) {
+	for _, journal := range []string{"wal", "delete"} {
+		t.Run(journal, func(t *testing.T) { datatest.RunCopies(t, engine(journal)) })
 	}
 }

@@ -33,9 +33,11 @@ type table struct {
 	virtual bool
 	empty   bool   // nothing can be read from it, and its index holds values: FTS5 with content=''
 	rowid   string // the name under which the hidden number of a row can be read and set; "" where there is none
-	rows    int64  // in the moment of the transaction
-	bytes   int64  // indexes included
-	root    int64
+	sql     string
+	rows    int64 // in the moment of the transaction
+	bytes   int64 // indexes included
+	own     int64 // without them
+	root    int64 // page where it begins
 }
 
 // column is a column of a table, generated ones included.
@@ -82,10 +84,28 @@ func readStructure(ctx context.Context, conn *sql.Conn) (*structure, error) {
 		}
 	}
 	slices.SortFunc(s.tables, func(a, b *table) int { return cmp.Compare(a.name, b.name) })
+	s.resolve()
 	if err := s.readUnique(ctx, conn); err != nil {
 		return nil, err
 	}
 	return s, s.readHeader(ctx, conn)
+}
+
+// resolve spells what foreign keys lead to as it is spelt there: in a statement case is nothing.
+func (s *structure) resolve() {
+	names := map[string]string{}
+	for _, t := range s.tables {
+		for _, c := range t.columns {
+			names[strings.ToLower(t.name+"."+c.name)] = t.name + "." + c.name
+		}
+	}
+	for _, t := range s.tables {
+		for i, c := range t.columns {
+			if name, ok := names[strings.ToLower(c.refers)]; ok {
+				t.columns[i].refers = name
+			}
+		}
+	}
 }
 
 // tableType is what PRAGMA table_list says of a table.
@@ -144,7 +164,7 @@ func (s *structure) readHeader(ctx context.Context, conn *sql.Conn) error {
 
 // readTable reads a table's columns: nil for one that keeps nothing, one without columns for an index of another's rows.
 func readTable(ctx context.Context, conn *sql.Conn, e entry, typ tableType) (*table, error) {
-	t := &table{name: e.name, strict: typ.strict, rows: -1}
+	t := &table{name: e.name, strict: typ.strict, sql: e.sql, rows: -1}
 	if typ.kind == "virtual" {
 		t.virtual = true
 		switch keeps, module := virtualContent(e.sql); keeps {
@@ -165,9 +185,16 @@ func readTable(ctx context.Context, conn *sql.Conn, e entry, typ tableType) (*ta
 	if err := t.readReferences(ctx, conn); err != nil {
 		return nil, err
 	}
+	switch module := moduleOf(e.sql); module {
+	case "rtree", "rtree_i32": // its first column is the row's number
+		t.columns[0].key, t.columns[0].unique = true, true
+		return t, nil
+	case "geopoly": // it declares no types; the first column is a polygon's bytes
+		t.columns[0].typ = "BLOB"
+	}
 	// An INTEGER PRIMARY KEY is the row's number itself.
 	alias := len(t.pk) == 1 && slices.ContainsFunc(t.columns, func(c column) bool { return c.key && strings.EqualFold(c.typ, "integer") })
-	if !typ.withoutRowid && !alias && moduleOf(e.sql) != "rtree" && moduleOf(e.sql) != "rtree_i32" {
+	if !typ.withoutRowid && !alias {
 		t.rowid = t.freeRowid()
 	}
 	return t, nil
@@ -272,7 +299,7 @@ func (s *structure) measure(ctx context.Context, conn *sql.Conn) error {
 			if t := byName[name]; t != nil {
 				t.bytes += bytes
 				if itself.Bool && kind == "table" {
-					t.rows, t.root = cells, root
+					t.rows, t.root, t.own = cells, root, bytes
 				}
 			}
 			return nil
@@ -294,6 +321,7 @@ func (s *structure) measureVirtual(ctx context.Context, conn *sql.Conn, byName m
 		}
 		err := conn.QueryRowContext(ctx, `SELECT coalesce(sum(d.pgsize), 0) FROM pragma_table_list AS l JOIN dbstat AS d ON d.name = l.name
 			WHERE l.schema = 'main' AND l.type = 'shadow' AND substr(l.name, 1, length(?1) + 1) = ?1 || '_'`, t.name).Scan(&t.bytes)
+		t.own = t.bytes
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"encoding/binary"
 	"encoding/hex"
+	"math"
 	"math/bits"
 	"strconv"
 	"unicode/utf8"
@@ -22,6 +23,9 @@ func written(dst []byte, kind mask.Kind, v driver.Value) []byte {
 	case int64:
 		return strconv.AppendInt(dst, v, 10)
 	case float64:
+		if size := math.Abs(v); size >= 1e-4 && size < 1e15 {
+			return strconv.AppendFloat(dst, v, 'f', -1, 64) // SQLite itself would write ten million as 10000000.0
+		}
 		return strconv.AppendFloat(dst, v, 'g', -1, 64)
 	case string:
 		return append(dst, v...)
@@ -40,13 +44,13 @@ func reread(text []byte, from driver.Value) driver.Value {
 		return nil
 	}
 	switch from.(type) {
-	case int64, float64:
+	case int64:
 		if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
 			return n
 		}
-		if f, err := strconv.ParseFloat(string(text), 64); err == nil && (text[0] <= '9') { // not NaN, nor infinity
-			return f
-		}
+		return realOr(text)
+	case float64:
+		return realOr(text)
 	case []byte:
 		if raw, ok := bytes.CutPrefix(text, []byte(`\x`)); ok {
 			if b, err := hex.AppendDecode([]byte{}, raw); err == nil {
@@ -58,19 +62,24 @@ func reread(text []byte, from driver.Value) driver.Value {
 	return string(text)
 }
 
+// realOr is a text's number, or the text where it is none; infinity and NaN are texts here.
+func realOr(text []byte) driver.Value {
+	f, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
+		return string(text)
+	}
+	return f
+}
+
 // sum is a checksum over rows or values that does not depend on their order: the sum of their SHA-256, of which half is
 // used. Two equal ones count twice, unlike with exclusive or.
 type sum struct{ high, low uint64 }
 
 func (s *sum) add(content []byte) {
 	h := sha256.Sum256(content)
-	s.join(sum{binary.BigEndian.Uint64(h[:8]), binary.BigEndian.Uint64(h[8:16])})
-}
-
-func (s *sum) join(other sum) {
 	var carry uint64
-	s.low, carry = bits.Add64(s.low, other.low, 0)
-	s.high, _ = bits.Add64(s.high, other.high, carry)
+	s.low, carry = bits.Add64(s.low, binary.BigEndian.Uint64(h[8:16]), 0)
+	s.high, _ = bits.Add64(s.high, binary.BigEndian.Uint64(h[:8]), carry)
 }
 
 // String is the sum in hex, 32 digits.
