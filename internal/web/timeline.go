@@ -46,7 +46,7 @@ func timelinePart(m *migration.Report) g.Node {
 		h.Figure(append([]g.Node{h.Class("timeline"),
 			h.FigCaption(g.Text(prose(inTheWay(m.Observation)))),
 			h.Div(h.Class("head"), p.axis.draw("Axis of time", said))},
-			append(groups, legend(rows))...)...))
+			append(groups, p.legend(rows))...)...))
 }
 
 // lastOf is where the axis ends.
@@ -182,8 +182,8 @@ func longest(spans []migration.Span, kind string) (d time.Duration) {
 }
 
 // kinds are the spans that a picture draws, those first that others are drawn over.
-var kinds = []string{migration.SpanWorks, migration.SpanMade, migration.SpanOthers, migration.SpanRows, migration.SpanWrites,
-	migration.SpanAll, migration.SpanQueues, migration.SpanStands}
+var kinds = []string{migration.SpanWorks, migration.SpanMade, migration.SpanOthers, migration.SpanQueues, migration.SpanRows,
+	migration.SpanWrites, migration.SpanAll, migration.SpanStands}
 
 // kindWords says what a span is, as the rest of a sentence whose beginning is a time.
 func kindWords(kind string) string {
@@ -219,7 +219,7 @@ const (
 // bar draws the spans of a row.
 func (p picture) bar(r migration.Row) g.Node {
 	nodes := []g.Node{g.El("title", g.Text(p.spoken(r)))}
-	nodes = append(nodes, p.axis.grid()...)
+	nodes = append(nodes, p.axis.grid("100%")...)
 	spans := p.axis.thin(r.Spans)
 	for _, kind := range kinds {
 		for _, s := range spans {
@@ -273,13 +273,8 @@ func (p picture) limit(r migration.Row) g.Node {
 	return nil
 }
 
-// vertical is a line from the top to the bottom of a drawing.
-func vertical(class, x string, more ...g.Node) g.Node {
-	return g.El("line", append([]g.Node{h.Class(class), g.Attr("x1", x), g.Attr("x2", x), g.Attr("y1", "0"), g.Attr("y2", "100%")}, more...)...)
-}
-
 // legend explains what of the picture's signs is in it.
-func legend(rows []migration.Row) g.Node {
+func (p picture) legend(rows []migration.Row) g.Node {
 	var items []g.Node
 	for _, kind := range kinds {
 		if slices.ContainsFunc(rows, func(r migration.Row) bool {
@@ -288,8 +283,9 @@ func legend(rows []migration.Row) g.Node {
 			items = append(items, h.Li(swatch(rect("s-"+kind, 0, 1, 0, spanTall)), g.Text(kindWords(kind))))
 		}
 	}
-	items = append(items, h.Li(swatch(vertical("limit", "50%")),
-		g.Text("what is allowed is used up")))
+	if slices.ContainsFunc(rows, func(r migration.Row) bool { return p.limit(r) != nil }) {
+		items = append(items, h.Li(swatch(vertical("limit", "50%")), g.Text("what is allowed is used up")))
+	}
 	return h.Ul(append([]g.Node{h.Class("legend")}, items...)...)
 }
 
