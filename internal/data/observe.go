@@ -25,8 +25,31 @@ type WatchOptions struct {
 
 // Watch is a migration being watched.
 type Watch interface {
-	// End looks a last time and tells what was seen. It has to be called, and outlives the context of Watch.
+	// End looks a last time and tells what was seen. It has to be called, and outlives the context of Watch. What was seen is
+	// told also with an error, which says that the last look could not be taken: the tables are as far as they were known.
 	End(ctx context.Context) (migration.Observation, error)
+}
+
+// Witness is a Watch that takes a migrator of ours for its word, so that nothing is missed between two looks. Both methods
+// may be called by any goroutine until End.
+type Witness interface {
+	Watch
+	// Told takes a statement's own story, once it has ended.
+	Told(t Told)
+	// Held reads what the migrator's session holds, right before its commit: ask runs a query in that very transaction and
+	// returns its one value. Everything that was Told before and is in the transaction is thereby complete. A statement
+	// that runs outside a transaction has no such moment, and makes the observation one that is not exact.
+	Held(ctx context.Context, ask func(ctx context.Context, query string) (string, error)) error
+}
+
+// Told is a statement as its migrator saw it.
+type Told struct {
+	SQL     string
+	File    string
+	Began   time.Time
+	Ended   time.Time
+	Error   string // what the database said
+	Retries int    // after a lock time-out
 }
 
 // Migrator is a database that migrations in a known layout are run on by Greenroom itself.

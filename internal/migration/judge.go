@@ -203,28 +203,23 @@ func judgeSight(o Observation, b Budget) []Finding {
 	if o.Gap <= fine {
 		return nil
 	}
-	var reads, writes time.Duration
-	for _, s := range StoodStill(o) {
-		reads, writes = max(reads, s.Reads.Took()), max(writes, s.Writes.Took(), s.Rows.Took())
+	var found []Finding
+	for _, f := range longestOf(o, b) {
+		// A lock may have been there for up to a gap before it was first seen, and after it was last seen. Where every lock
+		// is known there is none to miss.
+		if f.Took > f.Budget || f.Took+2*o.Gap <= f.Budget || f.Took == 0 && o.Exact {
+			continue
+		}
+		f.Verdict = inconclusive
+		if f.Took == 0 {
+			f.Text += fmt.Sprintf(" a table may have stood still for longer than the %s that are allowed, because nobody could look for %s", Human(f.Budget), Human(o.Gap))
+		} else {
+			f.Text += fmt.Sprintf(" %s would have stood still for %s and, because nobody could look for %s, maybe for longer than the %s that are allowed",
+				tableLabel(f.Table), Human(f.Took), Human(o.Gap), Human(f.Budget))
+		}
+		found = append(found, f)
 	}
-	// A lock may have been there for up to a gap before it was first seen, and after it was last seen. Where every lock is
-	// known there is none to miss.
-	unclear := func(seen, allowed time.Duration) bool {
-		return seen <= allowed && seen+2*o.Gap > allowed && (seen > 0 || !o.Exact)
-	}
-	var what []string
-	if unclear(reads, b.BlockedReads) {
-		what = append(what, "reads for the "+Human(b.BlockedReads))
-	}
-	if unclear(writes, b.BlockedWrites) {
-		what = append(what, "writes for the "+Human(b.BlockedWrites))
-	}
-	if len(what) == 0 {
-		return nil
-	}
-	return []Finding{{Verdict: inconclusive, Took: o.Gap, Statement: -1,
-		Text: fmt.Sprintf("the database could not be looked at for %s, so nobody knows whether %s that are allowed were enough",
-			Human(o.Gap), strings.Join(what, ", or "))}}
+	return found
 }
 
 // judgeWhole holds the migration as a whole against the budget.
@@ -259,32 +254,34 @@ func Peak(o Observation) int64 {
 
 // harmless is what is said of a migration that keeps within its budget.
 func harmless(o Observation, b Budget) []Finding {
-	var reads, writes Finding
-	for _, s := range StoodStill(o) {
-		if s.Reads.Took() > reads.Took {
-			reads = Finding{Table: s.Table, Took: s.Reads.Took(), Statement: s.Reads.Statement}
-		}
-		for _, w := range []Stretch{s.Writes, s.Rows} {
-			if w.Took() > writes.Took {
-				writes = Finding{Table: s.Table, Took: w.Took(), Statement: w.Statement}
-			}
-		}
-	}
-	if reads.Took == 0 && writes.Took == 0 {
-		return []Finding{{Verdict: pass, Text: "nobody would have stood still", Statement: -1}}
-	}
 	var found []Finding
-	for _, f := range []struct {
-		what    string
-		f       Finding
-		allowed time.Duration
-	}{{"reads of ", reads, b.BlockedReads}, {"writes to ", writes, b.BlockedWrites}} {
-		if f.f.Took == 0 {
-			continue
+	for _, f := range longestOf(o, b) {
+		if f.Took > 0 {
+			f.Verdict = pass
+			f.Text += fmt.Sprintf(" %s would have stood still for %s at most, and %s is allowed", tableLabel(f.Table), Human(f.Took), Human(f.Budget))
+			found = append(found, f)
 		}
-		f.f.Verdict, f.f.Budget = pass, f.allowed
-		f.f.Text = fmt.Sprintf("%s%s would have stood still for %s at most, and %s is allowed", f.what, tableLabel(f.f.Table), Human(f.f.Took), Human(f.allowed))
-		found = append(found, f.f)
+	}
+	if len(found) == 0 {
+		found = []Finding{{Verdict: pass, Text: "nobody would have stood still", Statement: -1}}
 	}
 	return found
+}
+
+// longestOf has the longest time that reads and that writes would have stood still anywhere, as findings without a verdict
+// whose text is their beginning.
+func longestOf(o Observation, b Budget) []Finding {
+	reads := Finding{Text: "reads of", Statement: -1, Budget: b.BlockedReads}
+	writes := Finding{Text: "writes to", Statement: -1, Budget: b.BlockedWrites}
+	longer := func(f *Finding, table string, s Stretch) {
+		if s.Took() > f.Took {
+			f.Table, f.Took, f.Statement = table, s.Took(), s.Statement
+		}
+	}
+	for _, s := range StoodStill(o) {
+		longer(&reads, s.Table, s.Reads)
+		longer(&writes, s.Table, s.Writes)
+		longer(&writes, s.Table, s.Rows)
+	}
+	return []Finding{reads, writes}
 }

@@ -144,6 +144,15 @@ func dollar(s string) int {
 	return len(s)
 }
 
+// unquoted is what stands in dollar quotes; another text is returned as it is.
+func unquoted(s string) string {
+	n := strings.IndexByte(strings.TrimPrefix(s, "$"), '$') + 2
+	if !strings.HasPrefix(s, "$") || n < 2 || len(s) < 2*n {
+		return s
+	}
+	return s[n : len(s)-n]
+}
+
 // split cuts tokens at the semicolons between statements, and leaves out statements that are empty.
 func split(tokens []token) [][]token {
 	var out [][]token

@@ -57,7 +57,9 @@ func StoodStill(o Observation) []Still {
 			out = append(out, still)
 		}
 	}
-	slices.SortFunc(out, func(a, b Still) int { return cmp.Or(cmp.Compare(b.weight(), a.weight()), cmp.Compare(a.Table, b.Table)) })
+	slices.SortFunc(out, func(a, b Still) int {
+		return cmp.Or(cmp.Compare(b.weight(), a.weight()), cmp.Compare(a.Table, b.Table))
+	})
 	return out
 }
 
@@ -65,16 +67,14 @@ func (s Still) weight() time.Duration {
 	return 4*s.Reads.Took() + 2*s.Writes.Took() + s.Rows.Took()
 }
 
-// pause is how short a pause between two locks is too short to let anybody through.
-const pause = time.Millisecond
-
-// longest joins stretches that overlap or touch, and returns the longest.
+// longest joins stretches that overlap or touch, and returns the longest. Where there is a pause, however short, between two
+// transactions, the server lets those pass who stood behind the first.
 func longest(spans []Stretch) Stretch {
 	slices.SortFunc(spans, func(a, b Stretch) int { return cmp.Compare(a.From, b.From) })
 	best, now := Stretch{Statement: -1}, Stretch{Statement: -1}
 	var blame time.Duration
 	for _, s := range spans {
-		if now.Until == 0 || s.From > now.Until+pause {
+		if now.Until == 0 || s.From > now.Until {
 			now, blame = s, s.Took()
 		} else {
 			now.Until = max(now.Until, s.Until)
@@ -95,9 +95,16 @@ func holdsRows(o Observation, l Lock) bool {
 	if lockMode(l.Mode) != rowExclusive || l.Statement < 0 || l.Statement >= len(o.Statements) {
 		return false
 	}
-	for _, s := range split(scan(o.Statements[l.Statement].SQL)) {
+	return changesRows(scan(o.Statements[l.Statement].SQL))
+}
+
+func changesRows(sql []token) bool {
+	for _, s := range split(sql) {
 		for _, t := range s {
 			if t.is("UPDATE") || t.is("DELETE") || t.is("MERGE") {
+				return true
+			}
+			if s[0].is("DO") && t.kind == 's' && changesRows(scan(unquoted(t.text))) {
 				return true
 			}
 		}

@@ -1,0 +1,470 @@
+package postgres
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"greenroom/internal/data"
+	"greenroom/internal/migration"
+)
+
+// track makes a story of looks. It is pure: a state machine that takes one look after the other.
+//
+// Times are the server's, so that what began between two looks has its true beginning. A span that no such time bounds
+// begins with the first look that saw it and ends with the last one: it may have been longer, never shorter.
+type track struct {
+	migrator string
+	start    time.Time // the server's clock at the first look
+	last     time.Duration
+	changed  time.Duration // when something began or ended last
+	before   catalogue
+	mine     map[int32]*trackedSession
+	old      map[int32]time.Time // sessions that were there before, by when they began
+	named    bool                // a session with the migrator's name was seen
+	guessed  bool
+	made     []*trackedStatement
+	locks    []*trackedLock
+	waits    []*trackedWait
+	waiting  map[waitKey]*trackedWait
+	told     []data.Told
+	held     bool // a transaction's locks were read before its commit
+	open     int  // statements that were told of since
+	omitted  int
+}
+
+// trackedSession is a session of the migrator's.
+type trackedSession struct {
+	born  time.Time
+	now   *trackedStatement
+	began time.Time // of now, as the server has it
+	xact  time.Time
+	locks map[lockKey]*trackedLock
+}
+
+type trackedStatement struct {
+	sql         string
+	from, until time.Duration
+	done        bool
+	waited      time.Duration
+	failed      bool
+	pid         int32
+	told        *data.Told
+}
+
+type lockKey struct {
+	relation uint32
+	mode     string
+}
+
+type trackedLock struct {
+	lockKey
+	asked, from, until time.Duration
+	granted, queued    bool
+	open               bool // it is still there
+	xact               time.Time
+	by                 *trackedStatement
+}
+
+type waitKey struct {
+	pid   int32
+	began time.Time
+}
+
+type trackedWait struct {
+	query, who  string
+	relation    uint32
+	write       bool
+	from, until time.Duration
+	open        bool
+	behind      *trackedStatement
+}
+
+func newTrack(migrator string, first look, before catalogue) *track {
+	t := &track{migrator: migrator, start: first.at, before: before,
+		mine: map[int32]*trackedSession{}, old: map[int32]time.Time{}, waiting: map[waitKey]*trackedWait{}}
+	for _, s := range first.sessions {
+		t.old[s.pid] = s.born
+	}
+	t.take(first)
+	return t
+}
+
+// take takes the next look.
+func (t *track) take(l look) {
+	now := l.at.Sub(t.start)
+	seen := map[int32]bool{}
+	for _, s := range l.sessions {
+		if t.isMigrator(s) {
+			seen[s.pid] = true
+			t.session(s, now)
+		}
+	}
+	for pid, w := range t.mine {
+		if !seen[pid] {
+			w.finish(t.last)
+			for k, l := range w.locks {
+				l.close(t.last)
+				delete(w.locks, k)
+			}
+			delete(t.mine, pid)
+		}
+	}
+	t.waiters(l, now)
+	t.last = now
+	t.prune()
+}
+
+// set sets the server's clock, should it have been: an hour that the clock jumps is none that anybody waited.
+func (t *track) set(elapsed time.Duration, at time.Time) {
+	const jump = time.Second
+	if d := at.Sub(t.start) - elapsed; d > jump || d < -jump {
+		t.start = at.Add(-elapsed)
+	}
+}
+
+// takeHeld takes what a session said that it holds, at a moment between two looks.
+func (t *track) takeHeld(s seenSession, at time.Time) {
+	now := max(at.Sub(t.start), t.last)
+	w := t.mine[s.pid]
+	if w == nil || !w.born.Equal(s.born) {
+		w = &trackedSession{born: s.born, locks: map[lockKey]*trackedLock{}}
+		t.mine[s.pid] = w
+	}
+	t.named = true
+	t.hold(w, s, now)
+	t.held, t.open = true, 0
+}
+
+// pids are the migrator's sessions.
+func (t *track) pids() []int32 {
+	out := make([]int32, 0, len(t.mine))
+	for pid := range t.mine {
+		out = append(out, pid)
+	}
+	return out
+}
+
+// isMigrator says whether a session is the migrator's: one of its name, a worker of one, or, where none of that name was
+// seen because the tool takes a name of its own, a new session that takes locks as only changes of the schema do.
+func (t *track) isMigrator(s seenSession) bool {
+	if w := t.mine[s.pid]; w != nil && w.born.Equal(s.born) {
+		return true
+	}
+	if s.leader != 0 && t.mine[s.leader] != nil {
+		return true
+	}
+	if name := t.migrator; name != "" && s.app == name[:min(len(name), 63)] {
+		t.named = true
+		return true
+	}
+	if t.named || !s.client || s.app == greenroomName {
+		return false
+	}
+	if born, was := t.old[s.pid]; was && born.Equal(s.born) {
+		return false
+	}
+	for _, l := range s.locks {
+		if !l.row && l.relation != 0 && changesSchema(l.mode) {
+			t.guessed = true
+			return true
+		}
+	}
+	return false
+}
+
+// greenroomName is the application name of Greenroom's own sessions.
+const greenroomName = "greenroom"
+
+// changesSchema says whether a lock is one that no statement of an application takes.
+func changesSchema(mode string) bool { return migration.Stronger(mode, "RowExclusive") }
+
+// session takes what one of the migrator's sessions is at.
+func (t *track) session(s seenSession, now time.Duration) {
+	w := t.mine[s.pid]
+	if w == nil || !w.born.Equal(s.born) {
+		w = &trackedSession{born: s.born, locks: map[lockKey]*trackedLock{}}
+		t.mine[s.pid] = w
+	}
+	if s.leader == 0 {
+		t.statement(w, s, now)
+	} else if leader := t.mine[s.leader]; leader != nil {
+		w.now = leader.now
+	}
+	t.hold(w, s, now)
+	w.xact = s.xact
+}
+
+// statement follows which statement a session is at. A driver's Parse, Bind and Execute are each a beginning to the server;
+// they are one statement when they have the same text in the same transaction, with no end between them.
+func (t *track) statement(w *trackedSession, s seenSession, now time.Duration) {
+	if s.began.IsZero() || strings.HasPrefix(s.query, heldMark) {
+		w.finish(t.last)
+		return
+	}
+	from := t.offset(s.began, now)
+	switch {
+	case w.now == nil || !s.began.Equal(w.began):
+		again := w.now != nil && !w.now.done && w.now.sql == s.query && w.xact.Equal(s.xact) && !s.xact.IsZero()
+		if !again {
+			w.finish(from)
+			w.now = &trackedStatement{sql: s.query, from: from, pid: s.pid}
+			t.made = append(t.made, w.now)
+			t.changed = now
+		}
+		w.began = s.began
+	case w.now.done:
+		return
+	}
+	w.now.until = max(w.now.from, now)
+	if s.completed {
+		w.now.failed = s.state == abortedState
+		w.finish(t.offset(s.changed, now))
+	}
+	if s.waits && !s.completed {
+		w.now.waited += now - max(t.last, w.now.from)
+	}
+}
+
+// finish ends the statement that a session is at, unless it has ended.
+func (w *trackedSession) finish(at time.Duration) {
+	if w.now != nil && !w.now.done {
+		w.now.done = true
+		w.now.until = max(w.now.from, at)
+	}
+}
+
+// offset is a time of the server's since the start, between that and now.
+func (t *track) offset(at time.Time, now time.Duration) time.Duration {
+	return min(max(0, at.Sub(t.start)), now)
+}
+
+// hold follows a session's locks. They all go with their transaction: what is there in the next one as well is another lock.
+func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
+	end := t.last
+	if s.completed {
+		end = max(end, t.offset(s.changed, now))
+	}
+	there := map[lockKey]bool{}
+	for _, h := range s.locks {
+		k := lockKey{h.relation, h.mode}
+		if h.row || h.relation == 0 || migration.Stronger("RowExclusive", h.mode) {
+			continue
+		}
+		there[k] = true
+		l := w.locks[k]
+		if l != nil && !l.xact.Equal(s.xact) {
+			l.close(t.last)
+			l = nil
+		}
+		if l == nil {
+			l = &trackedLock{lockKey: k, open: true, xact: s.xact, by: w.now, asked: t.first(w, now)}
+			l.from = l.asked
+			t.locks = append(t.locks, l)
+			t.changed = now
+			w.locks[k] = l
+		}
+		l.see(h, t, now)
+	}
+	for k, l := range w.locks {
+		if !there[k] {
+			l.close(end)
+			delete(w.locks, k)
+			t.changed = now
+		}
+	}
+}
+
+// first is from when on something is taken to be there that was not there at the last look: since the statement began,
+// where that is later than the last look, else since now.
+func (t *track) first(w *trackedSession, now time.Duration) time.Duration {
+	if w.now != nil && !w.now.done && w.now.from > t.last {
+		return w.now.from
+	}
+	return now
+}
+
+func (l *trackedLock) see(h seenLock, t *track, now time.Duration) {
+	l.until = now
+	switch {
+	case !h.granted:
+		l.queued, l.from = true, now
+		if !h.since.IsZero() {
+			l.asked = t.offset(h.since, now)
+		}
+	case l.queued && !l.granted:
+		l.from = now
+	}
+	l.granted = h.granted
+}
+
+// close ends a lock. One that was never had was only waited for.
+func (l *trackedLock) close(at time.Duration) {
+	l.open = false
+	l.until = max(l.until, at)
+	if !l.granted {
+		l.from = l.until
+	}
+}
+
+// waiters follows who stands behind the migrator, directly or behind somebody who does.
+func (t *track) waiters(l look, now time.Duration) {
+	behind := t.behind(l)
+	there := map[waitKey]bool{}
+	for _, s := range l.sessions {
+		pid, stands := behind[s.pid]
+		if !stands || !s.client {
+			continue
+		}
+		k := waitKey{s.pid, s.began}
+		there[k] = true
+		w := t.waiting[k]
+		if w == nil {
+			relation, mode, since := s.wanted()
+			w = &trackedWait{query: migration.Literals(s.query), who: s.app, relation: relation, write: migration.Writes(mode), from: now, open: true}
+			if o := t.offset(since, now); !since.IsZero() {
+				w.from = o
+			}
+			if m := t.mine[pid]; m != nil {
+				w.behind = m.now
+			}
+			t.waits = append(t.waits, w)
+			t.changed = now
+			t.waiting[k] = w
+		}
+		w.until = now
+	}
+	for k, w := range t.waiting {
+		if !there[k] {
+			w.open = false
+			delete(t.waiting, k)
+		}
+	}
+}
+
+// behind is who stands behind which of the migrator's sessions.
+func (t *track) behind(l look) map[int32]int32 {
+	out := map[int32]int32{}
+	for more := true; more; {
+		more = false
+		for _, s := range l.sessions {
+			if _, known := out[s.pid]; known || !s.waits || t.mine[s.pid] != nil {
+				continue
+			}
+			for _, b := range s.blockers {
+				pid, indirect := out[b]
+				if t.mine[b] != nil {
+					pid = b
+				} else if !indirect {
+					continue
+				}
+				out[s.pid], more = pid, true
+				break
+			}
+		}
+	}
+	return out
+}
+
+// wanted is what a session waits for: the table, the kind of lock, and since when. One that waits for a row waits for the
+// end of a transaction, and the table is the one that it is writing to, or reading with a lock.
+func (s seenSession) wanted() (relation uint32, mode string, since time.Time) {
+	for _, l := range s.locks {
+		if !l.granted {
+			since = l.since
+			if l.relation != 0 && !l.row {
+				return l.relation, l.mode, l.since
+			}
+		}
+	}
+	for _, l := range s.locks {
+		switch {
+		case l.row:
+			relation = l.relation
+		case l.granted && l.relation != 0 && migration.Stronger(l.mode, mode):
+			mode = l.mode
+			if relation == 0 {
+				relation = l.relation
+			}
+		}
+	}
+	return relation, mode, since
+}
+
+// observeBound is how many statements, locks and waits each are kept: the longest.
+const observeBound = 500
+
+// prune keeps what is remembered small while a migration of any length is watched.
+func (t *track) prune() {
+	const much = 4 * observeBound
+	if len(t.locks) > much {
+		t.locks = t.longestLocks(2 * observeBound)
+	}
+	if len(t.waits) > much {
+		t.waits = t.longestWaits(2 * observeBound)
+	}
+	if len(t.made) > much {
+		t.made = t.longestStatements(2 * observeBound)
+	}
+	if len(t.told) > much {
+		t.omitted += len(t.told) - 2*observeBound
+		t.told = slices.Clone(t.told[len(t.told)-2*observeBound:])
+	}
+}
+
+func (t *track) longestLocks(n int) []*trackedLock {
+	return keepLongest(t, t.locks, n, func(l *trackedLock) time.Duration {
+		switch took := l.until - l.asked; {
+		case l.open:
+			return forever
+		case migration.StopsWrites(l.mode):
+			return took + forever/2
+		default:
+			return took
+		}
+	}, func(l *trackedLock) time.Duration { return l.asked })
+}
+
+func (t *track) longestWaits(n int) []*trackedWait {
+	return keepLongest(t, t.waits, n, func(w *trackedWait) time.Duration {
+		if w.open {
+			return forever
+		}
+		return w.until - w.from
+	}, func(w *trackedWait) time.Duration { return w.from })
+}
+
+// longestStatements prefers those whose locks were kept.
+func (t *track) longestStatements(n int) []*trackedStatement {
+	has := map[*trackedStatement]bool{}
+	for _, l := range t.locks {
+		has[l.by] = true
+	}
+	return keepLongest(t, t.made, n, func(s *trackedStatement) time.Duration {
+		switch took := s.until - s.from; {
+		case !s.done:
+			return forever
+		case has[s]:
+			return took + forever/2
+		default:
+			return took
+		}
+	}, func(s *trackedStatement) time.Duration { return s.from })
+}
+
+// forever is the weight of what still goes on.
+const forever = time.Duration(math.MaxInt64)
+
+// keepLongest keeps the n with the most weight, in the order of their beginning, and counts those that it leaves out.
+func keepLongest[T any](t *track, list []T, n int, weight, from func(T) time.Duration) []T {
+	list = slices.Clone(list)
+	if len(list) > n {
+		slices.SortStableFunc(list, func(a, b T) int { return cmp.Compare(weight(b), weight(a)) })
+		t.omitted += len(list) - n
+		list = list[:n]
+	}
+	slices.SortStableFunc(list, func(a, b T) int { return cmp.Compare(from(a), from(b)) })
+	return list
+}
