@@ -19,11 +19,11 @@ func forecastPart(m *migration.Report) g.Node {
 	last := min(max(f.High, f.Actual, took, limit), maxEnd)
 	a := newAxis(last + last/20)
 	marks := []g.Node{sign("here", "●", "Measured here", migration.Human(took))}
-	drawing := append([]g.Node{g.El("title", g.Text("Forecast for production")), g.El("desc", g.Text(forecastSentence(*f)))}, a.grid()...)
+	drawing := append([]g.Node{g.El("title", g.Text("Forecast for production")), g.El("desc", g.Text(forecastSentence(*f)))}, a.grid("32")...)
 	drawing = append(drawing, rect("track", 0, 1, 11, 10), rect("range", a.at(f.Low), a.at(f.High)-a.at(f.Low), 8, 16),
 		rect("range", a.at(f.Low), 0, 8, 16, g.Attr("width", "3")))
 	if limit > 0 {
-		drawing = append(drawing, vertical("halo", percent(a.at(limit))), vertical("limit", percent(a.at(limit))))
+		drawing = append(drawing, upright("halo", percent(a.at(limit)), "2", "30"), upright("limit", percent(a.at(limit)), "2", "30"))
 		marks = append(marks, sign("limit", "┃", "Allowed", migration.Human(limit)))
 	}
 	drawing = append(drawing, g.El("circle", h.Class("here"), g.Attr("cx", percent(a.at(took))), g.Attr("cy", "16"), g.Attr("r", "6")))

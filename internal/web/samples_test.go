@@ -55,7 +55,7 @@ func blocking() *migration.Report {
 	o.Statements[0].Waited = 1_100 * ms
 	o.Locks = []migration.Lock{
 		{Table: "orders", Mode: "AccessExclusive", Asked: 41 * ms, From: 1_141 * ms, Until: 9_460 * ms, Statement: 0},
-		{Table: "orders", Mode: "Share", Asked: 9_461 * ms, From: 9_461 * ms, Until: 11_320 * ms, Statement: 1},
+		{Table: "orders", Mode: "Share", Asked: 9_450 * ms, From: 9_460 * ms, Until: 11_320 * ms, Statement: 1},
 		{Table: "customers", Mode: "RowExclusive", Asked: 11_330 * ms, From: 11_330 * ms, Until: 13_270 * ms, Statement: 2},
 		{Table: "refunds", Mode: "AccessExclusive", Asked: 13_275 * ms, From: 13_275 * ms, Until: 13_400 * ms, Statement: 3, Made: true},
 		{Table: "orders", Mode: "ShareRowExclusive", Asked: 13_330 * ms, From: 13_332 * ms, Until: 13_395 * ms, Statement: 4},
@@ -78,7 +78,13 @@ func blocking() *migration.Report {
 		{Name: "refunds", Made: true, Rows: 0, BytesAfter: 8192, IndexAfter: 8192},
 		{Name: "order_notes", Dropped: true, Rows: 38, BytesBefore: 16384, IndexBefore: 16384},
 	}
-	return judged(migration.Report{Observation: o, Data: "a masked copy of production of 2026-11-26, 1.2 GB",
+	return &migration.Report{Observation: o, Data: "a masked copy of production of 2026-11-26, 1.2 GB",
+		Findings: []migration.Finding{
+			{Verdict: "fail", Text: "writes to orders would have stood still for 11 s, and 1 s is allowed; sessions were seen to wait 15 times", Table: "orders", Took: 11_279 * ms, Budget: time.Second},
+			{Verdict: "fail", Text: "reads of orders would have stood still for 9.4 s, and 250 ms is allowed; sessions were seen to wait 5 times", Table: "orders", Took: 9_419 * ms, Budget: 250 * ms},
+			{Verdict: "fail", Text: "writes to the rows of customers that were changed would have stood still for 1.9 s, and 1 s is allowed", Table: "customers", Took: 1_940 * ms, Budget: time.Second, Statement: 2},
+			{Verdict: "fail", Text: "order_notes: the table is gone, with 38 rows, and none may be", Table: "order_notes", Statement: -1},
+		},
 		Advice: []migration.Advice{
 			{Statement: 0, Why: "changing the type of a column writes the whole table anew, and nobody can use it meanwhile",
 				Instead: "ALTER TABLE orders ADD COLUMN id_new bigint;\n-- fill it in batches of some thousand rows, with a trigger for what comes meanwhile\nCREATE UNIQUE INDEX CONCURRENTLY orders_id_new ON orders (id_new);\n-- and swap the two in a release of its own"},
@@ -90,7 +96,7 @@ func blocking() *migration.Report {
 		Back:    &migration.Back{Possible: true, How: "the old release lives on the new schema", Until: "until the first refund is written", Up: true, Lost: []migration.Loss{{Table: "refunds", Rows: 3, Text: "3 rows that the new release wrote"}}},
 		Forecast: &migration.Forecast{Low: 84 * time.Second, High: 190 * time.Second, BlockedReads: 131 * time.Second, BlockedWrites: 131 * time.Second,
 			Disk: 6_300 * mb, Why: "orders has 12,000,000 rows there and 1,204,338 here"},
-	})
+	}
 }
 
 func failing() evidence.Report {

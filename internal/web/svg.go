@@ -25,6 +25,14 @@ func rect(class string, x, width float64, y, height int, more ...g.Node) g.Node 
 	return g.El("rect", append(nodes, more...)...)
 }
 
+// vertical is a line from the top to the bottom of a drawing.
+func vertical(class, x string, more ...g.Node) g.Node { return upright(class, x, "0", "100%", more...) }
+
+// upright is a vertical line from y1 to y2.
+func upright(class, x, y1, y2 string, more ...g.Node) g.Node {
+	return g.El("line", append([]g.Node{h.Class(class), g.Attr("x1", x), g.Attr("x2", x), g.Attr("y1", y1), g.Attr("y2", y2)}, more...)...)
+}
+
 func percent(part float64) string { return strconv.FormatFloat(100*part, 'f', 2, 64) + "%" }
 
 // axis is of time, from nothing to its end.
@@ -70,11 +78,11 @@ func roundStep(end time.Duration) time.Duration {
 // at is where a moment is, as a part of the width.
 func (a axis) at(t time.Duration) float64 { return min(1, max(0, float64(t)/float64(a.end))) }
 
-// grid is a thin line at each tick.
-func (a axis) grid() []g.Node {
+// grid is a thin line at each tick, down to y.
+func (a axis) grid(y string) []g.Node {
 	nodes := make([]g.Node, 0, len(a.ticks))
 	for _, t := range a.ticks {
-		nodes = append(nodes, vertical("grid", percent(a.at(t))))
+		nodes = append(nodes, upright("grid", percent(a.at(t)), "0", y))
 	}
 	return nodes
 }

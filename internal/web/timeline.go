@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
@@ -32,7 +31,7 @@ func timelinePart(m *migration.Report) g.Node {
 		{migration.RowLock, "What that locked", "locks that stood less in the way", maxLanes},
 		{migration.RowWait, "Who stood behind it", "that waited less", maxBehind},
 	} {
-		kept, left := p.choose(rows, group.kind, group.most)
+		kept, left := migration.Choose(rows, group.kind, group.most)
 		if len(kept) == 0 {
 			continue
 		}
@@ -46,18 +45,7 @@ func timelinePart(m *migration.Report) g.Node {
 		h.Figure(append([]g.Node{h.Class("timeline"),
 			h.FigCaption(g.Text(prose(inTheWay(m.Observation)))),
 			h.Div(h.Class("head"), p.axis.draw("Axis of time", said))},
-			append(groups, legend(rows))...)...))
-}
-
-// lastOf is where the axis ends.
-func lastOf(m migration.Report, rows []migration.Row) time.Duration {
-	last := m.Observation.Took
-	for _, r := range rows {
-		for _, s := range r.Spans {
-			last = max(last, s.Until)
-		}
-	}
-	return last
+			append(groups, p.legend(rows))...)...))
 }
 
 // inTheWay says in a sentence what the picture shows.
@@ -77,48 +65,19 @@ func inTheWay(o migration.Observation) string {
 type picture struct {
 	axis   axis
 	budget migration.Budget
-	still  map[string]migration.Still // by table
-	who    map[stander]string         // stood behind
+	still  []migration.Still
+	who    map[stander]string // stood behind
 }
 
 // stander is a query that stood behind the migration at a table.
 type stander struct{ table, query string }
 
 func newPicture(m *migration.Report, rows []migration.Row) picture {
-	p := picture{axis: newAxis(lastOf(*m, rows)), budget: m.Budget.Default(), still: map[string]migration.Still{}, who: map[stander]string{}}
-	for _, s := range migration.StoodStill(m.Observation) {
-		p.still[s.Table] = s
-	}
+	p := picture{axis: newAxis(m.End(rows)), budget: m.Budget, still: migration.StoodStill(m.Observation), who: map[stander]string{}}
 	for _, w := range m.Observation.Waits {
 		p.who[stander{w.Table, strings.Join(strings.Fields(w.Query), " ")}] = w.Who
 	}
 	return p
-}
-
-// choose keeps of the rows of a kind the most telling, in their order, and counts the others.
-func (p picture) choose(rows []migration.Row, kind string, most int) (kept []migration.Row, left int) {
-	for _, r := range rows {
-		if r.Kind == kind {
-			kept = append(kept, r)
-		}
-	}
-	if kind != migration.RowStatement { // these come with the worst first
-		return first(kept, most), len(kept) - min(len(kept), most)
-	}
-	if len(kept) <= most {
-		return kept, 0
-	}
-	byTime := slices.Clone(kept)
-	slices.SortStableFunc(byTime, func(a, b migration.Row) int { return cmp.Compare(longest(b.Spans, ""), longest(a.Spans, "")) })
-	least := longest(byTime[most-1].Spans, "")
-	left = len(kept) - most
-	shown := kept[:0:0]
-	for _, r := range kept {
-		if longest(r.Spans, "") >= least && len(shown) < most {
-			shown = append(shown, r)
-		}
-	}
-	return shown, left
 }
 
 func (p picture) row(r migration.Row) g.Node {
@@ -137,76 +96,17 @@ func (p picture) detail(r migration.Row) []g.Node {
 	nodes := []g.Node{g.Text(prose(r.Detail))}
 	switch r.Kind {
 	case migration.RowLock:
-		nodes = []g.Node{p.stood(r), h.Br(), h.Small(g.Text(line(r.Detail)))}
+		nodes = nil
+		for i, m := range r.Meanings(p.still) {
+			nodes = append(nodes, g.If(i > 0, g.Text(", ")), h.Strong(g.Text(prose(migration.Human(m.Took)))), g.Text(" "+m.Words))
+		}
+		nodes = append(nodes, h.Br(), h.Small(g.Text(line(r.Detail))))
 	case migration.RowWait:
 		if who := p.who[stander{r.Table, r.Label}]; who != "" {
 			nodes = append(nodes, h.Br(), h.Small(g.Text(name(who))))
 		}
 	}
 	return nodes
-}
-
-// stood is how long a table stood still, and for whom.
-func (p picture) stood(r migration.Row) g.Node {
-	say := func(d time.Duration, words string) g.Node {
-		return g.Group{h.Strong(g.Text(prose(migration.Human(d)))), g.Text(" " + words)}
-	}
-	s, ok := p.still[r.Table]
-	reads, writes := s.Reads.Took(), s.Writes.Took()
-	switch {
-	case ok && reads > 0 && writes > reads:
-		return g.Group{say(writes, kindWords(migration.SpanWrites)), g.Text(", "), say(reads, "of it nobody reads")}
-	case ok && reads > 0:
-		return say(reads, kindWords(migration.SpanAll))
-	case ok && writes > 0:
-		return say(writes, kindWords(migration.SpanWrites))
-	case ok && s.Rows.Took() > 0:
-		return say(s.Rows.Took(), kindWords(migration.SpanRows))
-	}
-	for _, kind := range slices.Backward(kinds) {
-		if d := longest(r.Spans, kind); d > 0 {
-			return say(d, kindWords(kind))
-		}
-	}
-	return nil
-}
-
-// longest is how long the longest span of that kind is, or of any.
-func longest(spans []migration.Span, kind string) (d time.Duration) {
-	for _, s := range spans {
-		if kind == "" || s.Kind == kind {
-			d = max(d, s.Until-s.From)
-		}
-	}
-	return d
-}
-
-// kinds are the spans that a picture draws, those first that others are drawn over.
-var kinds = []string{migration.SpanWorks, migration.SpanMade, migration.SpanOthers, migration.SpanRows, migration.SpanWrites,
-	migration.SpanAll, migration.SpanQueues, migration.SpanStands}
-
-// kindWords says what a span is, as the rest of a sentence whose beginning is a time.
-func kindWords(kind string) string {
-	switch kind {
-	case migration.SpanWorks:
-		return "at work"
-	case migration.SpanQueues:
-		return "waits for a lock"
-	case migration.SpanAll:
-		return "nobody reads or writes"
-	case migration.SpanWrites:
-		return "nobody writes"
-	case migration.SpanRows:
-		return "changed rows are locked"
-	case migration.SpanOthers:
-		return "only schema changes wait"
-	case migration.SpanMade:
-		return "new, nobody sees it yet"
-	case migration.SpanStands:
-		return "stands behind the migration"
-	default:
-		return kind
-	}
 }
 
 // Sizes of a bar, in pixels.
@@ -219,9 +119,9 @@ const (
 // bar draws the spans of a row.
 func (p picture) bar(r migration.Row) g.Node {
 	nodes := []g.Node{g.El("title", g.Text(p.spoken(r)))}
-	nodes = append(nodes, p.axis.grid()...)
+	nodes = append(nodes, p.axis.grid("100%")...)
 	spans := p.axis.thin(r.Spans)
-	for _, kind := range kinds {
+	for _, kind := range migration.Kinds() {
 		for _, s := range spans {
 			if s.Kind == kind {
 				nodes = append(nodes, p.span(s))
@@ -236,7 +136,7 @@ func (p picture) bar(r migration.Row) g.Node {
 func (p picture) spoken(r migration.Row) string {
 	var said []string
 	for _, s := range first(r.Spans, 4) {
-		said = append(said, fmt.Sprintf("%s from %s to %s", kindWords(s.Kind), migration.Human(s.From), migration.Human(s.Until)))
+		said = append(said, fmt.Sprintf("%s from %s to %s", migration.KindWords(s.Kind), migration.Human(s.From), migration.Human(s.Until)))
 	}
 	if n := len(r.Spans) - len(said); n > 0 {
 		said = append(said, fmt.Sprintf("and %d times more", n))
@@ -256,40 +156,27 @@ func (p picture) span(s migration.Span) g.Node {
 
 // limit is where a table had stood still for as long as is allowed; nil where it did not.
 func (p picture) limit(r migration.Row) g.Node {
-	s, ok := p.still[r.Table]
-	if r.Kind != migration.RowLock || !ok {
+	at, allowed, over := r.Limit(p.still, p.budget)
+	if !over {
 		return nil
 	}
-	for _, l := range []struct {
-		stretch migration.Stretch
-		allowed time.Duration
-	}{{s.Reads, p.budget.BlockedReads}, {s.Writes, p.budget.BlockedWrites}, {s.Rows, p.budget.BlockedWrites}} {
-		if l.stretch.Took() <= l.allowed {
-			continue
-		}
-		x := percent(p.axis.at(l.stretch.From + l.allowed))
-		return g.Group{vertical("halo", x), vertical("limit", x, g.El("title", g.Text(migration.Human(l.allowed)+" is allowed")))}
-	}
-	return nil
-}
-
-// vertical is a line from the top to the bottom of a drawing.
-func vertical(class, x string, more ...g.Node) g.Node {
-	return g.El("line", append([]g.Node{h.Class(class), g.Attr("x1", x), g.Attr("x2", x), g.Attr("y1", "0"), g.Attr("y2", "100%")}, more...)...)
+	x := percent(p.axis.at(at))
+	return g.Group{vertical("halo", x), vertical("limit", x, g.El("title", g.Text(migration.Human(allowed)+" is allowed")))}
 }
 
 // legend explains what of the picture's signs is in it.
-func legend(rows []migration.Row) g.Node {
+func (p picture) legend(rows []migration.Row) g.Node {
 	var items []g.Node
-	for _, kind := range kinds {
+	for _, kind := range migration.Kinds() {
 		if slices.ContainsFunc(rows, func(r migration.Row) bool {
 			return slices.ContainsFunc(r.Spans, func(s migration.Span) bool { return s.Kind == kind })
 		}) {
-			items = append(items, h.Li(swatch(rect("s-"+kind, 0, 1, 0, spanTall)), g.Text(kindWords(kind))))
+			items = append(items, h.Li(swatch(rect("s-"+kind, 0, 1, 0, spanTall)), g.Text(migration.KindWords(kind))))
 		}
 	}
-	items = append(items, h.Li(swatch(vertical("limit", "50%")),
-		g.Text("what is allowed is used up")))
+	if slices.ContainsFunc(rows, func(r migration.Row) bool { return p.limit(r) != nil }) {
+		items = append(items, h.Li(swatch(vertical("limit", "50%")), g.Text("what is allowed is used up")))
+	}
 	return h.Ul(append([]g.Node{h.Class("legend")}, items...)...)
 }
 
