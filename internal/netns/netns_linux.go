@@ -3,29 +3,25 @@ package netns
 import (
 	"errors"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
 	"greenroom/internal/problem"
+	"greenroom/internal/proc"
 )
 
 // mountNew makes a namespace and mounts it at a file. A namespace without a name ends with the thread that made it, so it
 // gets one last.
 func mountNew(file string) error {
-	made := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread, which is in the namespace now, ends with the goroutine
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = loopbackUp()
+	return cannot(proc.OnThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
 		}
-		if err == nil {
-			err = unix.Mount("/proc/thread-self/ns/net", file, "", unix.MS_BIND, "")
+		if err := loopbackUp(); err != nil {
+			return err
 		}
-		made <- err
-	}()
-	return cannot(<-made)
+		return unix.Mount("/proc/thread-self/ns/net", file, "", unix.MS_BIND, "")
+	}))
 }
 
 // cannot says in words why this process can have no namespace.

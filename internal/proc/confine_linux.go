@@ -88,17 +88,30 @@ func (c Command) startConfined(cmd *exec.Cmd) error {
 	})
 }
 
-// startFrom starts a child from a thread of its own that was changed before, and ends with its goroutine because that is
-// never unlocked.
+// startFrom starts a child from a thread of its own that was changed before.
 func startFrom(cmd *exec.Cmd, change func() error) error {
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := change()
-		if err == nil {
-			err = cmd.Start()
+	return OnThread(func() error {
+		if err := change(); err != nil {
+			return err
 		}
-		started <- err
+		return cmd.Start()
+	})
+}
+
+// OnThread calls f on a thread of its own, which f may change as it likes: it ends afterwards. It is never the process's
+// first thread, which can't end: there a change would stay, and be that of the whole process to whoever looks at it in
+// /proc (what /proc/net shows is what the first thread would see).
+func OnThread(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: that is what ends the thread with its goroutine
+		if unix.Gettid() == unix.Getpid() {
+			err := OnThread(f) // held by this goroutine meanwhile, the first thread can't be the one
+			runtime.UnlockOSThread()
+			done <- err
+			return
+		}
+		done <- f()
 	}()
-	return <-started
+	return <-done
 }

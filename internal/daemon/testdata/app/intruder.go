@@ -30,16 +30,16 @@ func run(r *http.Request) (string, error) {
 	return string(out), nil
 }
 
-// try does what a shell can't: trace a process, connect to a socket, log in to a database.
+// try does what a shell can't: trace a process, connect to a socket or an address, log in to a database.
 func try() error {
 	if len(os.Args) != 4 {
-		return errors.New("app try trace|socket|database WHAT")
+		return errors.New("app try trace|socket|tcp|database WHAT")
 	}
 	switch what := os.Args[3]; os.Args[2] {
 	case "trace":
 		return trace(what)
-	case "socket":
-		conn, err := net.Dial("unix", what)
+	case "socket", "tcp":
+		conn, err := net.Dial(map[string]string{"socket": "unix", "tcp": "tcp"}[os.Args[2]], what)
 		if err != nil {
 			return err
 		}
