@@ -140,6 +140,9 @@ func (e *Environment) Snapshots() ([]Snapshot, error) {
 	}
 	var all []Snapshot
 	for _, f := range folders {
+		if !f.IsDir() {
+			continue
+		}
 		s, err := e.Snapshot(f.Name())
 		if p := problem.From(err); p != nil && p.Code == problem.NotFound {
 			continue // what an interrupted one left

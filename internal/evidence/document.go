@@ -40,7 +40,7 @@ type Rollout struct {
 	Release     release.Digest   `json:"release"`
 	From        release.Digest   `json:"from,omitempty"`
 	Run         string           `json:"run"`
-	Kind        string           `json:"kind"` // promotion or rollback
+	Kind        string           `json:"kind"` // promotion, rollback or restore
 	Outcome     string           `json:"outcome"`
 	Reason      string           `json:"reason,omitempty"`
 	Policy      string           `json:"policy"`           // digest of the one in force
@@ -178,8 +178,8 @@ func (r Rollout) sense() error {
 	switch {
 	case r.Environment == "" || r.Run == "" || r.Outcome == "":
 		return errors.New("a rollout without an environment, a run or an outcome")
-	case r.Kind != "promotion" && r.Kind != "rollback":
-		return fmt.Errorf("a rollout is a promotion or a rollback, not a %q", r.Kind)
+	case r.Kind != "promotion" && r.Kind != "rollback" && r.Kind != "restore":
+		return fmt.Errorf("a rollout is a promotion, a rollback or a restore, not a %q", r.Kind)
 	case r.From != "" && !r.From.Valid():
 		return fmt.Errorf("%q is not the digest of a release", r.From)
 	case !release.Digest(r.Policy).Valid():

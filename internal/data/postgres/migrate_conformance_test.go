@@ -9,8 +9,8 @@ import (
 	"greenroom/internal/layout"
 )
 
-// engine is this one, as far as the suites of migrations and of comparing need it.
-func engine() datatest.Engine {
+// suiteOf is this one, as far as the suites of migrations and of comparing need it.
+func suiteOf() datatest.Engine {
 	return datatest.Engine{
 		Fresh: func(t *testing.T) data.Database {
 			_, _, d := account(t)
@@ -22,5 +22,5 @@ func engine() datatest.Engine {
 
 func TestMigrator(t *testing.T) {
 	shared.get(t)
-	datatest.RunMigrator(t, engine(), layout.Postgres)
+	datatest.RunMigrator(t, suiteOf(), layout.Postgres)
 }
