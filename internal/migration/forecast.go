@@ -257,8 +257,8 @@ func (p point) on(at time.Duration, speed float64) point {
 	if at <= p.from {
 		return p
 	}
-	const most = float64(math.MaxInt64 / 4)
-	return point{at, p.to + time.Duration(min(float64(at-p.from)*speed, most-float64(p.to)))}
+	const most = 100 * 365 * 24 * time.Hour
+	return point{at, time.Duration(min(float64(p.to)+float64(at-p.from)*speed, float64(most)))}
 }
 
 // disk is what Peak would be there.
