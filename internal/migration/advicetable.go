@@ -23,10 +23,10 @@ func (a *adviser) alterTable() {
 
 func (a *adviser) action(t object, c *cursor) {
 	switch {
-	case c.word("RENAME", "TO"), c.word("SET", "SCHEMA"):
-		a.say("the release that is live knows "+t.text+" by this name only, and so does a rollback",
-			"keep the name, or make a view of the old one in the same transaction:",
-			fmt.Sprintf("%s;\nCREATE VIEW %s AS SELECT * FROM …;", a.c.whole(), t.text))
+	case c.word("RENAME", "TO"):
+		a.rename(t, c.rest())
+	case c.word("SET", "SCHEMA"):
+		a.rename(t, c.rest()+"."+derived(t.base, ""))
 	case c.word("RENAME", "CONSTRAINT"):
 	case c.word("RENAME"):
 		c.word("COLUMN")
@@ -50,11 +50,18 @@ func (a *adviser) action(t object, c *cursor) {
 	case c.word("DETACH", "PARTITION"):
 		if part, ok := c.object(); ok && !c.has("CONCURRENTLY") && !c.has("FINALIZE") {
 			a.say("nobody reads or writes "+t.text+" while it is taken apart", outside,
-				"ALTER TABLE "+t.text+" DETACH PARTITION "+part.text+" CONCURRENTLY;")
+				"ALTER TABLE "+t.text+" DETACH PARTITION "+part.text+" CONCURRENTLY;",
+				"-- a CHECK that says which rows were its part stays on "+part.text)
 		}
 	case c.word("SET", "LOGGED"), c.word("SET", "UNLOGGED"), c.word("SET", "TABLESPACE"), c.word("SET", "ACCESS", "METHOD"):
 		a.say(t.text+" is written anew, and nobody reads or writes it meanwhile", "make a table that is as this one is to be, and move the rows in batches")
 	}
+}
+
+func (a *adviser) rename(t object, to string) {
+	a.say("the release that is live knows "+t.text+" by this name only, and so does a rollback",
+		"-- keep the name; or have a view of the old one, made in the same transaction:", a.c.whole()+";",
+		fmt.Sprintf("CREATE VIEW %s AS SELECT * FROM %s;", t.text, to))
 }
 
 func (a *adviser) renameColumn(t object, c *cursor) {
