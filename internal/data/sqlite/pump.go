@@ -107,9 +107,7 @@ func (p *pump) read(ctx context.Context, from *sql.Conn, give func(*batch) bool)
 				return nil
 			}
 			b.values = append(b.values, row...)
-			for _, v := range row {
-				b.read += volume(v)
-			}
+			b.read += volumes(row)
 		}
 	})
 }
@@ -117,9 +115,7 @@ func (p *pump) read(ctx context.Context, from *sql.Conn, give func(*batch) bool)
 func (p *pump) mask(m *rowMask, b *batch) {
 	for row := range slices.Chunk(b.values, p.width) {
 		m.row(row)
-		for _, v := range row {
-			b.bytes += volume(v)
-		}
+		b.bytes += volumes(row[p.table.first():])
 	}
 }
 
@@ -181,6 +177,9 @@ func (in *inserter) exec(rows int, values []driver.Value) (err error) {
 	}
 	in.args = in.args[:0]
 	for i, v := range values {
+		if b, ok := v.([]byte); ok && len(b) == 0 {
+			v = []byte{} // the driver reads no bytes as nil, and writes nil as null
+		}
 		in.args = append(in.args, driver.NamedValue{Ordinal: i + 1, Value: v})
 	}
 	// Without a context that could end: the driver starts a goroutine for each call that has one.
@@ -224,14 +223,16 @@ func (t *table) insertion(rows int) string {
 		strings.TrimSuffix(strings.Repeat(one+",", rows), ",")
 }
 
-// width is how many values a row of selection's has.
-func (t *table) width() int {
-	n := len(t.stored())
+// first is where the columns begin in a row of selection's, behind the row's number.
+func (t *table) first() int {
 	if t.rowid != "" {
-		n++
+		return 1
 	}
-	return n
+	return 0
 }
+
+// width is how many values a row of selection's has.
+func (t *table) width() int { return t.first() + len(t.stored()) }
 
 // rawRows runs a query on the driver itself, which spares each value a conversion.
 func rawRows(ctx context.Context, conn *sql.Conn, query string, f func(driver.Rows) error) error {

@@ -104,7 +104,7 @@ func (w *snapshotWriter) write(ctx context.Context, from *sql.Conn) (err error) 
 				return err
 			}
 		}
-		if err := w.finish(ctx, to); err != nil {
+		if err := w.finish(ctx, from, to); err != nil {
 			return err
 		}
 		return w.compare(ctx, from, to)
@@ -237,11 +237,14 @@ func (w *snapshotWriter) tell(must bool) {
 }
 
 // finish makes what is derived from rows, and what would have acted on them while they were written.
-func (w *snapshotWriter) finish(ctx context.Context, to *sql.Conn) error {
+func (w *snapshotWriter) finish(ctx context.Context, from, to *sql.Conn) error {
 	for _, kind := range []string{"index", "view"} {
 		if err := w.make(ctx, to, kind); err != nil {
 			return err
 		}
+	}
+	if err := w.sequences(ctx, from, to); err != nil {
+		return err
 	}
 	for _, t := range w.source.rebuilt {
 		if err := run(ctx, to, fmt.Sprintf("INSERT INTO %[1]s (%[1]s) VALUES ('rebuild')", quote(t.name))); err != nil {
@@ -250,6 +253,36 @@ func (w *snapshotWriter) finish(ctx context.Context, to *sql.Conn) error {
 		}
 	}
 	return w.make(ctx, to, "trigger")
+}
+
+// sequences carries over how far AUTOINCREMENT has counted, which is above the highest number where rows were deleted.
+// Where the numbers were masked, it begins above the highest masked one, as SQLite has it already.
+func (w *snapshotWriter) sequences(ctx context.Context, from, to *sql.Conn) error {
+	var n int
+	if err := from.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_sequence'").Scan(&n); err != nil || n == 0 {
+		return err
+	}
+	counts := map[string]int64{}
+	err := each(ctx, from, "SELECT name, seq FROM sqlite_sequence WHERE typeof(seq) = 'integer'", func(scan func(...any) error) error {
+		var name string
+		var seq int64
+		err := scan(&name, &seq)
+		counts[name] = seq
+		return err
+	})
+	for _, t := range w.source.tables {
+		seq, ok := counts[t.name]
+		if !ok || err != nil || len(t.pk) != 1 {
+			continue
+		}
+		if m, none := w.masks.proper.Table(t.name); none || !m.Keeps(t.index(t.pk[0])) {
+			continue
+		}
+		if _, err = to.ExecContext(ctx, "DELETE FROM sqlite_sequence WHERE name = ?", t.name); err == nil {
+			_, err = to.ExecContext(ctx, "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", t.name, seq)
+		}
+	}
+	return err
 }
 
 // compare says what came out, and whether rows have lost what they refer to on the way. The journal is the source's again.

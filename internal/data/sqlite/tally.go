@@ -31,8 +31,8 @@ func (t *table) tally(ctx context.Context, conn *sql.Conn) (all tally, err error
 			text = text[:0]
 			for _, v := range row {
 				text = exact(text, v)
-				all.bytes += volume(v)
 			}
+			all.bytes += volumes(row[t.first():])
 			all.sum.add(text)
 			all.rows++
 		}

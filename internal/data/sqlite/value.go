@@ -103,15 +103,17 @@ func exact(dst []byte, v driver.Value) []byte {
 	return append(dst, 'n')
 }
 
-// volume is how many bytes a value has.
-func volume(v driver.Value) int64 {
-	switch v := v.(type) {
-	case int64, float64:
-		return 8
-	case string:
-		return int64(len(v))
-	case []byte:
-		return int64(len(v))
+// volumes is how many bytes values have, without what SQLite adds to them.
+func volumes(values []driver.Value) (n int64) {
+	for _, v := range values {
+		switch v := v.(type) {
+		case int64, float64:
+			n += 8
+		case string:
+			n += int64(len(v))
+		case []byte:
+			n += int64(len(v))
+		}
 	}
-	return 0
+	return n
 }

@@ -258,6 +258,11 @@ func child(mode, file string) error {
 			_, _ = os.Stdout.WriteString(".")
 			_, _ = os.Stdin.Read(make([]byte, 1))
 		})
+	case "pairs":
+		return pairs(d)
+	}
+	if endlessly, ok := strings.CutPrefix(mode, "endless-"); ok {
+		return endless(endlessly, d)
 	}
 	return errNoChild
 }
