@@ -97,7 +97,7 @@ func (s *shell) commands(root *cobra.Command) {
 		c.GroupID = proof
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{s.statusCommand(), s.releasesCommand(), s.historyCommand(), s.logsCommand(),
+	for _, c := range []*cobra.Command{s.statusCommand(), s.releasesCommand(), s.reportCommand(), s.historyCommand(), s.logsCommand(),
 		s.diffCommand(), s.secretCommand(), s.serviceCommand(), s.stateCommand(), s.schemaCommand(), s.versionCommand()} {
 		c.GroupID = rest
 		root.AddCommand(c)

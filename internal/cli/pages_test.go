@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,9 +37,9 @@ func TestPages(t *testing.T) {
 	pages := map[string]func(term.Screen) string{
 		"status":              func(s term.Screen) string { return statusPage(s, fakeStatus(at), at) },
 		"status-empty":        func(s term.Screen) string { return statusPage(s, api.StatusView{}, at) },
-		"report-pass":         func(s term.Screen) string { return reportPage(s, fakeReport(good.Digest)) },
-		"report-fail":         func(s term.Screen) string { return reportPage(s, fakeReport(broken.Digest)) },
-		"report-inconclusive": func(s term.Screen) string { return reportPage(s, fakeReport(unsure.Digest)) },
+		"report-pass":         func(s term.Screen) string { return reportPage(s, fakeReport(good.Digest), false) },
+		"report-fail":         func(s term.Screen) string { return reportPage(s, fakeReport(broken.Digest), false) },
+		"report-inconclusive": func(s term.Screen) string { return reportPage(s, fakeReport(unsure.Digest), false) },
 		"explain-yes":         func(s term.Screen) string { return explainPage(s, "shop x", "qa", decision(good.Digest, ""), at) },
 		"explain-no": func(s term.Screen) string {
 			return explainPage(s, "shop x", "production", decision(broken.Digest, ""), at)
@@ -63,8 +64,8 @@ func TestPages(t *testing.T) {
 		"secrets":            func(s term.Screen) string { return secretsPage(s, fakeSecrets()) },
 		"secrets-none":       func(s term.Screen) string { return secretsPage(s, nil) },
 	}
-	for name, page := range trustPages(t) {
-		pages[name] = page
+	for _, more := range []map[string]func(term.Screen) string{trustPages(t), migrationPages()} {
+		maps.Copy(pages, more)
 	}
 	for name, page := range pages {
 		t.Run(name, func(t *testing.T) {
