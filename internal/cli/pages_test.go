@@ -129,7 +129,7 @@ func fakeRun(t *testing.T, kind plan.Kind, d release.Digest) api.RunView {
 // TestJSON demands one valid document on standard output, and nothing else, of every command that has an answer.
 func TestJSON(t *testing.T) {
 	for _, line := range []string{"up", "up --dry-run", "down qa", "build", "rehearse", "rehearse --dry-run", "rehearse --detach",
-		"explain latest production", "promote latest production", "promote latest production --dry-run",
+		"report", "report GOOD --full", "explain latest production", "promote latest production", "promote latest production --dry-run",
 		"promote latest production --detach", "rollback production --because x", "status", "status --all", "releases", "history",
 		"diff a b", "secret list", "secret rm X -e qa", "schema", "version", "init --dry-run",
 		"apply", "apply --dry-run", "break-glass production BROKEN --because x --yes", "break-glass production BROKEN --dry-run",

@@ -134,13 +134,12 @@ func (s *shell) rehearsed(ctx context.Context, c *api.Client, app string, run ap
 		return err
 	}
 	unwritten := s.writePage(html, report)
-	end := verdictEnd(report.Verdict, "the rehearsal")
-	if end != nil && unwritten != nil { // the verdict is the exit code, and the other is told of as well
-		s.tell(unwritten)
-		unwritten = nil
+	fault := cmp.Or(verdictEnd(report.Verdict, "the rehearsal"), unwritten)
+	if unwritten != nil && fault != unwritten { //nolint:errorlint // which of the two is it
+		s.tell(unwritten) // the verdict is the exit code, and nobody else tells of this
 	}
 	if s.json() {
-		return cmp.Or(s.emit(report), unwritten, end)
+		return cmp.Or(s.emit(report), fault)
 	}
 	s.print("\n%s\n", reportPage(s.Out, report, false))
 	if html != "" && unwritten == nil {
@@ -154,7 +153,7 @@ func (s *shell) rehearsed(ctx context.Context, c *api.Client, app string, run ap
 	default:
 		s.next("repair it, then greenroom build && greenroom rehearse")
 	}
-	return cmp.Or(unwritten, end)
+	return fault
 }
 
 // whereNext is the first environment in which the release is not live.

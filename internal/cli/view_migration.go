@@ -110,7 +110,7 @@ func (p *part) advice(m *migration.Report) {
 func (p *part) tables(o migration.Observation) {
 	for i, t := range o.Tables {
 		if i == maxTables {
-			p.say("tables", "and "+count(len(o.Tables)-i, "more", "more"))
+			p.say(" ", "and "+count(len(o.Tables)-i, "more", "more"))
 			break
 		}
 		label := ""
@@ -119,7 +119,11 @@ func (p *part) tables(o migration.Observation) {
 		}
 		p.labelled(label, tableWords(t))
 	}
-	text := migration.Bytes(migration.Peak(o)) + " more at its peak"
+	peak := migration.Peak(o)
+	if peak <= 0 {
+		return
+	}
+	text := migration.Bytes(peak) + " more at its peak"
 	if o.WAL > 0 {
 		text += ", with " + migration.Bytes(o.WAL) + " of write-ahead log"
 	}

@@ -14,7 +14,7 @@ import (
 const (
 	leastScreen = 60  // what is narrower gets lines that are too long
 	mostScreen  = 160 // what is wider leaves room
-	mostDetail  = 28
+	mostDetail  = 30
 	maxBars     = 10 // statements
 	maxLanes    = 5  // tables
 	maxBehind   = 4  // queries that stood behind
@@ -92,7 +92,7 @@ func (d *drawing) measure(rows []migration.Row) {
 		d.detail = max(d.detail, term.Width(d.detailOf(r)))
 	}
 	d.detail = min(d.detail, mostDetail)
-	d.label = min(d.label, (width-len(partIndent)-d.detail)/2)
+	d.label = min(d.label, (width-len(partIndent)-d.detail)*2/5)
 	d.bar = width - len(partIndent) - d.label - d.detail - 4
 }
 
