@@ -47,6 +47,9 @@ type Deps struct {
 	// RestoreState makes an empty state folder what an archive holds that StateBackup gave; no daemon runs there.
 	RestoreState func(ctx context.Context, h home.Home, archive io.Reader) error
 
+	// ReportPage writes the report of a rehearsal as one HTML page that needs nothing beside it. Its errors are w's.
+	ReportPage func(w io.Writer, r evidence.Report) error
+
 	// EnsureDaemon starts the daemon of that state folder when none runs, and returns when it answers.
 	EnsureDaemon func(ctx context.Context, h home.Home) error
 	// Service is Greenroom under systemd.

@@ -277,8 +277,16 @@ func fakeReport(d release.Digest) evidence.Report {
 }
 
 func (f *fake) Report(_ context.Context, _, name string) (evidence.Report, error) {
-	_, digest, _ := strings.Cut(name, "-")
-	return fakeReport(release.Digest(digest)), nil
+	_, digest, isRun := strings.Cut(name, "-")
+	if !isRun {
+		digest = name
+	}
+	switch release.Digest(digest) {
+	case good.Digest, broken.Digest, unsure.Digest:
+		return fakeReport(release.Digest(digest)), nil
+	default:
+		return evidence.Report{}, problem.New(problem.NotFound, "%s was not rehearsed", name).WithHint("greenroom rehearse")
+	}
 }
 
 func (f *fake) Explain(_ context.Context, _, rel, env string) (api.Explanation, error) {

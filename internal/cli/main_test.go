@@ -25,6 +25,7 @@ import (
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/term"
+	"greenroom/internal/web"
 )
 
 // suite runs the tests and looks for goroutines that they left.
@@ -185,6 +186,7 @@ func fakeDeps() Deps {
 			fmt.Println("pushed", ref, n > 0)
 			return err
 		},
+		ReportPage: web.Report,
 		RestoreState: func(_ context.Context, _ home.Home, archive io.Reader) error {
 			if text, err := io.ReadAll(archive); err != nil || string(text) != "a state" {
 				return problem.New(problem.Invalid, "this is no backup of a Greenroom's state")

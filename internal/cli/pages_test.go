@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,9 +37,9 @@ func TestPages(t *testing.T) {
 	pages := map[string]func(term.Screen) string{
 		"status":              func(s term.Screen) string { return statusPage(s, fakeStatus(at), at) },
 		"status-empty":        func(s term.Screen) string { return statusPage(s, api.StatusView{}, at) },
-		"report-pass":         func(s term.Screen) string { return reportPage(s, fakeReport(good.Digest)) },
-		"report-fail":         func(s term.Screen) string { return reportPage(s, fakeReport(broken.Digest)) },
-		"report-inconclusive": func(s term.Screen) string { return reportPage(s, fakeReport(unsure.Digest)) },
+		"report-pass":         func(s term.Screen) string { return reportPage(s, fakeReport(good.Digest), false) },
+		"report-fail":         func(s term.Screen) string { return reportPage(s, fakeReport(broken.Digest), false) },
+		"report-inconclusive": func(s term.Screen) string { return reportPage(s, fakeReport(unsure.Digest), false) },
 		"explain-yes":         func(s term.Screen) string { return explainPage(s, "shop x", "qa", decision(good.Digest, ""), at) },
 		"explain-no": func(s term.Screen) string {
 			return explainPage(s, "shop x", "production", decision(broken.Digest, ""), at)
@@ -63,11 +64,8 @@ func TestPages(t *testing.T) {
 		"secrets":            func(s term.Screen) string { return secretsPage(s, fakeSecrets()) },
 		"secrets-none":       func(s term.Screen) string { return secretsPage(s, nil) },
 	}
-	for name, page := range dataPages() {
-		pages[name] = page
-	}
-	for name, page := range trustPages(t) {
-		pages[name] = page
+	for _, more := range []map[string]func(term.Screen) string{dataPages(), trustPages(t), migrationPages()} {
+		maps.Copy(pages, more)
 	}
 	for name, page := range pages {
 		t.Run(name, func(t *testing.T) {
@@ -131,7 +129,7 @@ func fakeRun(t *testing.T, kind plan.Kind, d release.Digest) api.RunView {
 // TestJSON demands one valid document on standard output, and nothing else, of every command that has an answer.
 func TestJSON(t *testing.T) {
 	for _, line := range []string{"up", "up --dry-run", "down qa", "build", "rehearse", "rehearse --dry-run", "rehearse --detach",
-		"explain latest production", "promote latest production", "promote latest production --dry-run",
+		"report", "report GOOD --full", "explain latest production", "promote latest production", "promote latest production --dry-run",
 		"promote latest production --detach", "rollback production --because x", "status", "status --all", "releases", "history",
 		"diff a b", "secret list", "secret rm X -e qa", "schema", "version", "init --dry-run",
 		"apply", "apply --dry-run", "break-glass production BROKEN --because x --yes", "break-glass production BROKEN --dry-run",

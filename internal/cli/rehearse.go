@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -27,15 +28,17 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 
 func (s *shell) rehearseCommand() *cobra.Command {
 	var o runOptions
+	var html string
 	cmd := &cobra.Command{
 		Use:   "rehearse [RELEASE]",
 		Short: "The dress rehearsal of a release; prints the report",
 		Long: `Puts a release (the latest, where none is named) through its dress rehearsal: on a stage with a database of
 its own it migrates, runs the journeys of the release that is live on the new schema, all checks of the new
-one, goes back, and runs the journeys again. The report is one page, and the gate's evidence.
+one, goes back, and runs the journeys again. The report is one page, and the gate's evidence. With --html it is
+written as a page for a browser as well, whatever the verdict: one file that needs nothing beside it.
 
 Two rehearsals queue. Ctrl-C cancels it: the stage is taken down. With --detach it goes on by itself.`,
-		Example:           "  greenroom rehearse\n  greenroom rehearse 3f2a91c0\n  greenroom rehearse my-branch --output json\n  greenroom rehearse --dry-run",
+		Example:           "  greenroom rehearse\n  greenroom rehearse 3f2a91c0\n  greenroom rehearse my-branch --output json\n  greenroom rehearse --dry-run\n  greenroom rehearse --html report.html",
 		Args:              takes(0, "RELEASE"),
 		ValidArgsFunction: completeInTurn(s.completeReleases()),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -43,14 +46,33 @@ Two rehearsals queue. Ctrl-C cancels it: the stage is taken down. With --detach 
 			if len(args) == 1 {
 				name = args[0]
 			}
-			return s.rehearse(cmd.Context(), name, o)
+			if err := pageable(cmd, html, o); err != nil {
+				return err
+			}
+			return s.rehearse(cmd.Context(), name, html, o)
 		},
 	}
 	o.flags(cmd)
+	htmlFlag(cmd, &html)
 	return cmd
 }
 
-func (s *shell) rehearse(ctx context.Context, name string, o runOptions) error {
+// pageable says beforehand what would keep the page from being written: nobody wants to hear it after the rehearsal.
+func pageable(cmd *cobra.Command, html string, o runOptions) error {
+	switch {
+	case html == "":
+		return nil
+	case html == "-":
+		return problem.New(problem.Invalid, "--html -: the report is on standard output, so the page needs a file").
+			WithHint("greenroom rehearse --html report.html; greenroom report RELEASE --html - writes the page alone")
+	case o.dry || o.detach:
+		return usage(cmd, "--html is for a rehearsal that is waited for; greenroom report RELEASE --html FILE writes the page of one that has ended")
+	default:
+		return writable(html)
+	}
+}
+
+func (s *shell) rehearse(ctx context.Context, name, html string, o runOptions) error {
 	c, app, err := s.reach(ctx)
 	if err != nil {
 		return err
@@ -78,7 +100,7 @@ func (s *shell) rehearse(ctx context.Context, name string, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	return s.rehearsed(ctx, c, app, run)
+	return s.rehearsed(ctx, c, app, run, html)
 }
 
 // cancelTime is how long a cancelled command takes to tell the daemon.
@@ -95,8 +117,8 @@ func (s *shell) cancel(ctx context.Context, c *api.Client, run api.RunView) erro
 		WithHint("greenroom status")
 }
 
-// rehearsed shows the report of a rehearsal that has ended.
-func (s *shell) rehearsed(ctx context.Context, c *api.Client, app string, run api.RunView) error {
+// rehearsed shows the report of a rehearsal that has ended, and writes its page to the file html, where that is named.
+func (s *shell) rehearsed(ctx context.Context, c *api.Client, app string, run api.RunView, html string) error {
 	if run.Cancelled {
 		return problem.New(problem.Interrupted, "the rehearsal was cancelled")
 	}
@@ -111,13 +133,18 @@ func (s *shell) rehearsed(ctx context.Context, c *api.Client, app string, run ap
 	if err != nil {
 		return err
 	}
-	if s.json() {
-		if err := s.emit(report); err != nil {
-			return err
-		}
-		return verdictEnd(report.Verdict, "the rehearsal")
+	unwritten := s.writePage(html, report)
+	fault := cmp.Or(verdictEnd(report.Verdict, "the rehearsal"), unwritten)
+	if unwritten != nil && fault != unwritten { //nolint:errorlint // which of the two is it
+		s.tell(unwritten) // the verdict is the exit code, and nobody else tells of this
 	}
-	s.print("\n%s\n", reportPage(s.Out, report))
+	if s.json() {
+		return cmp.Or(s.emit(report), fault)
+	}
+	s.print("\n%s\n", reportPage(s.Out, report, false))
+	if html != "" && unwritten == nil {
+		s.print("  page: %s\n", term.Clean(html))
+	}
 	switch {
 	case report.Verdict == evidence.Pass:
 		s.next("greenroom promote %s %s", report.Release.Short(), whereNext(ctx, c, app, report.Release))
@@ -126,7 +153,7 @@ func (s *shell) rehearsed(ctx context.Context, c *api.Client, app string, run ap
 	default:
 		s.next("repair it, then greenroom build && greenroom rehearse")
 	}
-	return verdictEnd(report.Verdict, "the rehearsal")
+	return fault
 }
 
 // whereNext is the first environment in which the release is not live.

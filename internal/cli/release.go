@@ -108,11 +108,16 @@ func writeFile(name string, mode fs.FileMode, fill func(io.Writer) error) error 
 	if err == nil || errors.As(err, &p) {
 		return err
 	}
+	return problem.New(problem.Invalid, "%s could not be written: %w", name, withoutPath(err))
+}
+
+// withoutPath takes the name of a temporary file out of an error, which nobody knows.
+func withoutPath(err error) error {
 	var at *fs.PathError
-	if errors.As(err, &at) { // it names the temporary file, which nobody knows
-		err = at.Err
+	if errors.As(err, &at) {
+		return at.Err
 	}
-	return problem.New(problem.Invalid, "%s could not be written: %w", name, err)
+	return err
 }
 
 // counted counts what is read.

@@ -15,8 +15,8 @@ const (
 	maxOutputLines  = 12 // of a check that failed without naming a test
 )
 
-// reportPage is a rehearsal's report on one page: the verdict first.
-func reportPage(s term.Screen, r evidence.Report) string {
+// reportPage is a rehearsal's report on one page: the verdict first. full shows all of a migration also where it is well.
+func reportPage(s term.Screen, r evidence.Report, full bool) string {
 	var b strings.Builder
 	against := "nothing live to compare with"
 	if r.Old != "" {
@@ -33,6 +33,7 @@ func reportPage(s term.Screen, r evidence.Report) string {
 	for _, res := range r.Results {
 		fmt.Fprintf(&b, "  %s %s  %s  %s\n", s.Mark(markOf(res.Verdict)), term.Pad(term.Clean(res.Check), width),
 			term.Clean(res.Says()), s.Paint(term.Dim, term.Duration(res.Duration)))
+		b.WriteString(migrationPart(s, res, full))
 		b.WriteString(failures(s, res))
 	}
 	if len(r.Notes) > 0 {

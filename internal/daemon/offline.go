@@ -29,6 +29,7 @@ import (
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
 	"greenroom/internal/service"
+	"greenroom/internal/web"
 )
 
 // daemonStart is how long a daemon may take until it answers.
@@ -56,6 +57,7 @@ func (p Program) Deps() cli.Deps {
 		RotateBuilder: rotateBuilder,
 		BuilderKey:    builderKey,
 		RestoreState:  p.RestoreState,
+		ReportPage:    web.Report,
 		EnsureDaemon:  p.EnsureDaemon,
 		Daemon: func(ctx context.Context, h home.Home, args []string) error {
 			return Run(ctx, Options{Home: h, Version: p.Version, Program: p.Path, Log: logger(os.Stderr), Service: asService(args)})

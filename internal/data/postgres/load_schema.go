@@ -39,12 +39,12 @@ func (l *loading) finish(ctx context.Context, sessions []*loader, after []string
 // steps are the statements in the order in which they are run.
 type steps struct {
 	first   [][]string // those of one step at the same time
-	foreign []foreignKey
+	foreign []unvalidated
 	last    []string // event triggers, which would see the rest
 }
 
-// foreignKey is one that was declared and has yet to be validated.
-type foreignKey struct{ table, name string }
+// unvalidated is a foreign key that was declared and has yet to be validated.
+type unvalidated struct{ table, name string }
 
 // order divides the second part of a schema. A foreign key that can't be validated apart is made at once: where one
 // of both tables is partitioned, PostgreSQL refuses that, or leaves the partitions' own unvalidated.
@@ -67,7 +67,7 @@ func (l *loading) order(after []string) (s steps) {
 		case kind == "FOREIGN" && !strings.HasSuffix(statement, "NOT VALID") && !l.partitioned(statement):
 			end()
 			s.first = append(s.first, []string{statement + " NOT VALID"})
-			s.foreign = append(s.foreign, foreignKey{table: table, name: name})
+			s.foreign = append(s.foreign, unvalidated{table: table, name: name})
 		default:
 			end()
 			s.first = append(s.first, []string{statement})
@@ -102,7 +102,7 @@ func (l *loading) step(ctx context.Context, sessions []*loader, statements []str
 	return share(ctx, sessions, jobs)
 }
 
-func (l *loading) validations(keys []foreignKey) (jobs []job) {
+func (l *loading) validations(keys []unvalidated) (jobs []job) {
 	byTable := map[string][]string{}
 	for _, k := range keys {
 		byTable[k.table] = append(byTable[k.table], fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", k.table, k.name))
