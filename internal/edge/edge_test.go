@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 		os.Exit(childEdge())
 	case "acme":
 		os.Exit(childACME())
+	case "broker":
+		os.Exit(childBroker())
 	case "writer":
 		childWriter()
 	}

@@ -22,6 +22,11 @@ func good() Table {
 		},
 		{Name: "shop/production/db", Listen: []string{"127.0.0.1:7004"}, Protocol: TCP, Pools: all("old", "127.0.0.1:5432")},
 		{Name: "shop/qa", Listen: []string{"127.0.0.1:7005"}, Protocol: HTTP, Maintenance: &Maintenance{Message: "soon", Until: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		{
+			Name: "shop/rehearsal", Listen: []string{"127.0.0.1:7006"}, Protocol: HTTP,
+			Inside: &Inside{Broker: "/networks/shop/rehearsal/broker.sock", Listen: []string{"127.0.0.1:7006", "127.0.0.1:7003"}}, // another's outside
+			Pools:  []Pool{{Release: "new", Backends: []Backend{{ID: "b", Network: "tcp", Address: "127.0.0.1:9001", Broker: "/networks/shop/rehearsal/broker.sock"}}}},
+		},
 	}}
 }
 
@@ -53,6 +58,14 @@ func TestWrongTables(t *testing.T) {
 		{"address of the front", func(t *Table) { t.Routes[1].Listen = t.Front[:1] }, "front and shop/production/db both listen on 127.0.0.1:80"},
 		{"no address", func(t *Table) { t.Routes[0].Listen = []string{"localhost:80"} }, `"localhost:80", which is not IP:PORT`},
 		{"port 0", func(t *Table) { t.Routes[0].Listen = []string{"127.0.0.1:0"} }, "not IP:PORT"},
+		{"broker without a path", func(t *Table) { t.Routes[2].Inside = &Inside{Broker: "broker.sock", Listen: []string{"127.0.0.1:1"}} }, `broker "broker.sock"`},
+		{"broker with a bar", func(t *Table) { t.Routes[0].Pools[0].Backends[0].Broker = "/a|b" }, `broker "/a|b"`},
+		{"no address inside", func(t *Table) { t.Routes[2].Inside = &Inside{Broker: "/b", Listen: []string{"/run/a.sock"}} }, "not IP:PORT"},
+		{"address twice inside", func(t *Table) {
+			t.Routes[1].Inside = &Inside{Broker: "/b", Listen: []string{"127.0.0.1:1"}}
+			t.Routes[2].Inside = t.Routes[1].Inside
+		}, "shop/production/db and shop/qa both listen on 127.0.0.1:1"},
+		{"unix inside", func(t *Table) { t.Routes[0].Pools[1].Backends[0].Broker = "/b" }, `in a namespace on network "unix"`},
 		{"two spellings", func(t *Table) { t.Routes[0].Listen = []string{"[0::1]:81"} }, `written "[::1]:81"`},
 		{"host twice", func(t *Table) { t.Routes[2].Hosts = t.Routes[0].Hosts }, "both have host shop.example.com"},
 		{"host with port", func(t *Table) { t.Routes[0].Hosts = []string{"a.example:80"} }, `host "a.example:80"`},

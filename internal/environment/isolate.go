@@ -120,9 +120,16 @@ func (e *Environment) probe(ctx context.Context, u account.User, tries []netns.T
 func judge(attempts []attempt, answers netns.Answers) evidence.Isolation {
 	var proof evidence.Isolation
 	proof.Facts = append(proof.Facts, inPlace(answers))
+	same := map[[2]string]int{} // a machine has hundreds of sockets, all of which are closed
 	for i, a := range attempts {
-		f := evidence.Fact{What: a.kind.what, Tried: a.tried()}
+		f := evidence.Fact{What: a.kind.what, Tried: a.tried(), Count: 1}
 		f.Verdict, f.Found = a.kind.judge(answers.Answers[i])
+		key := [2]string{f.What, f.Found}
+		if at, ok := same[key]; ok && f.Verdict == evidence.Pass {
+			proof.Facts[at].Count++
+			continue
+		}
+		same[key] = len(proof.Facts)
 		proof.Facts = append(proof.Facts, f)
 	}
 	faults := proof.Faults()
@@ -139,7 +146,7 @@ func judge(attempts []attempt, answers netns.Answers) evidence.Isolation {
 // inPlace is the fact that the test was where it was to be: in a namespace that is not the daemon's, with nothing in it
 // but a loopback interface.
 func inPlace(answers netns.Answers) evidence.Fact {
-	f := evidence.Fact{What: "interfaces but lo", Tried: "the list of interfaces", Found: strings.Join(answers.Interfaces, ", "), Verdict: evidence.Fail}
+	f := evidence.Fact{What: "interfaces but its own", Tried: "the list of interfaces", Found: strings.Join(answers.Interfaces, ", "), Verdict: evidence.Fail, Count: 1}
 	own, err := os.Readlink("/proc/self/ns/net")
 	switch {
 	case err != nil || answers.Namespace == "":

@@ -29,6 +29,7 @@ const (
 	outside6 = "[2001:db8::1]:443"
 	names4   = "192.0.2.1:53"
 	nobodys  = "example.com" // RFC 2606
+	vsock    = "40"          // AF_VSOCK, by which a virtual machine speaks to its host
 )
 
 // mostTries bounds the addresses and sockets of others that are tried: of a machine with thousands, these are enough to
@@ -47,10 +48,11 @@ var (
 	decoys  = kind{"listeners of the machine", never(syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT)}
 	others  = kind{"addresses of other environments", decoys.judge}
 	names   = kind{"servers of names", never(syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT)}
+	foreign = kind{"kinds of sockets without a namespace", never(syscall.EAFNOSUPPORT, syscall.EPERM)}
 	lookups = kind{"names looked up", unnamed}
 	sockets = kind{"unix sockets of other programs", never(syscall.ECONNREFUSED, syscall.ENOENT, syscall.EACCES, syscall.EPERM, syscall.ENOTDIR)}
 	apis    = kind{"requests to Greenroom", unheard}
-	own     = kind{"own services, which answer", reached}
+	own     = kind{evidence.OwnServices, reached}
 )
 
 // never is the judge of what must not be reached: nothing but these errors, which come at once, shows that.
@@ -144,6 +146,7 @@ func (e *Environment) survey(ctx context.Context, running *release.Release) (s *
 	s.add(abroad, "tcp", outside4)
 	s.add(abroad, "tcp", outside6)
 	s.add(abroad, "udp", names4)
+	s.add(foreign, "family", vsock)
 	s.add(lookups, "name", nobodys)
 	for _, server := range nameservers() {
 		s.add(names, "udp", server)

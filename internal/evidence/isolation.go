@@ -20,7 +20,11 @@ type Fact struct {
 	Tried   string  `json:"tried"` // "tcp 192.0.2.1:443"
 	Found   string  `json:"found"` // "network is unreachable"
 	Verdict Verdict `json:"verdict"`
+	Count   int     `json:"count"` // how many of the kind gave the same; then Tried is one of them
 }
+
+// OwnServices is the kind of fact that is about what has to be reached.
+const OwnServices = "own services"
 
 // String is the isolation in one line, beginning with isolated or not isolated.
 func (i Isolation) String() string {
@@ -39,16 +43,22 @@ func (i Isolation) proven() string {
 	count := map[string]int{}
 	var kinds []string
 	for _, f := range i.Facts {
-		if count[f.What] == 0 {
+		if count[f.What] == 0 { // the first of its kind
 			kinds = append(kinds, f.What)
 		}
-		count[f.What]++
+		count[f.What] += f.Count
 	}
-	parts := make([]string, len(kinds))
-	for n, kind := range kinds {
-		parts[n] = fmt.Sprintf("%s (%d)", kind, count[kind])
+	var parts []string
+	for _, kind := range kinds {
+		if kind != OwnServices {
+			parts = append(parts, fmt.Sprintf("%s (%d)", kind, count[kind]))
+		}
 	}
-	return "tried from inside: " + strings.Join(parts, ", ")
+	text := "from inside, nothing could be reached of " + strings.Join(parts, ", ")
+	if n := count[OwnServices]; n > 0 {
+		text += fmt.Sprintf("; its own services (%d) were", n)
+	}
+	return text
 }
 
 // Faults are the facts that speak against it: what was reached and must not be, or could not be decided.

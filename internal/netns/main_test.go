@@ -5,6 +5,7 @@ package netns_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"greenroom/internal/netns"
 	"greenroom/internal/problem"
@@ -50,6 +52,15 @@ var bodies = map[string]func(ctx context.Context, args []string) error{
 	},
 	"probe": func(ctx context.Context, _ []string) error { return netns.Probe(ctx, os.Stdin, os.Stdout) },
 	"make":  func(_ context.Context, args []string) error { return netns.At(args[0]).Make() },
+	"sockets": func(context.Context, []string) error {
+		for _, family := range []int{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK, unix.AF_VSOCK, unix.AF_ALG, unix.AF_BLUETOOTH, unix.AF_PACKET} {
+			_, err := unix.Socket(family, unix.SOCK_RAW, 0)
+			fmt.Print(family, " ", errors.Is(err, unix.EAFNOSUPPORT), "\n")
+		}
+		_, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, 0, 0)
+		fmt.Println("io_uring", errno == unix.ENOSYS)
+		return nil
+	},
 	"churn": func(ctx context.Context, args []string) error {
 		for n := netns.At(args[0]); ctx.Err() == nil; {
 			if err := n.Make(); err != nil {

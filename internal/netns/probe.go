@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,7 +28,7 @@ type Question struct {
 // Try is one thing that is tried.
 type Try struct {
 	// Network is tcp, udp (where a server of names is asked), unix, unixgram, unixpacket; name, to look the address up; or
-	// http, to ask the API at a unix socket.
+	// http, to ask the API at a unix socket; family, to open a socket of the kind that Address numbers.
 	Network string `json:"network"`
 	Address string `json:"address"`
 	// Token is what whoever listens there says at once, so that nobody else is taken for him; "" where he says nothing.
@@ -128,6 +129,8 @@ func (t Try) Do(ctx context.Context) Answer {
 		return askNames(ctx, t.Address)
 	case "http":
 		return askAPI(ctx, t.Address)
+	case "family":
+		return openFamily(ctx, t.Address)
 	}
 	c, err := dial(ctx, t.Network, t.Address)
 	if err != nil {
@@ -226,4 +229,18 @@ func askAPI(ctx context.Context, socket string) Answer {
 	said, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
 	// Who has no right is answered with a problem of code blocked, which is a conflict.
 	return Answer{Reached: true, Refused: res.StatusCode == http.StatusConflict, Error: res.Status + " " + string(bytes.TrimSpace(said))}
+}
+
+// openFamily opens a socket of a family, as socket(2) numbers them.
+func openFamily(ctx context.Context, number string) Answer {
+	family, err := strconv.Atoi(number)
+	if err != nil {
+		return failed(ctx, err)
+	}
+	s, err := syscall.Socket(family, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return failed(ctx, err)
+	}
+	_ = syscall.Close(s)
+	return Answer{Reached: true}
 }

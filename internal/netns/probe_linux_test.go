@@ -66,16 +66,17 @@ func TestProbe(t *testing.T) {
 	must(t, os.Chmod(hidden.Try.Address, 0o777)) //nolint:gosec // everybody could speak to it
 	names := answersNames(t)
 	api := refusesAll(t, filepath.Join(dir, "api.sock"))
+	vsock := netns.Try{Network: "family", Address: "40"} // outside, whether there is any is up to the kernel
 	mistaken := tcp.Try
 	mistaken.Token = strings.Repeat("x", len(mistaken.Token))
 
-	tries := []netns.Try{tcp.Try, abstract.Try, open.Try, closed.Try, hidden.Try, {Network: "udp", Address: names}, {Network: "http", Address: api}, mistaken}
-	const refused, unreadable = syscall.ECONNREFUSED, syscall.EACCES
+	tries := []netns.Try{tcp.Try, abstract.Try, open.Try, closed.Try, hidden.Try, {Network: "udp", Address: names}, {Network: "http", Address: api}, mistaken, vsock}
+	const refused, unreadable, nofamily = syscall.ECONNREFUSED, syscall.EACCES, syscall.EAFNOSUPPORT
 	for where, want := range map[string][]netns.Answer{
 		"outside": {{Reached: true}, {Reached: true}, {Reached: true}, {Errno: unreadable}, {Reached: true}, {Reached: true},
-			{Reached: true, Refused: true}, {Reached: true, Other: true}},
+			{Reached: true, Refused: true}, {Reached: true, Other: true}, vsock.Do(t.Context())},
 		"inside": {{Errno: refused}, {Errno: refused}, {Reached: true}, {Errno: unreadable}, {Errno: syscall.ENOENT}, {Errno: refused},
-			{Reached: true, Refused: true}, {Errno: refused}},
+			{Reached: true, Refused: true}, {Errno: refused}, {Errno: nofamily}},
 	} {
 		t.Run(where, func(t *testing.T) {
 			at := &n

@@ -1,9 +1,7 @@
 package proc
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -32,38 +30,6 @@ func Enter(network string) error {
 	defer f.Close() //nolint:errcheck // the thread keeps the namespace, not the file
 	if err := unix.Setns(int(f.Fd()), unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("network namespace %s can't be entered: %w", network, err)
-	}
-	return nil
-}
-
-// sockets are the folders in which the machine's servers have their unix sockets. A network namespace is no hindrance to
-// them: to resolve names over the network, asking systemd-resolved's socket would be enough.
-var sockets = []string{"/run", "/var/run"}
-
-// Seclude is Enter, and children that are started from now on see nothing of the folders in which the machine's servers
-// have their sockets.
-func Seclude(network string) error {
-	if err := Enter(network); err != nil {
-		return err
-	}
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("mount namespace: %w", err)
-	}
-	// What is mounted from now on is mounted for these children alone; what others unmount goes here too.
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return fmt.Errorf("mount namespace: %w", err)
-	}
-	for _, dir := range sockets {
-		info, err := os.Lstat(dir)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() { // /var/run is a link to the other one
-			continue
-		}
-		if err == nil {
-			err = unix.Mount("tmpfs", dir, "tmpfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=4k")
-		}
-		if err != nil {
-			return fmt.Errorf("%s can't be hidden: %w", dir, err)
-		}
 	}
 	return nil
 }
