@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"greenroom/internal/evidence"
+	"greenroom/internal/mask"
 	"greenroom/internal/release"
 )
 
@@ -146,6 +147,10 @@ func (f *fake) Diff(ctx context.Context, app, a, b string) (DiffView, error) {
 	return filled[DiffView](), f.record(ctx, "Diff", app, a, b)
 }
 
+func (f *fake) Shape(ctx context.Context, app, env string) (mask.Shape, error) {
+	return filled[mask.Shape](), f.record(ctx, "Shape", app, env)
+}
+
 func (f *fake) SecretSet(ctx context.Context, s SecretName, value []byte) error {
 	return f.record(ctx, "SecretSet", s, value)
 }
@@ -251,6 +256,9 @@ func fill(v reflect.Value, n *int) {
 		return
 	case json.RawMessage:
 		v.SetBytes([]byte(`{"a":1}`))
+		return
+	case mask.Rule: // which holds rules, and so on
+		v.Set(reflect.ValueOf(mask.Rule{Use: "array", Of: &mask.Rule{Use: "json", Paths: map[string]mask.Rule{"$.a": {Use: "number", Low: "1", High: "9"}}}}))
 		return
 	case release.Digest:
 		v.SetString(string(release.Of([]byte{byte(*n)})))

@@ -98,7 +98,7 @@ func (s *shell) commands(root *cobra.Command) {
 		root.AddCommand(c)
 	}
 	for _, c := range []*cobra.Command{s.statusCommand(), s.releasesCommand(), s.historyCommand(), s.logsCommand(),
-		s.diffCommand(), s.secretCommand(), s.serviceCommand(), s.stateCommand(), s.schemaCommand(), s.versionCommand()} {
+		s.diffCommand(), s.secretCommand(), s.maskCommand(), s.serviceCommand(), s.stateCommand(), s.schemaCommand(), s.versionCommand()} {
 		c.GroupID = rest
 		root.AddCommand(c)
 	}
