@@ -5,6 +5,8 @@
 // table, what was unique stays unique, and nobody can look a masked value up in a dictionary.
 package mask
 
+import "bytes"
+
 // Shape is the structure of a database, and nothing of its values: what rules are proposed from, and checked against.
 type Shape struct {
 	Tables   []Table   `json:"tables"`             // sorted by name
@@ -85,25 +87,67 @@ type Key []byte
 
 // Mask is rules that were checked against a shape, with a key: every column of it has what becomes of it.
 type Mask struct {
-	tables map[string][]func(dst, value []byte) []byte
+	key    Key
+	facts  map[string]family
+	tables map[string]columns
 }
 
-// Compile checks rules against a shape. Columns and tables that no rule names, rules for what is not there, and rules that
-// a column's kind can't take are one Blocked problem that lists all of them with the lines to add.
-func Compile(r Rules, k Key, s Shape) (*Mask, error) { panic("mask") }
+// columns are the rules of a table's columns in its order.
+type columns struct {
+	none  bool
+	rules []Rule
+}
 
-// Table is the mask of a table, for one goroutine. none says that its rows stay behind (TableRules.Rows).
-func (m *Mask) Table(name string) (t *TableMask, none bool) { panic("mask") }
+// Table is the mask of a table, for one goroutine. none says that its rows stay behind (TableRules.Rows), and so they do
+// where the table is none of the shape's.
+func (m *Mask) Table(name string) (t *TableMask, none bool) {
+	c, ok := m.tables[name]
+	if !ok {
+		c.none = true
+	}
+	w := newWorker(m.key, m.facts)
+	t = &TableMask{maskers: make([]masker, len(c.rules)), changed: make([]int64, len(c.rules))}
+	for i, r := range c.rules {
+		t.maskers[i] = w.masker(r)
+	}
+	return t, c.none
+}
 
 // TableMask masks the rows of a table.
-type TableMask struct{ changed []int64 }
+type TableMask struct {
+	maskers []masker // by column; nil: its values stay
+	changed []int64
+}
 
 // Keeps says whether the column's values go over as they are, so that the engine need not look at them.
-func (t *TableMask) Keeps(column int) bool { panic("mask") }
+func (t *TableMask) Keeps(column int) bool { return t.maskers[column] == nil }
 
 // Value appends to dst what becomes of a value: of its text as the engine writes it. nil is null, in and out. Column is
 // the index into Table.Columns.
-func (t *TableMask) Value(dst []byte, column int, value []byte) []byte { panic("mask") }
+func (t *TableMask) Value(dst []byte, column int, value []byte) []byte {
+	m := t.maskers[column]
+	if value == nil {
+		return nil
+	}
+	begin := len(dst)
+	switch {
+	case m == nil:
+		dst = append(dst, value...)
+	case len(value) == 0:
+		if _, null := m.(nullMask); null {
+			t.changed[column]++
+			return nil
+		}
+	default:
+		if dst = m.mask(dst, value); dst == nil || !bytes.Equal(dst[begin:], value) {
+			t.changed[column]++
+		}
+	}
+	if dst == nil && m != (nullMask{}) {
+		dst = []byte{}
+	}
+	return dst
+}
 
 // Changed is how many values of each column came out other than they went in.
 func (t *TableMask) Changed() []int64 { return t.changed }

@@ -1,0 +1,312 @@
+package mask
+
+import (
+	"bytes"
+	"math/bits"
+	"slices"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A permutation takes a value to another one of the same shape, and no two to the same. The value is a row of small
+// numbers, the places of its characters in their alphabets; it is cut in two, and in each round a keyed function of one
+// half is added to the other (a Feistel network over the alphabets, as format-preserving encryption has it).
+//
+// No value may come out as it went in. Where that could happen by chance, the permutation is a cyclic step between
+// scrambling and unscrambling: scramble⁻¹(scramble(x) + 1) is never x.
+
+const (
+	longRow     = 32 // from here on a half has more than 2^50 values, and four rounds do what eight do below
+	roundsShort = 8
+	roundsLong  = 4
+	chanceBits  = 40 // with as many bits coming out unchanged is no longer a chance
+	smallCard   = 64 // alphabets up to here have a random permutation of their own for values of one character
+)
+
+// row is a value taken apart, and the scratch for it. It is for one goroutine, and one value at a time.
+type row struct {
+	index  []uint32 // place in the alphabet
+	size   []uint32 // of the alphabet
+	kinds  []byte   // by byte of the value
+	sets   []*alphabet
+	packed []byte
+	wide   bool // an alphabet has more than 256 characters
+	find   alphabets
+}
+
+func (r *row) clear() {
+	r.index, r.size, r.kinds, r.sets, r.wide = r.index[:0], r.size[:0], r.kinds[:0], r.sets[:0], false
+}
+
+func (r *row) add(index, size uint32) {
+	r.index, r.size = append(r.index, index), append(r.size, size)
+	r.wide = r.wide || size > 256
+}
+
+// bits are how many bits a row of these alphabets holds, rounded down.
+func (r *row) bits() (n int) {
+	for _, s := range r.size {
+		n += bits.Len32(s) - 1
+		if n >= chanceBits {
+			break
+		}
+	}
+	return n
+}
+
+// permute replaces the row by the one that stands for it.
+func (r *row) permute(k *keyed, t tweak) {
+	switch {
+	case len(r.index) == 0:
+	case len(r.index) == 1:
+		r.index[0] = k.card(t, r.size[0], r.index[0])
+	case r.bits() >= chanceBits:
+		r.scramble(k, t)
+	default:
+		r.scramble(k, t)
+		for i, size := range r.size {
+			if r.index[i]++; r.index[i] == size {
+				r.index[i] = 0
+			}
+		}
+		r.unscramble(k, t)
+	}
+}
+
+func (r *row) rounds() int {
+	if len(r.index) >= longRow {
+		return roundsLong
+	}
+	return roundsShort
+}
+
+func (r *row) scramble(k *keyed, t tweak) {
+	for round := range r.rounds() {
+		d, from, to := r.half(k, t, round)
+		for i := from; i < to; i++ {
+			sum, size := r.index[i]+d.below(r.size[i]), r.size[i]
+			if sum >= size {
+				sum -= size
+			}
+			r.index[i] = sum
+		}
+	}
+}
+
+func (r *row) unscramble(k *keyed, t tweak) {
+	for round := r.rounds() - 1; round >= 0; round-- {
+		d, from, to := r.half(k, t, round)
+		for i := from; i < to; i++ {
+			sum, size := r.index[i]+r.size[i]-d.below(r.size[i]), r.size[i]
+			if sum >= size {
+				sum -= size
+			}
+			r.index[i] = sum
+		}
+	}
+}
+
+// half draws from the half that stays in a round, and says which places are added to.
+func (r *row) half(k *keyed, t tweak, round int) (d digits, from, to int) {
+	cut := len(r.index) / 2
+	stay, from, to := r.index[cut:], 0, cut
+	if round%2 == 1 {
+		stay, from, to = r.index[:cut], cut, len(r.index)
+	}
+	p := r.packed[:0]
+	for _, i := range stay {
+		p = append(p, byte(i))
+		if r.wide {
+			p = append(p, byte(i>>8), byte(i>>16))
+		}
+	}
+	r.packed = p
+	k.ofSized(t, byte(round), p, len(r.index))
+	return digits{k: k}, from, to
+}
+
+// card is the permutation of a single character. A small alphabet has a random one, of one cycle, so that none stands
+// for itself; a large one is shifted.
+func (k *keyed) card(t tweak, size, index uint32) uint32 {
+	if size < 2 {
+		return index
+	}
+	if size > smallCard {
+		k.ofSized(t, roundShuffle, nil, int(size))
+		return (index + 1 + uint32(k.below(uint64(size-1)))) % size
+	}
+	if t != (tweak{}) {
+		k.ofSized(t, roundShuffle, nil, int(size))
+		return k.shuffled(size)[index]
+	}
+	to := k.cards[size]
+	if to == nil {
+		k.ofSized(t, roundShuffle, nil, int(size))
+		to = slices.Clone(k.shuffled(size))
+		k.cards[size] = to
+	}
+	return to[index]
+}
+
+// shuffled is a cyclic permutation drawn from the stream (Sattolo's).
+func (k *keyed) shuffled(size uint32) []uint32 {
+	if cap(k.deck) < smallCard {
+		k.deck = make([]uint32, smallCard)
+	}
+	deck := k.deck[:size]
+	for i := range deck {
+		deck[i] = uint32(i)
+	}
+	for i := size - 1; i > 0; i-- {
+		j := k.below(uint64(i))
+		deck[i], deck[j] = deck[j], deck[i]
+	}
+	return deck
+}
+
+// The kinds of a value's bytes.
+const (
+	byteKept = iota
+	byteSmall
+	byteCapital
+	byteDigit
+	byteFirst // a digit that is not zero and has no digit but zeros before it
+	byteRune
+	byteRuneCapital
+	byteRest // of a character
+	byteRaw  // no UTF-8
+)
+
+// How a text is taken apart.
+type reading int
+
+const (
+	asText   reading = iota // zeros in front of a number stay, and none come to be: a cast to a number loses them
+	asDigits                // every digit is one
+	asURL                   // as text, with escapes as %20 left alone
+	asMarkup                // as text, with references as &amp; left alone
+)
+
+// take takes a text apart: letters and digits are permuted, all else stays.
+func (r *row) take(value []byte, how reading) {
+	r.clear()
+	inNumber := how == asDigits
+	for i := 0; i < len(value); i++ {
+		c := value[i]
+		if n := skipped(value[i:], how); n > 0 {
+			for range n {
+				r.kinds = append(r.kinds, byteKept)
+			}
+			i, inNumber = i+n-1, false
+			continue
+		}
+		kind := byte(byteKept)
+		switch {
+		case c >= 'a' && c <= 'z':
+			kind = byteSmall
+			r.add(uint32(c-'a'), 26)
+		case c >= 'A' && c <= 'Z':
+			kind = byteCapital
+			r.add(uint32(c-'A'), 26)
+		case c >= '0' && c <= '9':
+			if inNumber {
+				kind = byteDigit
+				r.add(uint32(c-'0'), 10)
+			} else if c != '0' {
+				kind, inNumber = byteFirst, true
+				r.add(uint32(c-'1'), 9)
+			}
+			r.kinds = append(r.kinds, kind)
+			continue
+		case c >= utf8.RuneSelf:
+			i += r.takeRune(value[i:]) - 1
+			inNumber = how == asDigits
+			continue
+		}
+		inNumber = how == asDigits
+		r.kinds = append(r.kinds, kind)
+	}
+}
+
+// skipped is how many bytes of an escape or a reference begin the text.
+func skipped(text []byte, how reading) int {
+	switch {
+	case how == asURL && text[0] == '%' && len(text) > 2 && isHex(text[1]) && isHex(text[2]):
+		return 3
+	case how == asMarkup && text[0] == '&':
+		end := bytes.IndexByte(text[:min(len(text), longestReference)], ';')
+		return end + 1
+	}
+	return 0
+}
+
+// longestReference is how far a reference in markup may reach.
+const longestReference = 32
+
+func isHex(c byte) bool { return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f' }
+
+func (r *row) takeRune(value []byte) (size int) {
+	c, size := utf8.DecodeRune(value)
+	if c == utf8.RuneError && size == 1 {
+		r.kinds = append(r.kinds, byteRaw)
+		r.add(uint32(value[0]-utf8.RuneSelf), 256-utf8.RuneSelf)
+		return 1
+	}
+	kind := byte(byteKept)
+	if a, index, capital := r.find.find(c); a != nil {
+		kind = byteRune
+		if capital {
+			kind = byteRuneCapital
+		}
+		r.add(index, a.size)
+		r.sets = append(r.sets, a)
+	}
+	r.kinds = append(r.kinds, kind)
+	for range size - 1 {
+		r.kinds = append(r.kinds, byteRest)
+	}
+	return size
+}
+
+// put appends the text that the row is now, in the place of the one that it was taken from.
+func (r *row) put(dst, value []byte) []byte {
+	next, nextSet := 0, 0
+	for i, kind := range r.kinds {
+		switch kind {
+		case byteRest:
+			continue
+		case byteKept:
+			dst = append(dst, value[i])
+			for j := i + 1; j < len(r.kinds) && r.kinds[j] == byteRest; j++ {
+				dst = append(dst, value[j])
+			}
+			continue
+		case byteSmall:
+			dst = append(dst, 'a'+byte(r.index[next]))
+		case byteCapital:
+			dst = append(dst, 'A'+byte(r.index[next]))
+		case byteDigit:
+			dst = append(dst, '0'+byte(r.index[next]))
+		case byteFirst:
+			dst = append(dst, '1'+byte(r.index[next]))
+		case byteRaw:
+			dst = append(dst, utf8.RuneSelf+byte(r.index[next]))
+		case byteRune, byteRuneCapital:
+			c := r.sets[nextSet].at(r.index[next])
+			nextSet++
+			if kind == byteRuneCapital {
+				c = unicode.ToUpper(c)
+			}
+			dst = utf8.AppendRune(dst, c)
+		}
+		next++
+	}
+	return dst
+}
+
+// text appends the text that stands for a value.
+func (r *row) text(k *keyed, t tweak, dst, value []byte, how reading) []byte {
+	r.take(value, how)
+	r.permute(k, t)
+	return r.put(dst, value)
+}
