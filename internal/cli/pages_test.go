@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,8 +64,8 @@ func TestPages(t *testing.T) {
 		"secrets":            func(s term.Screen) string { return secretsPage(s, fakeSecrets()) },
 		"secrets-none":       func(s term.Screen) string { return secretsPage(s, nil) },
 	}
-	for name, page := range trustPages(t) {
-		pages[name] = page
+	for _, more := range []map[string]func(term.Screen) string{trustPages(t), maskPages(t)} {
+		maps.Copy(pages, more)
 	}
 	for name, page := range pages {
 		t.Run(name, func(t *testing.T) {
