@@ -25,8 +25,31 @@ type WatchOptions struct {
 
 // Watch is a migration being watched.
 type Watch interface {
-	// End looks a last time and tells what was seen. It has to be called, and outlives the context of Watch.
+	// End looks a last time and tells what was seen. It has to be called, and outlives the context of Watch. What was seen is
+	// told also with an error, which says that the last look could not be taken: the tables are as far as they were known.
 	End(ctx context.Context) (migration.Observation, error)
+}
+
+// Witness is a Watch that takes a migrator of ours for its word, so that nothing is missed between two looks. Both methods
+// may be called by any goroutine until End.
+type Witness interface {
+	Watch
+	// Told takes a statement's own story, once it has ended.
+	Told(t Told)
+	// Held reads what the migrator's session holds, right before its commit: ask runs a query in that very transaction and
+	// returns its one value. Everything that was Told before and is in the transaction is thereby complete. A statement
+	// that runs outside a transaction has no such moment, and makes the observation one that is not exact.
+	Held(ctx context.Context, ask func(ctx context.Context, query string) (string, error)) error
+}
+
+// Told is a statement as its migrator saw it.
+type Told struct {
+	SQL     string
+	File    string
+	Began   time.Time
+	Ended   time.Time
+	Error   string // what the database said
+	Retries int    // after a lock time-out
 }
 
 // Migrator is a database that migrations in a known layout are run on by Greenroom itself.
@@ -66,12 +89,21 @@ type Ran struct {
 	SQL    string   `json:"sql,omitempty"`
 	// Partial says that something of the file that failed stays: it ran outside a transaction.
 	Partial bool `json:"partial,omitempty"`
+	// Notes are what else was done or is left to do: an unusable index that an attempt left and that was dropped.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Comparer is a database whose content can be counted and compared.
 type Comparer interface {
 	// Census counts every table and sums up every column, in one moment.
 	Census(ctx context.Context) (migration.Census, error)
-	// Ask runs a query of the team's that reads only, and returns its first row's first value as text; "" for no row.
+	// Ask runs a query of the team's that reads only, and returns its first row's first value as text; "" for no row. So that
+	// a row is never taken for none, a value that is null is Null, and an empty text is Empty.
 	Ask(ctx context.Context, query string) (string, error)
 }
+
+// What Ask returns for values that have no text.
+const (
+	Null  = "null"
+	Empty = "''"
+)

@@ -13,10 +13,11 @@ type Observation struct {
 	Locks      []Lock        `json:"locks,omitempty"`      // sorted by From; only those that can stand in somebody's way
 	Waits      []Wait        `json:"waits,omitempty"`      // sorted by From: who was seen to wait behind the migration
 	Tables     []Table       `json:"tables,omitempty"`     // sorted by name; those that it touched, and what it made or dropped
-	WAL        int64         `json:"wal"`                  // bytes of write-ahead log
+	WAL        int64         `json:"wal"`                  // bytes of write-ahead log, the whole server's: everybody's who wrote meanwhile
 	Samples    int           `json:"samples"`              // how often was looked
 	Gap        time.Duration `json:"gap"`                  // the longest time between two looks: shorter things may not have been seen
 	Exact      bool          `json:"exact"`                // locks were also read definitively before each commit, so none is missing
+	Guessed    bool          `json:"guessed,omitempty"`    // its sessions did not carry the name, and were known by the locks that they took
 	Load       string        `json:"load,omitempty"`       // what used the database meanwhile: "journeys of 3f2a91c0"; "" is nothing
 	Omitted    int           `json:"omitted,omitempty"`    // entries that were left out above, beyond the bound on their number
 }
@@ -40,7 +41,7 @@ type Lock struct {
 	From      time.Duration `json:"from"`           // from when on it was held; equal to Until where it never was
 	Until     time.Duration `json:"until"`          // until when
 	Statement int           `json:"statement"`      // index into Statements of the one that took it; -1 where that was not seen
-	Made      bool          `json:"made,omitempty"` // the table is the migration's own, made in the same transaction: nobody else can see it
+	Made      bool          `json:"made,omitempty"` // the table is the migration's own, made while it was watched: who is live does not know it
 }
 
 // Wait is a session of somebody else's that stood behind the migration.

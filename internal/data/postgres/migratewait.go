@@ -1,0 +1,224 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"greenroom/internal/data"
+	"greenroom/internal/migration"
+)
+
+// waits looks from another connection, as the administrator, at who stands in the way of a migrator's session, and tells of it.
+// What it can't see it leaves out: no migration fails because of it.
+type waits struct {
+	d     *Database
+	o     data.RunOptions
+	pid   int32
+	every time.Duration
+
+	mu    sync.Mutex
+	sql   string // what runs; "" is nothing
+	since time.Time
+	last  []migration.Blocker // who was seen in the way of what runs, or ran last
+	told  time.Time
+}
+
+func newWaits(d *Database, o data.RunOptions, pid uint32) *waits {
+	every := 100 * time.Millisecond
+	if o.LockTimeout > 0 {
+		// There have to be some looks within the lock time-out, or nobody is named.
+		every = max(5*time.Millisecond, min(every, o.LockTimeout/8))
+	}
+	return &waits{d: d, o: o, pid: int32(pid), every: every}
+}
+
+// begin looks until stop is called, which waits for the last look.
+func (w *waits) begin(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.loop(ctx)
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+func (w *waits) loop(ctx context.Context) {
+	tick := time.NewTicker(w.every)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		// A connection that is lost is made again.
+		err := w.d.with(ctx, w.d.name, func(conn *pgx.Conn) error {
+			for {
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-tick.C:
+				}
+				if err := w.look(ctx, conn); err != nil {
+					return err
+				}
+			}
+		})
+		if err != nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	}
+}
+
+// look asks only while something runs.
+func (w *waits) look(ctx context.Context, conn *pgx.Conn) error {
+	sql, since := w.running()
+	if sql == "" || time.Since(since) < w.every/2 {
+		return nil
+	}
+	rows, err := conn.Query(ctx, blockersQuery+` WHERE a.pid = ANY (pg_blocking_pids($1))`, w.pid)
+	if err != nil {
+		return err
+	}
+	blockers, err := collectBlockers(rows)
+	if err != nil {
+		return err
+	}
+	var behind int
+	err = conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid <> $1 AND $1 = ANY (pg_blocking_pids(pid))`, w.pid).Scan(&behind)
+	if err != nil {
+		return err
+	}
+	if now, at := w.running(); now != sql || at != since {
+		return nil // it is over, and what was seen may be of the next
+	}
+	w.tell(migration.Moment{SQL: sql, Since: time.Since(since), Waits: len(blockers) > 0, Behind: behind, Blocker: blockers})
+	w.mu.Lock()
+	w.last = blockers
+	w.mu.Unlock()
+	return w.remove(ctx, conn, blockers)
+}
+
+// remove ends the sessions that the caller wants ended, as long as they still stand in the way.
+func (w *waits) remove(ctx context.Context, conn *pgx.Conn, blockers []migration.Blocker) error {
+	if w.o.Blockers == nil || len(blockers) == 0 {
+		return nil
+	}
+	var pids []int32
+	for _, pid := range w.o.Blockers(blockers) {
+		if slices.ContainsFunc(blockers, func(b migration.Blocker) bool { return b.PID == pid }) {
+			pids = append(pids, int32(pid))
+		}
+	}
+	if len(pids) == 0 {
+		return nil
+	}
+	_, err := conn.Exec(ctx, "SELECT pg_terminate_backend(p) FROM unnest(pg_blocking_pids($1)) AS p WHERE p = ANY ($2)", w.pid, pids)
+	return err
+}
+
+func (w *waits) running() (string, time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sql, w.since
+}
+
+// runs says that a statement began.
+func (w *waits) runs(sql string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sql, w.since, w.last = cut(sql, 200), time.Now(), nil
+}
+
+func (w *waits) ended() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sql = ""
+}
+
+// seen are those who were seen in the way last.
+func (w *waits) seen() []migration.Blocker {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last
+}
+
+// behind tells of a wait for another migrator.
+func (w *waits) behind(holders []migration.Blocker) {
+	w.mu.Lock()
+	if len(w.last) == 0 && w.since.IsZero() {
+		w.since = time.Now()
+	}
+	since := w.since
+	w.last = holders
+	w.mu.Unlock()
+	w.tell(migration.Moment{SQL: "wait for another migrator", Since: time.Since(since), Waits: true, Blocker: holders})
+}
+
+// tell is called by one goroutine at a time; it speaks at most four times a second.
+func (w *waits) tell(m migration.Moment) {
+	if w.o.Progress == nil || time.Since(w.told) < 250*time.Millisecond {
+		return
+	}
+	w.told = time.Now()
+	w.o.Progress(m)
+}
+
+// blockersQuery gives sessions, and the table that the session $1 waits for.
+const blockersQuery = `SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.usename, ''), coalesce(a.state, a.backend_type, ''),
+	coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), 0)::float8, coalesce(a.query, ''),
+	coalesce((SELECT l.relation::regclass::text FROM pg_locks l WHERE l.pid = $1 AND NOT l.granted AND l.relation IS NOT NULL LIMIT 1), '')
+	FROM pg_stat_activity a`
+
+func collectBlockers(rows pgx.Rows) ([]migration.Blocker, error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (b migration.Blocker, err error) {
+		var pid int32
+		var name, user, query string
+		var since float64
+		err = row.Scan(&pid, &name, &user, &b.State, &since, &query, &b.Table)
+		b.PID, b.Who, b.Since = int(pid), user, time.Duration(since*float64(time.Second))
+		if name != "" {
+			b.Who = name + " as " + user
+		}
+		b.Query = migration.Literals(cut(query, 2048))
+		return b, err
+	})
+}
+
+// describe is blockers in words.
+func describe(all []migration.Blocker) string {
+	if len(all) == 0 {
+		return "who stood in the way was gone before it could be seen"
+	}
+	var parts []string
+	for _, b := range all {
+		s := fmt.Sprintf("session %d of %s, %s, its transaction open for %s", b.PID, b.Who, b.State, migration.Human(b.Since))
+		if b.Query != "" {
+			s += ", its last query: " + b.Query
+		}
+		parts = append(parts, s)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// cut cuts a text off at n bytes and between characters.
+func cut(s string, n int) string {
+	if len(s) > n {
+		s = strings.ToValidUTF8(s[:n], "")
+	}
+	return s
+}
+
+// jitter keeps two who wait for one another from coming back at the same time.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.75 + rand.Float64()/2))
+}

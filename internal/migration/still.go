@@ -1,0 +1,132 @@
+package migration
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Still is how long production would have stood still at a table: the longest stretch without a pause, which is what one
+// request would have waited.
+type Still struct {
+	Table  string
+	Reads  Stretch
+	Writes Stretch
+	Rows   Stretch // writes to the rows that the migration changed, and to no others
+}
+
+// Stretch is a time without a pause, as offsets. Statement is the one to blame: whose lock is the longest in it; -1.
+type Stretch struct {
+	From, Until time.Duration
+	Statement   int
+}
+
+// Took is how long the stretch is.
+func (s Stretch) Took() time.Duration { return s.Until - s.From }
+
+// StoodStill is how long each table would have stood still, the worst first. The time that a lock was waited for counts as
+// the time that it was held: whoever comes later stands behind it (an ALTER TABLE behind one idle transaction stops every
+// query). A table that the migration made counts not at all, and neither does a migration tool's own table, which nobody
+// else uses.
+func StoodStill(o Observation) []Still {
+	type spans struct{ reads, writes, rows []Stretch }
+	of := map[string]*spans{}
+	for _, l := range o.Locks {
+		if l.Made || bookkeeping(l.Table) {
+			continue
+		}
+		s := of[l.Table]
+		if s == nil {
+			s = new(spans)
+			of[l.Table] = s
+		}
+		whole := Stretch{l.Asked, l.Until, l.Statement}
+		if StopsReads(l.Mode) {
+			s.reads = append(s.reads, whole)
+		}
+		if StopsWrites(l.Mode) {
+			s.writes = append(s.writes, whole)
+		} else if holdsRows(o, l) {
+			s.rows = append(s.rows, Stretch{l.From, l.Until, l.Statement})
+		}
+	}
+	var out []Still
+	for table, s := range of {
+		still := Still{table, longest(s.reads), longest(s.writes), longest(s.rows)}
+		if still.weight() > 0 {
+			out = append(out, still)
+		}
+	}
+	slices.SortFunc(out, func(a, b Still) int {
+		return cmp.Or(cmp.Compare(b.weight(), a.weight()), cmp.Compare(a.Table, b.Table))
+	})
+	return out
+}
+
+func (s Still) weight() time.Duration {
+	return 4*s.Reads.Took() + 2*s.Writes.Took() + s.Rows.Took()
+}
+
+// longest joins stretches that overlap or touch, and returns the longest. Where there is a pause, however short, between two
+// transactions, the server lets those pass who stood behind the first.
+func longest(spans []Stretch) Stretch {
+	slices.SortFunc(spans, func(a, b Stretch) int { return cmp.Compare(a.From, b.From) })
+	best, now := Stretch{Statement: -1}, Stretch{Statement: -1}
+	var blame time.Duration
+	for _, s := range spans {
+		if now.Until == 0 || s.From > now.Until {
+			now, blame = s, s.Took()
+		} else {
+			now.Until = max(now.Until, s.Until)
+			if s.Took() > blame {
+				now.Statement, blame = s.Statement, s.Took()
+			}
+		}
+		if now.Took() > best.Took() {
+			best = now
+		}
+	}
+	return best
+}
+
+// holdsRows says whether a lock is of a statement that changes rows that are there: nobody else can change these until
+// its transaction ends. Only new rows are in nobody's way.
+func holdsRows(o Observation, l Lock) bool {
+	if lockMode(l.Mode) != rowExclusive || l.Statement < 0 || l.Statement >= len(o.Statements) {
+		return false
+	}
+	return changesRows(scan(o.Statements[l.Statement].SQL))
+}
+
+func changesRows(sql []token) bool {
+	for _, s := range split(sql) {
+		for _, t := range s {
+			if t.is("UPDATE") || t.is("DELETE") || t.is("MERGE") {
+				return true
+			}
+			if s[0].is("DO") && t.kind == 's' && changesRows(scan(unquoted(t.text))) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// bookkeeping says whether a table is one that a migration tool keeps its versions or its own lock in.
+func bookkeeping(table string) bool {
+	for i := len(table) - 1; i >= 0; i-- {
+		if table[i] == '.' {
+			table = table[i+1:]
+			break
+		}
+	}
+	switch table {
+	case "goose_db_version", "schema_migrations", "schema_lock", "flyway_schema_history", "schema_version",
+		"atlas_schema_revisions", "alembic_version", "django_migrations", "ar_internal_metadata", "_prisma_migrations",
+		"knex_migrations", "knex_migrations_lock", "SequelizeMeta", "databasechangelog", "databasechangeloglock",
+		"DATABASECHANGELOG", "DATABASECHANGELOGLOCK", "__EFMigrationsHistory", "doctrine_migration_versions",
+		"__diesel_schema_migrations", "_sqlx_migrations", "gorp_migrations", "__drizzle_migrations", "pgmigrations":
+		return true
+	}
+	return false
+}
