@@ -3,8 +3,19 @@ package mask
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
+
+// spent is the processor's time that this process has had: what a machine with other work to do can be measured by.
+func spent() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
 
 // benchValues are values of a use as production has them.
 func benchValues(use string) [][]byte {
@@ -61,13 +72,14 @@ func BenchmarkUses(b *testing.B) {
 				bytes := 0
 				b.ReportAllocs()
 				i := 0
+				begin := spent()
 				for b.Loop() {
 					v := values[i%len(values)]
 					i++
 					bytes += len(v)
 					dst = m.mask(dst[:0], v)
 				}
-				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "values/s")
+				b.ReportMetric(float64(b.N)/(spent()-begin).Seconds(), "values/s/core")
 				b.SetBytes(int64(bytes / b.N))
 			})
 		}

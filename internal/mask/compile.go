@@ -306,9 +306,10 @@ func gather(all map[string]family, r Rule, length int, distinct bool) {
 
 func (c *compiler) compiled() map[string]columns {
 	all := map[string]columns{}
-	for _, t := range c.shape.Tables {
+	for i := range c.shape.Tables {
+		t := &c.shape.Tables[i]
 		rules := c.rules.Tables[t.Name]
-		out := columns{none: rules.Rows == "none", rules: make([]Rule, len(t.Columns))}
+		out := columns{table: t, none: rules.Rows == "none", rules: make([]Rule, len(t.Columns))}
 		for i, col := range t.Columns {
 			rule, ok := rules.Columns[col.Name]
 			if !ok { // generated, or of a table whose rows stay behind: no value gets here

@@ -16,7 +16,7 @@ const detectMost = 1 << 16
 func Detect(text string) (what string, ok bool) {
 	b := []byte(text[:min(len(text), detectMost)])
 	for _, d := range detectors {
-		if d.in(b) {
+		if _, _, ok := d.find(b); ok {
 			return d.what, true
 		}
 	}
@@ -25,26 +25,50 @@ func Detect(text string) (what string, ok bool) {
 
 type detector struct {
 	what string
-	in   func(text []byte) bool
+	find func(text []byte) (begin, end int, ok bool)
+	sure bool // no word of a program looks like this
 }
 
 // detectors are looked through in their order: what is more precise stands first.
 var detectors = []detector{
-	{"an e-mail address", hasEmail},
-	{"a web address with a user in it", hasUserURL},
-	{"a bank account", func(b []byte) bool { return anyField(b, isIBAN) || isIBAN(b) }},
-	{"a card's number", hasCard},
-	{"a network address", func(b []byte) bool { return anyField(b, isOutsideAddress) }},
-	{"a UUID", func(b []byte) bool { return anyField(b, isUUID) }},
-	{"a phone number", hasPhone},
-	{"a secret", func(b []byte) bool { return anyField(b, looksSecret) }},
-	{"a long number", hasLongNumber},
-	{"an address", hasAddress},
-	{"a person's name", looksLikeName},
+	{"an e-mail address", findEmail, true},
+	{"a web address with a user in it", findUserURL, true},
+	{"a bank account", findIBAN, true},
+	{"a card's number", findCard, true},
+	{"a network address", fields(isOutsideAddress), true},
+	{"a UUID", fields(isUUID), false},
+	{"a phone number", findPhone, true},
+	{"a secret", fields(looksSecret), true},
+	{"a long number", fields(isLongNumber), false},
+	{"an address", whole(hasAddress), false},
+	{"a person's name", whole(looksLikeName), false},
+}
+
+// whole is a detector that can say of a text as a whole only.
+func whole(is func([]byte) bool) func([]byte) (int, int, bool) {
+	return func(text []byte) (int, int, bool) { return 0, len(text), is(text) }
+}
+
+// fields is a detector of a text's parts: what stands between blanks and marks.
+func fields(is func([]byte) bool) func([]byte) (int, int, bool) {
+	return func(text []byte) (begin, end int, ok bool) {
+		for begin < len(text) {
+			end = begin + bytes.IndexAny(text[begin:], " \t\r\n\"'(),;<>[]{}|=")
+			if end < begin {
+				end = len(text)
+			}
+			if field := bytes.Trim(text[begin:end], ".:!?"); len(field) > 0 && is(field) {
+				begin += bytes.Index(text[begin:end], field)
+				return begin, begin + len(field), true
+			}
+			begin = end + 1
+		}
+		return 0, 0, false
+	}
 }
 
 // keyDetectors are the detectors that are sure enough to change the name of a JSON member.
-var keyDetectors = []func([]byte) bool{isEmail, isIBAN, isCard, isOutsideAddress, hasPhone}
+var keyDetectors = []func([]byte) bool{isEmail, isIBAN, isCard, isOutsideAddress, isPhone}
 
 // personalKey says whether the name of a JSON member is a value of a person's, as where a map has addresses for keys.
 func personalKey(name []byte) bool {
@@ -59,19 +83,18 @@ func personalKey(name []byte) bool {
 	return false
 }
 
-// hasEmail leaves addresses alone that are reserved: nobody has one.
-func hasEmail(text []byte) bool {
-	for {
-		begin, end, ok := address(text)
-		if !ok {
-			return false
+// findEmail leaves addresses alone that are reserved: nobody has one.
+func findEmail(text []byte) (begin, end int, ok bool) {
+	for from := 0; ; from = end {
+		if begin, end, ok = address(text[from:]); !ok {
+			return 0, 0, false
 		}
+		begin, end = begin+from, end+from
 		domain := text[begin:end]
 		domain = domain[bytes.IndexByte(domain, '@')+1:]
 		if bytes.IndexByte(domain, '.') > 0 && !isReserved(domain) {
-			return true
+			return begin, end, true
 		}
-		text = text[end:]
 	}
 }
 
@@ -86,45 +109,44 @@ func isReserved(domain []byte) bool {
 	return false
 }
 
-func hasUserURL(text []byte) bool {
-	for {
-		i := bytes.Index(text, []byte("://"))
+func findUserURL(text []byte) (begin, end int, ok bool) {
+	for from := 0; ; {
+		i := bytes.Index(text[from:], []byte("://"))
 		if i < 0 {
-			return false
+			return 0, 0, false
 		}
-		text = text[i+3:]
-		end := bytes.IndexAny(text, "/?# \t\r\n\"'")
-		if end < 0 {
+		host := from + i + 3
+		begin = host - 3
+		for begin > from && isScheme(text[begin-1:begin]) {
+			begin--
+		}
+		end = host + bytes.IndexAny(text[host:], " \t\r\n\"'")
+		if end < host {
 			end = len(text)
 		}
-		if bytes.IndexByte(text[:end], '@') > 0 {
-			return true
+		authority, _, _ := bytes.Cut(text[host:end], []byte{'/'})
+		at := bytes.LastIndexByte(authority, '@')
+		if at > 0 && begin < host-3 && !isReserved(bytes.TrimRight(authority[at+1:], ":0123456789")) {
+			return begin, end, true
 		}
+		from = end
 	}
 }
 
-// anyField says whether one of a text's parts is so: what stands between blanks and marks.
-func anyField(text []byte, is func([]byte) bool) bool {
-	for len(text) > 0 {
-		end := bytes.IndexAny(text, " \t\r\n\"'(),;<>[]{}|=")
-		if end < 0 {
-			end = len(text)
-		}
-		if field := bytes.Trim(text[:end], ".:!?"); len(field) > 0 && is(field) {
-			return true
-		}
-		text = text[min(end+1, len(text)):]
+// findIBAN looks for one that is written together, and for a text that is one in groups.
+func findIBAN(text []byte) (begin, end int, ok bool) {
+	if isIBAN(text) {
+		return 0, len(text), true
 	}
-	return false
+	return fields(isIBAN)(text)
 }
 
-// hasCard looks at runs of digits, blanks and dashes.
-func hasCard(text []byte) bool {
-	return anyRun(text, func(run []byte) bool { return isCard(run) && run[0] != '0' })
+func findCard(text []byte) (begin, end int, ok bool) {
+	return findRun(text, func(run []byte) bool { return isCard(run) && run[0] != '0' })
 }
 
-// anyRun says whether one of a text's runs of digits is so, with the marks in it that numbers are written with.
-func anyRun(text []byte, is func([]byte) bool) bool {
+// findRun looks at runs of digits, with the marks in them that numbers are written with.
+func findRun(text []byte, is func([]byte) bool) (begin, end int, ok bool) {
 	for i := 0; i < len(text); {
 		if c := text[i]; c != '+' && c != '(' && (c < '0' || c > '9') || i > 0 && isAlnum(text[i-1]) {
 			i++
@@ -136,11 +158,11 @@ func anyRun(text []byte, is func([]byte) bool) bool {
 		}
 		run := bytes.TrimRight(text[i:end], " -/.(")
 		if (end == len(text) || !isAlnum(text[end])) && len(run) > 0 && is(run) {
-			return true
+			return i, i + len(run), true
 		}
 		i = end
 	}
-	return false
+	return 0, 0, false
 }
 
 func countDigits(text []byte) (n int) {
@@ -152,22 +174,19 @@ func countDigits(text []byte) (n int) {
 	return n
 }
 
-// hasPhone wants a number that is written like one: with a plus, or a leading zero and marks between groups.
-func hasPhone(text []byte) bool {
-	return anyRun(text, func(run []byte) bool {
-		n := countDigits(run)
-		if n < phoneLeast || n > 15 || looksLikeMoment(run) || len(run) >= 10 && looksLikeMoment(run[:10]) {
-			return false
-		}
-		if run[0] == '+' || run[0] == '(' {
-			return true
-		}
-		if bytes.Count(run, []byte{'.'}) > 0 && parsesAsNumber(run) {
-			return false
-		}
-		marks := len(run) - n
-		return marks > 0 && (run[0] == '0' || marks >= 2) && n >= 9
-	})
+func findPhone(text []byte) (begin, end int, ok bool) { return findRun(text, isPhone) }
+
+// isPhone wants a number that is written like one: with a plus, or a leading zero and marks between groups.
+func isPhone(text []byte) bool {
+	n := countDigits(text)
+	if n < phoneLeast || n > 15 || len(text) >= 10 && looksLikeMoment(text[:10]) || len(bytes.Trim(text, "+0123456789 -/.()")) > 0 {
+		return false
+	}
+	if text[0] == '+' || text[0] == '(' {
+		return true
+	}
+	marks := len(text) - n
+	return !parsesAsNumber(text) && marks > 0 && (text[0] == '0' || marks >= 2) && n >= 9
 }
 
 func parsesAsNumber(text []byte) bool {
@@ -185,11 +204,9 @@ func isOutsideAddress(text []byte) bool {
 
 const longNumber = 9 // digits
 
-// hasLongNumber leaves numbers alone that are round: limits and units.
-func hasLongNumber(text []byte) bool {
-	return anyField(text, func(f []byte) bool {
-		return len(f) >= longNumber && allDigits(f) && len(bytes.TrimRight(f, "0")) > 4
-	})
+// isLongNumber leaves numbers alone that are round: limits and units.
+func isLongNumber(text []byte) bool {
+	return len(text) >= longNumber && allDigits(text) && len(bytes.TrimRight(text, "0")) > 4
 }
 
 const secretLeast = 20
@@ -209,7 +226,9 @@ func looksSecret(word []byte) bool {
 		case class != 0:
 			letters++
 			class = tokenLow
-		case bytes.IndexByte([]byte("+/=_-."), c) < 0:
+		case bytes.IndexByte([]byte("+/=_-."), c) >= 0:
+			continue
+		default:
 			return false
 		}
 		if class != last {

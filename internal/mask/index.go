@@ -29,7 +29,7 @@ type grid struct {
 func (g *grid) scramble(x uint64) uint64 {
 	for {
 		row, column := x/g.columns, x%g.columns
-		for round := byte(0); round < roundsShort; round += 2 {
+		for round := byte(0); round < rounds; round += 2 {
 			row = added(row, g.draw(round, column, g.rows), g.rows)
 			column = added(column, g.draw(round+1, row, g.columns), g.columns)
 		}
@@ -42,7 +42,7 @@ func (g *grid) scramble(x uint64) uint64 {
 func (g *grid) unscramble(x uint64) uint64 {
 	for {
 		row, column := x/g.columns, x%g.columns
-		for round := byte(roundsShort); round > 0; round -= 2 {
+		for round := byte(rounds); round > 0; round -= 2 {
 			column = added(column, g.columns-g.draw(round-1, row, g.columns), g.columns)
 			row = added(row, g.rows-g.draw(round-2, column, g.rows), g.rows)
 		}

@@ -31,13 +31,16 @@ type keyed struct {
 	deck  []uint32
 }
 
+// aesKeySize makes it AES-128: a third faster than AES-256, and as far out of reach.
+const aesKeySize = 16
+
 // newKeyed derives the function of a family.
 func newKeyed(k Key, family string) *keyed {
 	h := hmac.New(sha256.New, k)
 	h.Write([]byte("greenroom mask 1\x00" + family))
-	block, err := aes.NewCipher(h.Sum(nil))
+	block, err := aes.NewCipher(h.Sum(nil)[:aesKeySize])
 	if err != nil {
-		panic("mask: 32 bytes are a key of AES") // the length is the hash's
+		panic("mask: 16 bytes are a key of AES") // the length is a constant
 	}
 	return &keyed{block: block, cards: map[uint32][]uint32{}}
 }
@@ -146,14 +149,18 @@ func (k *keyed) below(n uint64) uint64 {
 type digits struct {
 	k    *keyed
 	word uint64
-	left uint // bits that may still be taken from word
+	left int // how many sixteenths of the word may still be taken
 }
 
-// below draws a number below n.
+// below draws a number below n, which is at most 2^24. From a word come seven numbers below 64, or two above: then what
+// is left of it keeps each even to 2^-22.
 func (d *digits) below(n uint32) uint32 {
-	need := uint(bits.Len32(n))
-	if d.left < need+16 { // 16 bits above need leave what is off even below 2^-16
-		d.word, d.left = d.k.word(), 64
+	need := 2
+	if n > smallCard {
+		need = 7
+	}
+	if d.left < need {
+		d.word, d.left = d.k.word(), 14
 	}
 	hi, lo := bits.Mul64(d.word, uint64(n))
 	d.word = lo

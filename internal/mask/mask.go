@@ -94,6 +94,7 @@ type Mask struct {
 
 // columns are the rules of a table's columns in its order.
 type columns struct {
+	table *Table
 	none  bool
 	rules []Rule
 }
@@ -106,7 +107,7 @@ func (m *Mask) Table(name string) (t *TableMask, none bool) {
 		c.none = true
 	}
 	w := newWorker(m.key, m.facts)
-	t = &TableMask{maskers: make([]masker, len(c.rules)), changed: make([]int64, len(c.rules))}
+	t = &TableMask{table: c.table, maskers: make([]masker, len(c.rules)), changed: make([]int64, len(c.rules))}
 	for i, r := range c.rules {
 		t.maskers[i] = w.masker(r)
 	}
@@ -115,8 +116,10 @@ func (m *Mask) Table(name string) (t *TableMask, none bool) {
 
 // TableMask masks the rows of a table.
 type TableMask struct {
+	table   *Table
 	maskers []masker // by column; nil: its values stay
 	changed []int64
+	sieve   *Sieve
 }
 
 // Keeps says whether the column's values go over as they are, so that the engine need not look at them.
@@ -141,12 +144,28 @@ func (t *TableMask) Value(dst []byte, column int, value []byte) []byte {
 	default:
 		if dst = m.mask(dst, value); dst == nil || !bytes.Equal(dst[begin:], value) {
 			t.changed[column]++
+			if t.sieve != nil {
+				t.sieve.masked(value, dst[min(begin, len(dst)):], t.table, column)
+			}
+		} else if t.sieve != nil {
+			t.sieve.kept(value)
 		}
 	}
 	if dst == nil && m != (nullMask{}) {
 		dst = []byte{}
 	}
 	return dst
+}
+
+// Watch has a sieve take part: it is shown every value from now on, and what becomes of it.
+func (t *TableMask) Watch(s *Sieve) { t.sieve = s }
+
+// Kept shows the sieve a value of a column that is kept, which needs no Value. What stands in such a column is no
+// canary: without this it would be found, and rightly so.
+func (t *TableMask) Kept(value []byte) {
+	if t.sieve != nil {
+		t.sieve.kept(value)
+	}
 }
 
 // Changed is how many values of each column came out other than they went in.

@@ -16,11 +16,11 @@ import (
 // scrambling and unscrambling: scramble⁻¹(scramble(x) + 1) is never x.
 
 const (
-	longRow     = 32 // from here on a half has more than 2^50 values, and four rounds do what eight do below
-	roundsShort = 8
-	roundsLong  = 4
-	chanceBits  = 40 // with as many bits coming out unchanged is no longer a chance
-	smallCard   = 64 // alphabets up to here have a random permutation of their own for values of one character
+	rounds     = 6  // and twice as many where scrambling is undone again
+	roundsLong = 4  // with halves as large as they are then, they do what six do else
+	longBits   = 96 // bits of a row that is long
+	chanceBits = 40 // with as many bits coming out unchanged is no longer a chance
+	smallCard  = 64 // alphabets up to here have a random permutation of their own for values of one character
 )
 
 // row is a value taken apart, and the scratch for it. It is for one goroutine, and one value at a time.
@@ -43,11 +43,11 @@ func (r *row) add(index, size uint32) {
 	r.wide = r.wide || size > 256
 }
 
-// bits are how many bits a row of these alphabets holds, rounded down.
+// bits are how many bits a row of these alphabets holds, rounded down; of a long one no more than that it is long.
 func (r *row) bits() (n int) {
 	for _, s := range r.size {
 		n += bits.Len32(s) - 1
-		if n >= chanceBits {
+		if n >= longBits {
 			break
 		}
 	}
@@ -56,32 +56,30 @@ func (r *row) bits() (n int) {
 
 // permute replaces the row by the one that stands for it.
 func (r *row) permute(k *keyed, t tweak) {
-	switch {
-	case len(r.index) == 0:
-	case len(r.index) == 1:
-		r.index[0] = k.card(t, r.size[0], r.index[0])
-	case r.bits() >= chanceBits:
-		r.scramble(k, t)
+	if len(r.index) < 2 {
+		if len(r.index) == 1 {
+			r.index[0] = k.card(t, r.size[0], r.index[0])
+		}
+		return
+	}
+	switch n := r.bits(); {
+	case n >= longBits:
+		r.scramble(k, t, roundsLong)
+	case n >= chanceBits:
+		r.scramble(k, t, rounds)
 	default:
-		r.scramble(k, t)
+		r.scramble(k, t, rounds)
 		for i, size := range r.size {
 			if r.index[i]++; r.index[i] == size {
 				r.index[i] = 0
 			}
 		}
-		r.unscramble(k, t)
+		r.unscramble(k, t, rounds)
 	}
 }
 
-func (r *row) rounds() int {
-	if len(r.index) >= longRow {
-		return roundsLong
-	}
-	return roundsShort
-}
-
-func (r *row) scramble(k *keyed, t tweak) {
-	for round := range r.rounds() {
+func (r *row) scramble(k *keyed, t tweak, n int) {
+	for round := range n {
 		d, from, to := r.half(k, t, round)
 		for i := from; i < to; i++ {
 			sum, size := r.index[i]+d.below(r.size[i]), r.size[i]
@@ -93,8 +91,8 @@ func (r *row) scramble(k *keyed, t tweak) {
 	}
 }
 
-func (r *row) unscramble(k *keyed, t tweak) {
-	for round := r.rounds() - 1; round >= 0; round-- {
+func (r *row) unscramble(k *keyed, t tweak, n int) {
+	for round := n - 1; round >= 0; round-- {
 		d, from, to := r.half(k, t, round)
 		for i := from; i < to; i++ {
 			sum, size := r.index[i]+r.size[i]-d.below(r.size[i]), r.size[i]

@@ -9,7 +9,10 @@ import (
 // wordsMask makes words that can be spoken. They have the length and the case of those that they stand for and nothing
 // else of theirs, as vowels at the same places would give a rare name away. Two words may become the same one; where
 // that must not be, each word is permuted instead and looks it.
-type wordsMask struct{ plainMask }
+type wordsMask struct {
+	plainMask
+	known *memo
+}
 
 func (m *wordsMask) mask(dst, value []byte) []byte {
 	var numbers tweak
@@ -29,7 +32,7 @@ func (m *wordsMask) mask(dst, value []byte) []byte {
 		case n == 1 || kind == runScript:
 			dst = m.as(dst, word, tweak{}, asText)
 		default:
-			dst = m.speak(dst, word)
+			dst = m.known.mask(dst, word, m.speak)
 		}
 		i += n
 	}
@@ -127,7 +130,10 @@ func (m *wordsMask) spoken(dst, word []byte, d *digits) []byte {
 
 // emailMask makes addresses that are nobody's: below .example, and .test for those without a dot in the domain. People
 // of one domain stay together, as domain and local part are permuted each, the latter for this domain.
-type emailMask struct{ plainMask }
+type emailMask struct {
+	plainMask
+	domains *memo
+}
 
 const (
 	reserved    = ".example"
@@ -166,6 +172,10 @@ func (m *emailMask) mask(dst, value []byte) []byte {
 func (m *emailMask) address(dst, local, domain []byte) []byte {
 	dst = m.as(dst, local, m.k.tweakOf(m.w.fold(domain)), asText)
 	dst = append(dst, '@')
+	return m.domains.mask(dst, domain, m.masked)
+}
+
+func (m *emailMask) masked(dst, domain []byte) []byte {
 	dst = m.as(dst, domain, domainTweak, asText)
 	if bytes.IndexByte(domain, '.') < 0 {
 		return append(dst, reservedToo...)

@@ -16,6 +16,7 @@ type worker struct {
 	key      Key
 	families map[string]*keyed
 	facts    map[string]family
+	memos    map[string]*memo
 	folded   []byte
 }
 
@@ -35,7 +36,7 @@ func familyOf(use string) string {
 }
 
 func newWorker(k Key, facts map[string]family) *worker {
-	return &worker{key: k, facts: facts, families: map[string]*keyed{}}
+	return &worker{key: k, facts: facts, families: map[string]*keyed{}, memos: map[string]*memo{}}
 }
 
 // keyed is the function of a family. It is the same for every column, and never used by two at once.
@@ -46,6 +47,16 @@ func (w *worker) keyed(family string) *keyed {
 		w.families[family] = k
 	}
 	return k
+}
+
+// memo is what is remembered of a family.
+func (w *worker) memo(family string) *memo {
+	m := w.memos[family]
+	if m == nil {
+		m = &memo{}
+		w.memos[family] = m
+	}
+	return m
 }
 
 // masker makes what carries out a rule that was checked; nil for keep.
@@ -60,9 +71,9 @@ func (w *worker) masker(r Rule) masker {
 	case "constant":
 		return constantMask(r.Value)
 	case "name", "first_name", "last_name", "company", "address", "city":
-		return &wordsMask{base}
+		return &wordsMask{plainMask: base, known: w.memo(fam)}
 	case "email":
-		return &emailMask{base}
+		return &emailMask{plainMask: base, domains: w.memo(fam)}
 	case "phone":
 		return &phoneMask{base}
 	case "number":
