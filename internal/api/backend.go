@@ -8,6 +8,7 @@ import (
 	"iter"
 
 	"greenroom/internal/evidence"
+	"greenroom/internal/mask"
 )
 
 // Stream is what is told one item after another. An error is the last thing that it yields; a stream that ends without
@@ -95,6 +96,10 @@ type Backend interface {
 	Logs(ctx context.Context, q LogQuery) (Stream[LogLine], error)
 	// Diff compares two sides, each a release or an environment (its live release and how it differs).
 	Diff(ctx context.Context, app, a, b string) (DiffView, error)
+
+	// Shape is the structure of an environment's database, and no value of it; environment "" is production. Unavailable
+	// where the environment does not run.
+	Shape(ctx context.Context, app, environment string) (mask.Shape, error)
 
 	// SecretSet keeps a value for a secret in an environment. The value is never told again, by anything.
 	SecretSet(ctx context.Context, s SecretName, value []byte) error

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"greenroom/internal/evidence"
+	"greenroom/internal/mask"
 )
 
 func inAppPath(app, rest string) string { return "/apps/" + url.PathEscape(app) + rest }
@@ -111,6 +112,11 @@ func (c *Client) Logs(ctx context.Context, q LogQuery) (Stream[LogLine], error) 
 // Diff implements Backend.
 func (c *Client) Diff(ctx context.Context, app, a, b string) (DiffView, error) {
 	return call[DiffView](ctx, c, http.MethodGet, inAppPath(app, "/diff"), url.Values{"a": {a}, "b": {b}}, nil)
+}
+
+// Shape implements Backend.
+func (c *Client) Shape(ctx context.Context, app, environment string) (mask.Shape, error) {
+	return call[mask.Shape](ctx, c, http.MethodGet, inAppPath(app, "/shape"), values("environment", environment), nil)
 }
 
 func secretPath(s SecretName) string {

@@ -167,6 +167,10 @@ func (f *fake) Diff(ctx context.Context, app, a, b string) (DiffView, error) {
 	return filled[DiffView](), f.record(ctx, "Diff", app, a, b)
 }
 
+func (f *fake) Shape(ctx context.Context, app, env string) (mask.Shape, error) {
+	return filled[mask.Shape](), f.record(ctx, "Shape", app, env)
+}
+
 func (f *fake) SecretSet(ctx context.Context, s SecretName, value []byte) error {
 	return f.record(ctx, "SecretSet", s, value)
 }

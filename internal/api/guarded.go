@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"greenroom/internal/evidence"
+	"greenroom/internal/mask"
 )
 
 // Guarded is a Backend in front of b that asks g before each method, by the table rights. What g refuses, b never hears of.
@@ -175,6 +176,10 @@ func (g guarded) Logs(ctx context.Context, q LogQuery) (Stream[LogLine], error) 
 
 func (g guarded) Diff(ctx context.Context, app, a, b string) (DiffView, error) {
 	return allowed(g.may(ctx, app, "Diff"), func() (DiffView, error) { return g.backend.Diff(ctx, app, a, b) })
+}
+
+func (g guarded) Shape(ctx context.Context, app, environment string) (mask.Shape, error) {
+	return allowed(g.may(ctx, app, "Shape"), func() (mask.Shape, error) { return g.backend.Shape(ctx, app, environment) })
 }
 
 func (g guarded) SecretSet(ctx context.Context, s SecretName, value []byte) error {

@@ -146,6 +146,7 @@ func TestWhichRightIsAsked(t *testing.T) {
 			_, err := b.Import(t.Context(), ReleaseInfo{App: "shop"}, strings.NewReader(""))
 			return err
 		}, []string{`build in "shop"`}},
+		{"a database's shape", func(b Backend) error { _, err := b.Shape(t.Context(), "shop", ""); return err }, []string{`apply in "shop"`}},
 		{"status", func(b Backend) error { _, err := b.Status(t.Context(), ""); return err }, []string{`read in ""`}},
 		{"a key", func(b Backend) error { _, err := b.RevokeKey(t.Context(), "SHA256:x", ""); return err }, []string{`apply in ""`}},
 	} {

@@ -53,6 +53,10 @@ var rights = map[string]app.Right{
 	"Cancel":          app.RightRollback,
 	"Review":          app.RightBreakGlass,
 
+	// What stands in a schema, the texts of functions and defaults included, is for those who decide what leaves production:
+	// the rules of a mask are a part of the policy.
+	"Shape": app.RightApply,
+
 	"Apply":        app.RightApply,
 	"Apply/dry":    RightRead,
 	"TakeStanding": app.RightApply,

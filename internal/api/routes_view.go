@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"greenroom/internal/evidence"
+	"greenroom/internal/mask"
 )
 
 type statusInput struct {
@@ -44,6 +45,11 @@ type diffInput struct {
 	B   string `query:"b" required:"true"`
 }
 
+type shapeInput struct {
+	App         string `path:"app"`
+	Environment string `query:"environment"`
+}
+
 func (s *server) registerViews() {
 	b := s.backend
 	route(s, s.operation("status", http.MethodGet, "/status", "How things stand"),
@@ -67,4 +73,8 @@ func (s *server) registerViews() {
 		})
 	route(s, s.operation("diff", http.MethodGet, "/apps/{app}/diff", "How two releases or environments differ"),
 		func(ctx context.Context, in *diffInput) (DiffView, error) { return b.Diff(ctx, in.App, in.A, in.B) })
+	route(s, s.operation("shape", http.MethodGet, "/apps/{app}/shape", "The structure of an environment's database"),
+		func(ctx context.Context, in *shapeInput) (mask.Shape, error) {
+			return b.Shape(ctx, in.App, in.Environment)
+		})
 }

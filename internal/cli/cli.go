@@ -98,7 +98,7 @@ func (s *shell) commands(root *cobra.Command) {
 		root.AddCommand(c)
 	}
 	for _, c := range []*cobra.Command{s.statusCommand(), s.releasesCommand(), s.reportCommand(), s.historyCommand(), s.logsCommand(),
-		s.diffCommand(), s.dbCommand(), s.snapshotCommand(), s.backupCommand(), s.secretCommand(), s.serviceCommand(), s.stateCommand(),
+		s.diffCommand(), s.dbCommand(), s.maskCommand(), s.snapshotCommand(), s.backupCommand(), s.secretCommand(), s.serviceCommand(), s.stateCommand(),
 		s.schemaCommand(), s.versionCommand()} {
 		c.GroupID = rest
 		root.AddCommand(c)

@@ -8,6 +8,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/evidence"
 	"greenroom/internal/home"
+	"greenroom/internal/mask"
 	"greenroom/internal/term"
 )
 
@@ -23,8 +24,17 @@ type Deps struct {
 	Load func(ctx context.Context, dir string) (Definition, error)
 	// Draft proposes a definition for the Compose file in dir, and writes nothing.
 	Draft func(ctx context.Context, dir string) (Draft, error)
-	// Schema is the JSON schema of greenroom.yaml.
-	Schema func() ([]byte, error)
+	// Schema is the JSON schema of greenroom.yaml, or of mask.yaml.
+	Schema func(file string) ([]byte, error)
+	// MaskFile reads the rules of the definition in dir, or in a folder above it: of the file that it names, of mask.yaml
+	// where it names none, or of file where that is not "". A file that is not there is no error.
+	MaskFile func(dir, file string) (MaskFile, error)
+	// AddRules proposes a file of rules, which messages call name, with others added to it, and writes nothing. What people
+	// wrote stays as it is.
+	AddRules func(content []byte, name string, add mask.Rules, notes []mask.Note) ([]byte, error)
+	// DatabaseShape reads the structure of the database at an address, and no value of it: a URL, or the path of an SQLite
+	// file.
+	DatabaseShape func(ctx context.Context, address string) (mask.Shape, error)
 	// Commit is the full id of the commit that a git ref means in dir. NotFound when it means none.
 	Commit func(ctx context.Context, dir, ref string) (string, error)
 	// Build makes a release out of a repository, as the caller, and runs its checks at build. It tells what it does.
@@ -89,6 +99,16 @@ type Finding struct {
 	File     string `json:"file,omitempty"`
 	Line     int    `json:"line,omitempty"`
 	Replaces bool   `json:"replaces,omitempty"`
+}
+
+// MaskFile is a file of rules.
+type MaskFile struct {
+	Name    string // as the definition or the person names it
+	File    string // absolute path
+	Named   bool   // the definition names it
+	There   bool
+	Content []byte
+	Rules   mask.Rules
 }
 
 // Edit is a proposed change of a file.

@@ -12,6 +12,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
+	"greenroom/internal/mask"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
@@ -379,6 +380,31 @@ func (f *fake) Diff(_ context.Context, _, a, _ string) (api.DiffView, error) {
 		return api.DiffView{}, problem.New(problem.NotFound, "nothing is called a-branch")
 	}
 	return fakeDiff(), nil
+}
+
+func (f *fake) Shape(_ context.Context, _, environment string) (mask.Shape, error) {
+	f.did("shape %s", environment)
+	if environment == "dev" {
+		return mask.Shape{}, problem.New(problem.Unavailable, "nothing is live in dev").WithHint("greenroom promote latest dev")
+	}
+	return fakeShape(), nil
+}
+
+// fakeShape is a database in which something of every kind is.
+func fakeShape() mask.Shape {
+	return mask.Shape{Tables: []mask.Table{
+		{Name: "customers", Rows: 3000, Columns: []mask.Column{
+			{Name: "id", Type: "bigint", Kind: mask.KindNumber, NotNull: true, Unique: true, Key: true},
+			{Name: "email", Type: "text", Kind: mask.KindText, NotNull: true, Unique: true},
+			{Name: "phone", Type: "text", Kind: mask.KindText}, {Name: "born", Type: "date", Kind: mask.KindTime},
+			{Name: "note", Type: "text", Kind: mask.KindText}, {Name: "active", Type: "boolean", Kind: mask.KindBoolean},
+			{Name: "shape", Type: "box\x1b[2J", Kind: mask.KindOther, NotNull: true}}},
+		{Name: "orders", Rows: 9000, Columns: []mask.Column{
+			{Name: "id", Type: "bigint", Kind: mask.KindNumber, NotNull: true, Unique: true, Key: true},
+			{Name: "customer", Type: "bigint", Kind: mask.KindNumber, NotNull: true, Refers: "customers.id"},
+			{Name: "placed", Type: "timestamp with time zone", Kind: mask.KindTime, NotNull: true},
+			{Name: "extra\x1b[2J", Type: "jsonb", Kind: mask.KindJSON}}},
+	}}
 }
 
 func (f *fake) SecretSet(_ context.Context, s api.SecretName, value []byte) error {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +21,10 @@ import (
 
 	"greenroom/internal/api"
 	"greenroom/internal/app"
+	"greenroom/internal/definition"
 	"greenroom/internal/evidence"
 	"greenroom/internal/home"
+	"greenroom/internal/mask"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/term"
@@ -170,7 +173,16 @@ func fakeDeps() Deps {
 				{Subject: "service web", Runs: true, Text: "runs as a process"},
 				{Subject: "service mail", Text: "its image can't run as a process", Add: "    x-greenroom:\n      run: bin/mail", File: "compose.yaml", Line: 7}}}, nil
 		},
-		Schema: func() ([]byte, error) { return []byte(`{"type":"object"}`), nil },
+		Schema:   func(file string) ([]byte, error) { return []byte(`{"title":"` + file + `","type":"object"}`), nil },
+		MaskFile: fakeMaskFile, AddRules: definition.AddRules,
+		DatabaseShape: func(_ context.Context, address string) (mask.Shape, error) {
+			if address != "app.db" {
+				return mask.Shape{}, problem.New(problem.NotFound, "there is no such database")
+			}
+			shape := fakeShape()
+			shape.Tables = shape.Tables[1:]
+			return shape, nil
+		},
 		Commit: func(_ context.Context, _, ref string) (string, error) {
 			commits := map[string]string{"main": good.Commit, "tax": sour.Commit, "idle": strings.Repeat("9", 40)}
 			if c := commits[ref]; c != "" {
@@ -216,6 +228,18 @@ func fakeAppName(dir string) (string, error) {
 		return "", problem.New(problem.NotFound, "there is no greenroom.yaml here").WithHint("greenroom init")
 	}
 	return strings.TrimSpace(strings.TrimPrefix(firstLine(string(b)), "app:")), nil
+}
+
+func fakeMaskFile(dir, file string) (MaskFile, error) {
+	m := MaskFile{Name: cmp.Or(file, "mask.yaml"), Named: file != ""}
+	m.File = filepath.Join(dir, m.Name)
+	var err error
+	if m.Content, err = os.ReadFile(m.File); err != nil {
+		return m, nil
+	}
+	m.There = true
+	m.Rules, err = definition.ParseMask(m.Content, m.Name)
+	return m, err
 }
 
 func fakeLoad(_ context.Context, dir string) (Definition, error) {

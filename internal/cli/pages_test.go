@@ -64,7 +64,7 @@ func TestPages(t *testing.T) {
 		"secrets":            func(s term.Screen) string { return secretsPage(s, fakeSecrets()) },
 		"secrets-none":       func(s term.Screen) string { return secretsPage(s, nil) },
 	}
-	for _, more := range []map[string]func(term.Screen) string{dataPages(), trustPages(t), migrationPages()} {
+	for _, more := range []map[string]func(term.Screen) string{dataPages(), trustPages(t), migrationPages(), maskPages(t)} {
 		maps.Copy(pages, more)
 	}
 	for name, page := range pages {

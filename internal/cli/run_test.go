@@ -106,14 +106,14 @@ func TestExitCodes(t *testing.T) {
 		{problem.Unavailable, 1}, {problem.Internal, 1}, {problem.Interrupted, 130}} {
 		t.Run(string(c.code), func(t *testing.T) {
 			p := newPerson(t)
-			p.deps.Schema = func() ([]byte, error) { return nil, problem.New(c.code, "so it is") }
+			p.deps.Schema = func(string) ([]byte, error) { return nil, problem.New(c.code, "so it is") }
 			if got := p.types(t.Context(), "schema"); got.code != c.want || c.code != problem.Interrupted && !strings.Contains(got.err, "so it is") {
 				t.Errorf("%+v", got)
 			}
 		})
 	}
 	p := newPerson(t)
-	p.deps.Schema = func() ([]byte, error) { return nil, errors.New("a bug") }
+	p.deps.Schema = func(string) ([]byte, error) { return nil, errors.New("a bug") }
 	if got := p.types(t.Context(), "schema"); got.code != 1 || strings.Contains(got.err, "--help") {
 		t.Errorf("a bug is no usage error: %+v", got)
 	}

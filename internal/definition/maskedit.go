@@ -16,12 +16,13 @@ import (
 )
 
 // MaskFile is the file of rules that the definition in a repository's folder names, relative to it, or MaskName where it
-// names none. Where environments name several it is that of the first. Nothing but greenroom.yaml is read.
-func MaskFile(repository string) (string, error) {
+// names none, which named tells. Where environments name several it is that of the first. Nothing but greenroom.yaml is
+// read.
+func MaskFile(repository string) (name string, named bool, err error) {
 	var r report
 	src, ok := readSource(filepath.Join(repository, FileName), FileName, &r)
 	if !ok {
-		return "", r.err()
+		return "", false, r.err()
 	}
 	for _, environment := range src.keys("environments") {
 		f := src.find("environments", environment, "data", "mask")
@@ -29,10 +30,10 @@ func MaskFile(repository string) (string, error) {
 			continue
 		}
 		if name, text := plain(f.value).(string); text && escapes(name) == "" {
-			return filepath.ToSlash(filepath.Clean(name)), nil
+			return filepath.ToSlash(filepath.Clean(name)), true, nil
 		}
 	}
-	return MaskName, nil
+	return MaskName, false, nil
 }
 
 // AddRules is the text of a file of rules with others added: columns below those of their table, tables below the tables,

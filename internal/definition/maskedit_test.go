@@ -135,7 +135,7 @@ func TestMaskFile(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, FileName), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := MaskFile(dir); got != want || err != nil {
+		if got, named, err := MaskFile(dir); got != want || err != nil || named != (want != MaskName) {
 			t.Errorf("%s: %q, %v", text, got, err)
 		}
 	}

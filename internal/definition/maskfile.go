@@ -16,16 +16,11 @@ import (
 // MaskName is what the file with a mask's rules is called unless somebody says otherwise.
 const MaskName = "mask.yaml"
 
-// ReadMask reads a file of rules alone, as it stands in a repository's folder: name is relative to it, and is what messages
-// call the file. The error is a *Faults when something in the file is wrong, and a problem NotFound when there is none.
-func ReadMask(dir, name string) (mask.Rules, error) {
-	full := filepath.Join(dir, filepath.FromSlash(name))
-	if info, err := os.Stat(full); err != nil || !info.Mode().IsRegular() {
-		return mask.Rules{}, problem.New(problem.NotFound, "%s is no file", full).WithHint("greenroom mask init")
-	}
-	var r report
-	rules := readMask(full, name, &r)
-	return rules, r.err()
+// ParseMask reads rules by themselves; name is what messages call their file. The error is a *Faults when something is
+// wrong.
+func ParseMask(content []byte, name string) (mask.Rules, error) {
+	rules, _, err := parseRules(content, name)
+	return rules, err
 }
 
 // maskRules are the rules in the file that greenroom.yaml names at a path.

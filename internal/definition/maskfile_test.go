@@ -14,7 +14,6 @@ import (
 	"pgregory.net/rapid"
 
 	"greenroom/internal/mask"
-	"greenroom/internal/problem"
 )
 
 // anyName draws what a column, a table or a constant can be called, as databases and people do.
@@ -89,14 +88,10 @@ func TestMaskComesBack(t *testing.T) {
 		t.Fatalf("a rule does not hold rules:\n%s", b)
 	}
 	schema := compile(maskSchema()).compiled
-	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		rules := anyRules().Draw(t, "rules")
 		text := "# yaml-language-server: $schema=mask.schema.json\n" + string(mask.Format(rules, nil))
-		if err := os.WriteFile(filepath.Join(dir, MaskName), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got, err := ReadMask(dir, MaskName)
+		got, err := ParseMask([]byte(text), MaskName)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
@@ -166,16 +161,9 @@ func TestLargeMask(t *testing.T) {
 		}
 		rules.Tables["table_"+strings.Repeat("x", i%7)+string(rune('a'+i%26))+strings.Repeat("y", i/26)] = table
 	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, MaskName), mask.Format(rules, nil), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	got, err := ReadMask(dir, MaskName)
+	got, err := ParseMask(mask.Format(rules, nil), MaskName)
 	if err != nil || len(got.Tables) != len(rules.Tables) {
 		t.Errorf("%d tables of %d: %v", len(got.Tables), len(rules.Tables), err)
-	}
-	if _, err := ReadMask(dir, "other.yaml"); problem.From(err).Code != problem.NotFound {
-		t.Errorf("a file that is not there: %v", err)
 	}
 }
 
@@ -193,15 +181,7 @@ func FuzzMask(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		read := func(b []byte) (mask.Rules, error) {
-			var r report
-			s := &source{name: MaskName, generated: true}
-			if !s.parse(b, &r) {
-				return mask.Rules{}, r.err()
-			}
-			return readRules(s, &r), r.err()
-		}
-		rules, err := read(b)
+		rules, err := ParseMask(b, MaskName)
 		if err != nil {
 			var faults *Faults
 			if !errors.As(err, &faults) {
@@ -214,7 +194,7 @@ func FuzzMask(f *testing.F) {
 			}
 			return
 		}
-		again, err := read(mask.Format(rules, nil))
+		again, err := ParseMask(mask.Format(rules, nil), MaskName)
 		if diff := cmp.Diff(rules, again); err != nil || diff != "" {
 			t.Fatalf("written and read again: %v\n%s\n%s", err, diff, mask.Format(rules, nil))
 		}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/layout"
 	"greenroom/internal/migration"
+	"greenroom/internal/problem"
 )
 
 const defaultMigrationTimeout = 15 * time.Minute
@@ -31,15 +33,19 @@ func (d *document) migrations(c app.Contents) *app.Migrations {
 	for key, command := range map[string]string{"run": k.Run, "down": k.Down, "seed": k.Seed} {
 		d.command(command, []string{"migrations", key})
 	}
-	d.query(k.Version, []string{"migrations", "version"})
-	m.Invariants = d.invariants(k.Invariants)
+	dialect := layout.Postgres
+	if c.Database != nil {
+		dialect = layout.Dialect(c.Database.Engine)
+	}
+	d.query(k.Version, dialect, []string{"migrations", "version"})
+	m.Invariants = d.invariants(k.Invariants, dialect)
 	d.oneWay(*k)
 	m.Service = d.migrationService(k.Service, c)
 	if k.At == "start" {
 		m.AtStart = m.Service
 	}
 	if _, given := d.given("migrations", "dir"); given {
-		m.Dir, m.Tool = d.migrationFolder(*k, m.Service, c.Services)
+		m.Dir, m.Tool = d.migrationFolder(*k, dialect, m.Service, c.Services)
 	}
 	d.needsDatabase(c)
 	return m
@@ -81,14 +87,19 @@ func (d *document) needsDatabase(c app.Contents) {
 	}
 }
 
-// query reports a query that is there and empty.
-func (d *document) query(q string, path []string) {
-	if d.isText(path) && strings.TrimSpace(q) == "" {
+// query reports what is no single query that only reads.
+func (d *document) query(q string, dialect layout.Dialect, path []string) {
+	if !d.isText(path) {
+		return
+	}
+	if strings.TrimSpace(q) == "" {
 		d.report.fault(d.at(path...), "the query is empty", "write it in SQL, as `select …`")
+	} else if _, err := layout.Question(q, dialect); err != nil {
+		d.report.fault(d.at(path...), clipTo(problem.From(err).Message, 200), "write one query, as `select …`")
 	}
 }
 
-func (d *document) invariants(keys map[string]string) map[string]string {
+func (d *document) invariants(keys map[string]string, dialect layout.Dialect) map[string]string {
 	var out map[string]string
 	for _, name := range d.names("migrations", "invariants") {
 		at := []string{"migrations", "invariants", name}
@@ -99,7 +110,7 @@ func (d *document) invariants(keys map[string]string) map[string]string {
 		if !read {
 			continue
 		}
-		d.query(q, at)
+		d.query(q, dialect, at)
 		if out == nil {
 			out = map[string]string{}
 		}
@@ -109,7 +120,7 @@ func (d *document) invariants(keys map[string]string) map[string]string {
 }
 
 // migrationFolder is the folder as the service's files have it, and whose layout it is.
-func (d *document) migrationFolder(k migrationsKeys, service string, all []app.Service) (dir string, tool layout.Tool) {
+func (d *document) migrationFolder(k migrationsKeys, dialect layout.Dialect, service string, all []app.Service) (dir string, tool layout.Tool) {
 	at := d.at("migrations", "dir")
 	if !d.isText([]string{"migrations", "dir"}) { // the schema tells
 		return "", ""
@@ -127,14 +138,38 @@ func (d *document) migrationFolder(k migrationsKeys, service string, all []app.S
 	tool = layout.Tool(k.Tool)
 	if k.Tool == "" {
 		var err error
-		if tool, err = detectLayout(os.DirFS(full)); err != nil {
-			d.report.fault(at, clip(k.Dir)+": "+clipTo(err.Error(), 300), "")
+		if tool, err = layout.Detect(os.DirFS(full)); err != nil {
+			p := problem.From(err)
+			d.report.fault(at, clip(k.Dir)+": "+clipTo(p.Message, 300), p.Hint)
 		}
+	}
+	if tool == layout.Goose || tool == layout.Migrate || tool == layout.Flyway { // of others the schema tells
+		d.migrationFiles(named, full, tool, dialect)
 	}
 	if i := slices.IndexFunc(all, func(s app.Service) bool { return s.Name == service }); i >= 0 {
 		dir = d.travels(&all[i], named)
 	}
 	return dir, tool
+}
+
+// lineForm is how layout.Read says where a fault is.
+var lineForm = regexp.MustCompile(`^(.+?)(?::(\d+))?: (.*)$`)
+
+// migrationFiles reads the folder as its tool does, and reports what is wrong with the files in it.
+func (d *document) migrationFiles(named, full string, tool layout.Tool, dialect layout.Dialect) {
+	_, err := layout.Read(os.DirFS(full), tool, dialect)
+	if err == nil {
+		return
+	}
+	for line := range strings.Lines(problem.From(err).Message) {
+		m := lineForm.FindStringSubmatch(strings.TrimSpace(line))
+		if m == nil {
+			d.report.fault(d.at("migrations", "dir"), clip(named)+": "+clipTo(line, 300), "")
+			continue
+		}
+		n, _ := strconv.Atoi(m[2]) // 0: the file as a whole
+		d.report.faults = append(d.report.faults, Fault{File: path.Join(named, m[1]), Line: n, What: clipTo(m[3], 300)})
+	}
 }
 
 // travels makes a folder of the repository one of a service's files, and says what it is called among them.

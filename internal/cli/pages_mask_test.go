@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"greenroom/internal/definition"
+	"greenroom/internal/mask"
+	"greenroom/internal/term"
+)
+
+// maskPages are the pages about rules for columns.
+func maskPages(t *testing.T) map[string]func(term.Screen) string {
+	t.Helper()
+	propose := func(m MaskFile, shape mask.Shape) proposal {
+		p := proposal{MaskFile: m, of: "production", shape: shape}
+		if err := p.propose(fakeDeps(), true); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	check := func(rules string, shape mask.Shape) checked {
+		r, err := definition.ParseMask([]byte(rules), "mask.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := checked{File: "/src/shop/mask.yaml", name: "mask.yaml", of: "production"}
+		if err := c.check(r, shape); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	file := MaskFile{Name: "mask.yaml", File: "/src/shop/mask.yaml"}
+	some := file
+	some.There, some.Content = true, []byte("tables:\n  orders: {id: keep, customer: keep, placed: keep}\n")
+	some.Rules, _ = definition.ParseMask(some.Content, some.Name)
+	all := file
+	all.There = true
+	all.Rules, _ = mask.Propose(fakeShape())
+	all.Rules.Tables["customers"].Columns["shape"] = mask.Rule{Use: "keep"}
+	all.Content = mask.Format(all.Rules, nil)
+	whole := string(all.Content)
+	return map[string]func(term.Screen) string{
+		"mask-init":          propose(file, fakeShape()).page,
+		"mask-init-many":     propose(file, largeShape()).page,
+		"mask-add":           propose(some, fakeShape()).page,
+		"mask-add-none":      propose(all, fakeShape()).page,
+		"mask-check":         check(whole, fakeShape()).page,
+		"mask-check-missing": check("tables:\n  orders: {id: keep, customer: number, placed: email}\n  gone: none\n", fakeShape()).page,
+		"mask-check-unused":  check(whole+"  gone: none\n", fakeShape()).page,
+	}
+}
+
+// largeShape has more columns to judge than a page lists.
+func largeShape() mask.Shape {
+	s := fakeShape()
+	for i := range 30 {
+		s.Tables = append(s.Tables, mask.Table{Name: fmt.Sprintf("zone_%02d", i), Columns: []mask.Column{
+			{Name: "id", Type: "bigint", Kind: mask.KindNumber, Key: true, NotNull: true, Unique: true},
+			{Name: "remark", Type: "text", Kind: mask.KindText}, {Name: "raw", Type: "bytea", Kind: mask.KindBytes},
+			{Name: "state", Type: "state", Kind: mask.KindEnum, Labels: []string{"new", "done"}},
+		}})
+	}
+	s.Tables = slices.Clip(s.Tables)
+	return s
+}
+
+// TestWhatIsMissingIsAddable: the lines that check prints, put where it says, leave nothing missing.
+func TestWhatIsMissingIsAddable(t *testing.T) {
+	shape := largeShape()
+	var c checked
+	if err := c.check(mask.Rules{Tables: map[string]mask.TableRules{}}, shape); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Missing) != len(shape.Tables) {
+		t.Fatalf("%d are missing of %d tables", len(c.Missing), len(shape.Tables))
+	}
+	text := "tables:\n"
+	for _, r := range c.Missing {
+		for _, line := range r.Add {
+			text += line + "\n"
+		}
+	}
+	rules, err := definition.ParseMask([]byte(text), "mask.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again checked
+	if err := again.check(rules, shape); err != nil || len(again.Missing)+len(again.Wrong)+len(again.Unused) > 0 {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if n := columnsOf(rules); n != again.Columns || n != 131 {
+		t.Errorf("%d columns have a rule, of %d", n, again.Columns)
+	}
+}
