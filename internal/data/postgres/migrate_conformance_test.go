@@ -27,7 +27,7 @@ func TestMigrator(t *testing.T) {
 
 func TestComparer(t *testing.T) {
 	shared.get(t)
-	datatest.RunComparer(t, engine(), layout.Postgres,
+	datatest.RunComparer(t, suiteOf(), layout.Postgres,
 		"CREATE TABLE people (id integer PRIMARY KEY)", "INSERT INTO people VALUES (1)", "CREATE TABLE visits (id integer, person integer)",
 		"INSERT INTO visits VALUES (1, 1), (2, 7), (3, 8), (4, NULL)", "ALTER TABLE visits ADD FOREIGN KEY (person) REFERENCES people NOT VALID")
 }
