@@ -206,7 +206,7 @@ func readArray(text string) (elements []string, ok bool) {
 			} else if c == '}' {
 				depth--
 			}
-			elements = append(elements, string(c))
+			elements = append(elements, text[i:i+1])
 			if depth == 0 {
 				return elements, i == len(text)-1
 			}
@@ -217,7 +217,7 @@ func readArray(text string) (elements []string, ok bool) {
 					i++
 				}
 				if i < len(text) {
-					element += string(text[i])
+					element += text[i : i+1]
 				}
 			}
 			if i >= len(text) || depth == 0 {
