@@ -205,7 +205,7 @@ type hashes []uint64
 func (h hashes) Len() int           { return len(h) }
 func (h hashes) Less(i, j int) bool { return h[i] > h[j] }
 func (h hashes) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *hashes) Push(x any)        { *h = append(*h, x.(uint64)) } //nolint:errcheck // heap.Push is called here, with hashes
+func (h *hashes) Push(x any)        { *h = append(*h, x.(uint64)) }
 func (h *hashes) Pop() any {
 	last := (*h)[len(*h)-1]
 	*h = (*h)[:len(*h)-1]
