@@ -110,6 +110,9 @@ func (m *Mask) Table(name string) (t *TableMask, none bool) {
 	t = &TableMask{table: c.table, maskers: make([]masker, len(c.rules)), changed: make([]int64, len(c.rules))}
 	for i, r := range c.rules {
 		t.maskers[i] = w.masker(r)
+		if ip, is := t.maskers[i].(*ipMask); is {
+			ip.room = c.table.Columns[i].Length
+		}
 	}
 	return t, c.none
 }

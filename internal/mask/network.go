@@ -9,18 +9,27 @@ import (
 // all of its version, as there are fewer private ones. What is zero behind a network's prefix stays zero.
 type ipMask struct {
 	plainMask
+	room int // characters that a column of text takes; 0: any number. What may find no room is masked as text
 	part [16]byte
 }
+
+// How long addresses may become.
+const (
+	ipv4Long = 15
+	ipv6Long = 39
+)
+
+func (m *ipMask) holds(length int) bool { return m.room == 0 || length <= m.room }
 
 func (m *ipMask) mask(dst, value []byte) []byte {
 	text, prefix := value, []byte(nil)
 	if i := bytes.IndexByte(value, '/'); i >= 0 {
 		text, prefix = value[:i], value[i:]
 	}
-	if a, ok := parseIPv4(text); ok {
+	if a, ok := parseIPv4(text); ok && m.holds(ipv4Long+len(prefix)) {
 		return append(m.v4(dst, a, prefixBits(prefix, 32)), prefix...)
 	}
-	if a, ok := parseIPv6(text); ok {
+	if a, ok := parseIPv6(text); ok && m.holds(ipv6Long+len(prefix)) {
 		return append(m.v6(dst, a, prefixBits(prefix, 128)), prefix...)
 	}
 	if isHardware(value) {
