@@ -38,7 +38,7 @@ func TestAdviceIsTheSame(t *testing.T) {
 		{"type by an expression", `ALTER TABLE orders ALTER total SET DATA TYPE numeric(12, 2) USING (orders.total + customer) / 100.0`,
 			"SELECT string_agg(total::text, ',' ORDER BY id) FROM orders", true, ""},
 		{"type, quoted", `ALTER TABLE "Odd é" ALTER "Some 'Column""" TYPE varchar(40) COLLATE "C" USING upper("Some 'Column""")`,
-			`SELECT string_agg("Some 'Column""", ',' ORDER BY 1) FROM "Odd é"`, true},
+			`SELECT string_agg("Some 'Column""", ',' ORDER BY 1) FROM "Odd é"`, true, ""},
 		{"volatile default", "ALTER TABLE orders ADD COLUMN token uuid NOT NULL DEFAULT gen_random_uuid()", "SELECT count(DISTINCT token)::text FROM orders", true, ""},
 		{"unique column", "ALTER TABLE orders ADD COLUMN code varchar(10) UNIQUE", "", false, ""},
 		{"update", "UPDATE orders SET note = 'was ' || customer, total = 7", "SELECT string_agg(note || total, ',' ORDER BY id) FROM orders", false, ""},
