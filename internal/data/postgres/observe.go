@@ -32,11 +32,11 @@ const (
 )
 
 // Watch looks at the migrator's sessions and at whoever stands behind them every 5 ms, or 15 ms while nothing changes,
-// through a connection of its own, as the administrator. The sessions are those with the migrator's application name and what works in parallel for them. A
-// tool that takes a name of its own is known by what it does: a session that was not there at the start and takes a lock
-// as only changes of the schema do; the observation then says that it guessed. An administrator who may not read other
-// users' statistics (pg_read_all_stats) sees the locks, and no statements. The write-ahead log is counted for the whole
-// server: on a stage nobody but the migration and its load write there.
+// through a connection of its own, as the administrator. The sessions are those with the migrator's application name and
+// what works in parallel for them. A tool that takes a name of its own is known by what it does: a session that was not
+// there at the start and takes a lock as only changes of the schema do; the observation then says that it guessed. An
+// administrator who may not read other users' statistics (pg_read_all_stats) sees the locks, and no statements. The
+// write-ahead log is counted for the whole server: on a stage nobody but the migration and its load write there.
 //
 // A connection that is lost is made again, and the time in which nobody looked is the observation's gap.
 func (d *Database) Watch(ctx context.Context, o data.WatchOptions) (data.Watch, error) {
