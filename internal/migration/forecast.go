@@ -238,13 +238,13 @@ func (p *prediction) stretch(factor []float64) Observation {
 
 // pace is how fast the forecast's time goes while statements with these factors are at work.
 func pace(running map[float64]int, waiting int) float64 {
-	speed, any := 0.0, false
+	speed, working := 0.0, false
 	for f, n := range running {
 		if n > 0 {
-			speed, any = max(speed, f), true
+			speed, working = max(speed, f), true
 		}
 	}
-	if !any || waiting > 0 {
+	if !working || waiting > 0 {
 		return 1
 	}
 	return speed

@@ -51,22 +51,26 @@ func (w *watch) moment(l look, now time.Time) (ongoing, bool) {
 	if w.moments == nil || now.Sub(w.moments.last) < momentEvery {
 		return ongoing{}, false
 	}
-	o, any := w.track.moment(l)
-	if any {
+	o, busy := w.track.moment(l)
+	if busy {
 		w.moments.last = now
 	}
-	return o, any
+	return o, busy
 }
 
-// moment is what the migrator's sessions are at: the one that waits, or else the one that has worked longest.
-func (t *track) moment(l look) (o ongoing, any bool) {
+// moment is what the migrator's sessions are at: one that waits, or else the one that has worked longest.
+func (t *track) moment(l look) (o ongoing, busy bool) {
 	for _, s := range l.sessions {
-		if m := t.mine[s.pid]; m == nil || s.leader != 0 || m.now == nil || m.now.done || any && (o.Waits || m.now.until-m.now.from < o.Since) && !s.waits {
+		m := t.mine[s.pid]
+		if m == nil || m.now == nil || m.now.done || s.leader != 0 {
 			continue
 		}
-		now := t.mine[s.pid].now
-		any = true
-		o = ongoing{Moment: migration.Moment{SQL: cutTo(now.sql, 200), Since: now.until - now.from, Waits: s.waits}}
+		since := m.now.until - m.now.from
+		if busy && !s.waits && (o.Waits || since < o.Since) {
+			continue
+		}
+		busy = true
+		o = ongoing{Moment: migration.Moment{SQL: cutTextTo(m.now.sql, 200), Since: since, Waits: s.waits}}
 		if s.waits {
 			relation, _, _ := s.wanted()
 			o.table, _ = t.name(relation, t.before)
@@ -74,10 +78,10 @@ func (t *track) moment(l look) (o ongoing, any bool) {
 		}
 	}
 	o.Behind = len(t.waiting)
-	return o, any
+	return o, busy
 }
 
-const blockersQuery = `SELECT a.pid, a.application_name || CASE WHEN a.application_name = '' THEN '' ELSE ', ' END || coalesce(a.usename, ''),
+const inTheWayQuery = `SELECT a.pid, a.application_name || CASE WHEN a.application_name = '' THEN '' ELSE ', ' END || coalesce(a.usename, ''),
 	coalesce(a.state, ''), greatest(0, extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start, clock_timestamp())))::float8, coalesce(a.query, '')
 	FROM pg_stat_activity a WHERE a.pid = ANY ($1) ORDER BY a.xact_start, a.pid LIMIT 10`
 
@@ -104,7 +108,7 @@ func (l *looker) blockers(ctx context.Context, o ongoing) []migration.Blocker {
 			break
 		}
 	}
-	rows, err := l.conn.Query(ctx, blockersQuery, o.blockers)
+	rows, err := l.conn.Query(ctx, inTheWayQuery, o.blockers)
 	if err != nil {
 		return out
 	}
@@ -113,7 +117,7 @@ func (l *looker) blockers(ctx context.Context, o ongoing) []migration.Blocker {
 	// What fails here fails again at the next look, and is told there.
 	_, _ = pgx.ForEachRow(rows, []any{&b.PID, &b.Who, &b.State, &since, &b.Query}, func() error {
 		b.Since = time.Duration(since * float64(time.Second))
-		b.Query = cut(migration.Literals(b.Query))
+		b.Query = cutText(migration.Literals(b.Query))
 		out = append(out, b)
 		return nil
 	})
