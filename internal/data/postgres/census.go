@@ -28,6 +28,9 @@ func (d *Database) Census(ctx context.Context) (migration.Census, error) {
 	var c migration.Census
 	err := d.with(ctx, d.name, func(conn *pgx.Conn) error {
 		return d.moment(ctx, conn, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, censusSettings); err != nil {
+				return err
+			}
 			var snapshot string
 			if err := tx.QueryRow(ctx, "SELECT pg_export_snapshot()").Scan(&snapshot); err != nil {
 				return err
@@ -111,6 +114,7 @@ func countable(ctx context.Context, tx pgx.Tx) ([]*countedTable, error) {
 			all = append(all, &countedTable{Schema: t.Schema, Name: t.Name, Only: t.Only})
 		}
 		if column.Name != "" {
+			column.Type = strings.TrimPrefix(column.Type, "public.")
 			all[len(all)-1].Columns = append(all[len(all)-1].Columns, column)
 		}
 		return nil
