@@ -19,8 +19,25 @@ import (
 	"greenroom/internal/problem"
 )
 
-// plantedValue is how every planted value looks, in any case, and as hexadecimal digits.
-var plantedValue = regexp.MustCompile(`(?i)quib\d{4}leson|` + fmt.Sprintf("%x", "quib") + `|` + fmt.Sprintf("%x", "Quib"))
+// plantedValue is how every planted value looks in small letters.
+var plantedValue = regexp.MustCompile(`quib\d{4}leson`)
+
+// findPlanted looks for a planted value in any case, and for one as hexadecimal digits. -1 is none.
+func findPlanted(text []byte) int {
+	text = bytes.ToLower(text)
+	for from := 0; ; {
+		at := bytes.Index(text[from:], []byte("quib"))
+		if at < 0 {
+			break
+		}
+		at += from
+		if plantedValue.Match(text[at:min(len(text), at+13)]) {
+			return at
+		}
+		from = at + 1
+	}
+	return max(bytes.Index(text, fmt.Appendf(nil, "%x", "quib")), bytes.Index(text, fmt.Appendf(nil, "%x", "Quib")))
+}
 
 // plant puts a thousand different values into every kind of column, and into whatever else keeps texts: comments, bodies,
 // defaults, the planner's statistics, rows that are gone, a table of changes, an outbox.
@@ -161,8 +178,8 @@ func searchText(t *testing.T, where string, text []byte) {
 	if len(text) == 0 {
 		t.Errorf("%s is empty: there is nothing to search", where)
 	}
-	if at := plantedValue.FindIndex(text); at != nil {
-		t.Errorf("in %s at %d: %q", where, at[0], text[max(0, at[0]-40):min(len(text), at[1]+40)])
+	if at := findPlanted(text); at >= 0 {
+		t.Errorf("in %s at %d: %q", where, at, text[max(0, at-40):min(len(text), at+40)])
 	}
 }
 
