@@ -247,7 +247,7 @@ func (p *planting) literals() {
 	again := func() string { p.n++; p.add(`INSERT INTO people (name) VALUES ('%s')`, plant(p.n)); return plant(p.n) }
 	p.schema = append(p.schema,
 		fmt.Sprintf(`CREATE TABLE spoken (id INTEGER PRIMARY KEY, a TEXT DEFAULT '%s', b TEXT DEFAULT "%s", c TEXT DEFAULT %s, d BLOB DEFAULT x'%x',
-			e TEXT CHECK (e <> 'x' OR e = 'adam.%s@mail.test'), state TEXT CHECK (state IN ('pending', 'not yet paid')),
+			e TEXT CHECK (e <> 'x' OR e = 'adam.%s@mail.com'), state TEXT CHECK (state IN ('pending', 'not yet paid')),
 			both TEXT GENERATED ALWAYS AS (state || '%s') STORED) -- %s`,
 			again(), again(), again(), again(), p.bare(), again(), p.bare()),
 		fmt.Sprintf(`CREATE VIEW said AS SELECT id, '%s' AS "Who Said" FROM spoken /* %s */ ORDER BY "Who Said"`, again(), p.bare()),
