@@ -98,6 +98,13 @@ type Ran struct {
 type Comparer interface {
 	// Census counts every table and sums up every column, in one moment.
 	Census(ctx context.Context) (migration.Census, error)
-	// Ask runs a query of the team's that reads only, and returns its first row's first value as text; "" for no row.
+	// Ask runs a query of the team's that reads only, and returns its first row's first value as text; "" for no row. So that
+	// a row is never taken for none, a value that is null is Null, and an empty text is Empty.
 	Ask(ctx context.Context, query string) (string, error)
 }
+
+// What Ask returns for values that have no text.
+const (
+	Null  = "null"
+	Empty = "''"
+)

@@ -3,6 +3,8 @@ package layout
 import (
 	"slices"
 	"strings"
+
+	"greenroom/internal/problem"
 )
 
 // head is the first words of a statement in upper case. Names in quotes are none of them.
@@ -162,4 +164,19 @@ func BuildsIndex(sql string) string {
 		name += token
 	}
 	return ""
+}
+
+// Question is a query that only reads, without what stands around it; anything else, and more than one, is Invalid.
+func Question(sql string, d Dialect) (string, error) {
+	all, err := Split(sql, d)
+	if err != nil {
+		return "", problem.New(problem.Invalid, "%w", err)
+	}
+	if len(all) != 1 {
+		return "", problem.New(problem.Invalid, "one query is needed, and these are %d: %s", len(all), strings.TrimSpace(sql))
+	}
+	if words := head(all[0].SQL, d); len(words) == 0 || !slices.Contains([]string{"SELECT", "WITH", "VALUES"}, words[0]) {
+		return "", problem.New(problem.Invalid, "it has to be a query, beginning with SELECT, WITH or VALUES: %s", all[0].SQL)
+	}
+	return all[0].SQL, nil
 }

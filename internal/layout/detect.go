@@ -80,10 +80,10 @@ func undecided(seen map[Tool][]string, other []string) error {
 	}
 	what := cmp.Or(strings.Join(parts, "; "), "no file of migrations")
 	if len(seen) == 0 {
-		return problem.New(problem.Invalid, "whose migrations these are can't be told: there is %s", what).
+		return problem.New(problem.Invalid, "whose migrations these are can't be told; there: %s", what).
 			WithHint("goose names them 00001_name.sql, with -- +goose Up in them; golang-migrate 1_name.up.sql; Flyway V1__name.sql. For other tools say how they are called: migrations: {run: …}")
 	}
-	return problem.New(problem.Invalid, "whose migrations these are can't be told: there are %s", what).
+	return problem.New(problem.Invalid, "whose migrations these are can't be told; there: %s", what).
 		WithHint("give each tool a folder of its own, or say whose this one is with migrations: {tool: …}")
 }
 

@@ -132,7 +132,7 @@ func (r *reader) flywayStatements(name, file string) ([]Statement, bool, error) 
 	}
 	if i := strings.Index(file, "${"); i >= 0 && !conf.placeholders {
 		return nil, false, faulty(strings.Count(file[:i], "\n")+1,
-			"placeholders such as %s are not replaced; write the value, or put placeholderReplacement=false into %s.conf", until(file[i:], " \n\r\t;,)"), name)
+			"placeholders such as %s are not replaced; write the value, or put placeholderReplacement=false into %s.conf", until(file[i:], "}\n")+"}", name)
 	}
 	all, err := Split(file, r.dialect)
 	if err != nil {

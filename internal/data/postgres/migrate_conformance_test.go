@@ -24,3 +24,10 @@ func TestMigrator(t *testing.T) {
 	shared.get(t)
 	datatest.RunMigrator(t, engine(), layout.Postgres)
 }
+
+func TestComparer(t *testing.T) {
+	shared.get(t)
+	datatest.RunComparer(t, engine(), layout.Postgres,
+		"CREATE TABLE people (id integer PRIMARY KEY)", "INSERT INTO people VALUES (1)", "CREATE TABLE visits (id integer, person integer)",
+		"INSERT INTO visits VALUES (1, 1), (2, 7), (3, 8), (4, NULL)", "ALTER TABLE visits ADD FOREIGN KEY (person) REFERENCES people NOT VALID")
+}

@@ -60,6 +60,10 @@ func (r *runner) dropNew(ctx context.Context, before []string) (left bool) {
 }
 
 func (r *runner) drop(ctx context.Context, index string) error {
+	// To drop it waits for whoever might use it, and whoever stopped this does not want to wait.
+	if err := r.session.run(ctx, "SET lock_timeout = '2s'"); err != nil {
+		return err
+	}
 	if err := r.session.run(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+index); err != nil {
 		return err
 	}
