@@ -62,10 +62,10 @@ type Snapshot struct {
 	Version   string          `json:"version"` // of the server or library
 	Taken     time.Time       `json:"taken"`   // the moment
 	Took      time.Duration   `json:"took"`
-	Schema    string          `json:"schema"` // fingerprint of the database it is of
-	Masked    string          `json:"masked"` // fingerprint of what Load makes; another where texts in the schema were masked
-	Rules     string          `json:"rules"`  // SHA-256 of the rules' JSON
-	Tables    []SnapshotTable `json:"tables"` // sorted by name
+	Schema    string          `json:"schema"`           // fingerprint of the database it is of
+	Masked    string          `json:"masked,omitempty"` // fingerprint of what Load makes; "" where texts in the schema were masked: then Loaded.Schema tells
+	Rules     string          `json:"rules"`            // SHA-256 of the rules' JSON
+	Tables    []SnapshotTable `json:"tables"`           // sorted by name
 	Literals  int             `json:"literals"`
 	Files     []SnapshotFile  `json:"files"`    // all but the manifest, sorted by name
 	Size      int64           `json:"size"`     // of the folder, bytes
@@ -96,5 +96,6 @@ type SnapshotFile struct {
 type Loaded struct {
 	Rows   int64         `json:"rows"`
 	Tables int           `json:"tables"`
+	Schema string        `json:"schema"` // fingerprint of what came out
 	Took   time.Duration `json:"took"`
 }

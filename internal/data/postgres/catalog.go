@@ -11,7 +11,6 @@ import (
 	"io"
 	"slices"
 
-	"greenroom/internal/data"
 	"greenroom/internal/mask"
 )
 
@@ -22,8 +21,9 @@ const catalogFile = "catalog.json"
 type catalog struct {
 	Tables    []catalogTable    `json:"tables"`
 	Sequences []catalogSequence `json:"sequences"`
-	Views     []catalogName     `json:"views"`  // materialized, that have rows
-	Public    bool              `json:"public"` // whether there is a schema of this name, which every new database has
+	Views     []catalogName     `json:"views"`    // materialized, that have rows
+	Skeleton  string            `json:"skeleton"` // of the schema: SHA-256 of its description without the texts in it
+	Public    bool              `json:"public"`   // whether there is a schema of this name, which every new database has
 }
 
 type catalogName struct {
@@ -49,6 +49,8 @@ type catalogColumn struct {
 	Index  int    `json:"index"` // in the shape
 	Masked bool   `json:"masked,omitempty"`
 	Silent bool   `json:"silent,omitempty"` // only whether it is null counts in the table's sum
+
+	shown bool // kept, and of a kind that a canary may be of
 }
 
 // catalogHeap is a table or a partition that holds rows itself.
@@ -72,7 +74,7 @@ type catalogSequence struct {
 func (t catalogTable) columns() []column {
 	all := make([]column, len(t.Columns))
 	for i, c := range t.Columns {
-		all[i] = column{index: c.Index, keep: !c.Masked, silent: c.Silent}
+		all[i] = column{index: c.Index, keep: !c.Masked, silent: c.Silent, shown: c.shown}
 	}
 	return all
 }
@@ -174,7 +176,7 @@ func columnsOf(t *table, m *mask.TableMask) []catalogColumn {
 			continue
 		}
 		kept := m.Keeps(i)
-		all = append(all, catalogColumn{Name: c.Name, Index: i, Masked: !kept, Silent: !kept && !verbatim(c)})
+		all = append(all, catalogColumn{Name: c.Name, Index: i, Masked: !kept, Silent: !kept && !verbatim(c), shown: kept && c.Kind != mask.KindBoolean && c.Kind != mask.KindTime})
 	}
 	return all
 }
@@ -202,14 +204,6 @@ func routed(t *table, columns []catalogColumn) bool {
 		}
 	}
 	return false
-}
-
-// masked is the fingerprint of what Load makes.
-func (c *catalog) masked(s *data.Snapshot) string {
-	if s.Literals == 0 {
-		return s.Schema
-	}
-	return ""
 }
 
 func (t *taking) writeCatalog() error {

@@ -46,6 +46,7 @@ func (t *tally) merge(other tally) {
 type column struct {
 	index  int  // in mask.Table.Columns
 	keep   bool // goes over as it is
+	shown  bool // and is shown to the sieve
 	silent bool // its text may come back from a server in another spelling, so only whether it is null counts in the sum
 }
 
@@ -60,10 +61,10 @@ type rowMasker struct {
 	out     io.Writer
 	mask    *mask.TableMask // nil: only counted
 	columns []column
-	seen    func(column int, original, masked []byte) // may be nil; what it gets is its own only while it runs
 	tally   tally
 
 	asIs  bool // all columns go over as they are, and all count
+	shown int  // how many columns there are up to the last one that is shown to the sieve
 	buf   []byte
 	sum   []byte
 	value []byte
@@ -73,8 +74,11 @@ type rowMasker struct {
 
 func newRowMasker(out io.Writer, m *mask.TableMask, columns []column) *rowMasker {
 	w := &rowMasker{out: out, mask: m, columns: columns, asIs: true, value: []byte{}}
-	for _, c := range columns {
+	for i, c := range columns {
 		w.asIs = w.asIs && c.keep && !c.silent
+		if c.shown {
+			w.shown = i + 1
+		}
 	}
 	return w
 }
@@ -102,6 +106,7 @@ func (w *rowMasker) Flush() error {
 }
 
 func (w *rowMasker) pass(p []byte) error {
+	w.show(p[:len(p)-1])
 	w.tally.sum.add(xxh3.Hash128(p[:len(p)-1]))
 	w.tally.bytes += int64(len(p))
 	if len(w.buf)+len(p) > large {
@@ -115,6 +120,19 @@ func (w *rowMasker) pass(p []byte) error {
 	}
 	w.buf = append(w.buf, p...)
 	return nil
+}
+
+// show shows the sieve what is kept.
+func (w *rowMasker) show(rest []byte) {
+	for _, c := range w.columns[:w.shown] {
+		field := rest
+		if end := bytes.IndexByte(rest, '\t'); end >= 0 {
+			field, rest = rest[:end], rest[end+1:]
+		}
+		if c.shown {
+			w.mask.Kept(field)
+		}
+	}
 }
 
 // row masks a row. The text that is hashed is the masked row's, with the columns that are silent shown as null or empty.
@@ -179,6 +197,9 @@ var null = []byte(`\N`)
 
 func (w *rowMasker) field(c column, field []byte, huge bool) error {
 	if c.keep {
+		if c.shown {
+			w.mask.Kept(field)
+		}
 		return w.emit(c, field, huge)
 	}
 	var value []byte
@@ -189,9 +210,6 @@ func (w *rowMasker) field(c column, field []byte, huge bool) error {
 		w.value = slices.Grow(w.value[:0], len(value)+len(value)/8)
 	}
 	masked := w.mask.Value(w.value[:0], c.index, value)
-	if w.seen != nil {
-		w.seen(c.index, value, masked)
-	}
 	if masked == nil {
 		return w.emit(c, null, huge)
 	}

@@ -201,8 +201,8 @@ func (s *structure) readLiterals(ctx context.Context, tx querier) error {
 	seen := map[mask.Literal]bool{}
 	var where, sql string
 	_, err = pgx.ForEachRow(rows, []any{&where, &sql}, func() error {
-		for _, text := range constants(sql) {
-			if l := (mask.Literal{Where: where, Text: text}); text != "" && !seen[l] {
+		for _, q := range mask.Literals(sql, mask.PostgreSQL) {
+			if l := (mask.Literal{Where: where, Text: q.Text}); q.Text != "" && !seen[l] {
 				seen[l] = true
 				s.literals = append(s.literals, l)
 			}

@@ -77,7 +77,7 @@ type taking struct {
 	meter   *meter
 	moment  *moment
 	mask    *mask.Mask
-	canary  *canaries
+	sieve   *mask.Sieve
 	catalog catalog
 	results []*result // by table
 }
@@ -108,15 +108,14 @@ func (t *taking) run(ctx context.Context) (s data.Snapshot, err error) {
 		return s, err
 	}
 	s.Schema = fingerprintOf(description)
+	t.catalog.Skeleton = fingerprintOf(skeleton(description))
 	if err := t.copyAll(ctx, &s); err != nil {
 		return s, err
 	}
-	if s.Canaries, err = t.canary.search(ctx, t.folder); err != nil {
-		return s, err
-	}
 	s.Tables = t.tables()
+	s.Canaries = t.sieve.Canaries()
 	s.Took = t.o.Now().Sub(started)
-	return s, nil
+	return s, t.searchManifest(s)
 }
 
 // describe reads what the snapshot is of.
@@ -142,9 +141,6 @@ func (t *taking) prepare(ctx context.Context) (err error) {
 	if t.mask, err = mask.Compile(t.o.Rules, t.o.Key, shape); err != nil {
 		return err
 	}
-	if t.canary, err = newCanaries(t.o.Key, shape); err != nil {
-		return err
-	}
 	var objects int64
 	if err := t.moment.exporter.QueryRow(ctx, "SELECT count(*) FROM pg_largeobject_metadata").Scan(&objects); err != nil {
 		return err
@@ -167,30 +163,41 @@ func (t *taking) prepare(ctx context.Context) (err error) {
 	return nil
 }
 
-// copyAll copies the schema and the rows at the same time, each over connections of its own.
+// copyAll copies the rows, and the schema when it is known which of its texts stand among them; then it searches all that
+// was written for what should not be there.
 func (t *taking) copyAll(ctx context.Context, s *data.Snapshot) error {
 	parts := t.plan()
 	if err := t.readSequences(ctx); err != nil {
 		return err
 	}
+	scripts, err := t.dumpSchema(ctx)
+	if err != nil {
+		return err
+	}
+	t.sieve = mask.NewSieve(mask.Canaries, textsOf(scripts))
 	queue := make(chan *part, len(parts))
 	for _, p := range parts {
 		queue <- p
 	}
 	close(queue)
 	g := newGroup(ctx)
-	g.run(func(ctx context.Context) (err error) {
-		s.Literals, err = t.copySchema(ctx)
-		return err
-	})
 	for _, conn := range t.moment.readers {
 		g.run(func(ctx context.Context) error { return t.read(ctx, conn, queue) })
 	}
 	if err := g.wait(); err != nil {
 		return err
 	}
-	s.Masked = t.catalog.masked(s)
-	return t.writeCatalog()
+	changed, err := t.writeSchema(scripts, s)
+	if err != nil {
+		return err
+	}
+	if !changed {
+		s.Masked = s.Schema
+	}
+	if err := t.writeCatalog(); err != nil {
+		return err
+	}
+	return t.search(ctx)
 }
 
 // read copies parts until there are none, and then lets go of the moment.
@@ -203,6 +210,7 @@ func (t *taking) read(ctx context.Context, conn *pgx.Conn, queue <-chan *part) e
 		m := masks[p.table]
 		if m == nil {
 			m, _ = t.mask.Table(t.moment.structure.tables[p.table].Table.Name)
+			m.Watch(t.sieve)
 			masks[p.table] = m
 		}
 		if err := t.copyPart(ctx, conn, p, m); err != nil {
@@ -233,7 +241,6 @@ func (t *taking) copyPart(ctx context.Context, conn *pgx.Conn, p *part, m *mask.
 	}
 	table := t.moment.structure.tables[p.table]
 	rows := newRowMasker(z, m, t.catalog.Tables[p.table].columns())
-	rows.seen = t.canary.taker(table.Table)
 	metered := &meteredWriter{meter: t.meter, table: table.Table.Name, to: rows}
 	_, err = conn.PgConn().CopyTo(ctx, metered, p.query)
 	if err = errors.Join(err, metered.flush()); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/klauspost/compress/zstd"
 
+	"greenroom/internal/data"
 	"greenroom/internal/mask"
 )
 
@@ -20,23 +21,41 @@ const (
 	afterFile  = "schema-2-after.sql.zst"
 )
 
-// copySchema writes the schema as pg_dump sees it in the moment, masked, and returns how many texts in it that changed.
-// Comments, owners, grants, labels and statistics stay behind, and so does every way into another server.
-func (t *taking) copySchema(ctx context.Context) (literals int, err error) {
-	changed := make([]int, 2)
+// dumpSchema is the schema as pg_dump sees it in the moment, in two scripts. Comments, owners, grants, labels and
+// statistics stay behind, and so does every way into another server.
+func (t *taking) dumpSchema(ctx context.Context) (scripts [2]string, err error) {
 	g := newGroup(ctx)
-	for i, s := range []struct{ section, file string }{{"pre-data", beforeFile}, {"post-data", afterFile}} {
+	for i, section := range []string{"pre-data", "post-data"} {
 		g.run(func(ctx context.Context) error {
-			text, err := t.dump(ctx, s.section)
-			if err != nil {
-				return err
-			}
-			text, changed[i] = mask.MaskSchema(harmless(text))
-			return t.writeCompressed(s.file, text)
+			text, err := t.dump(ctx, section)
+			scripts[i] = harmless(text)
+			return err
 		})
 	}
-	err = g.wait()
-	return changed[0] + changed[1], err
+	return scripts, g.wait()
+}
+
+// textsOf are the texts in scripts.
+func textsOf(scripts [2]string) (texts []string) {
+	for _, script := range scripts {
+		for _, q := range mask.Literals(script, mask.PostgreSQL) {
+			texts = append(texts, q.Text)
+		}
+	}
+	return texts
+}
+
+// writeSchema writes the scripts masked. changed says whether that made a difference, be it a comment in a body.
+func (t *taking) writeSchema(scripts [2]string, s *data.Snapshot) (changed bool, err error) {
+	for i, name := range []string{beforeFile, afterFile} {
+		masked, literals := mask.MaskSchema([]byte(scripts[i]), t.o.Key, t.sieve.Seen)
+		s.Literals += literals
+		changed = changed || string(masked) != scripts[i]
+		if err := t.writeCompressed(name, masked); err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
 }
 
 func (t *taking) dump(ctx context.Context, section string) (string, error) {
@@ -85,7 +104,7 @@ func withoutOptions(statement string) string {
 	return statement
 }
 
-func (t *taking) writeCompressed(name, text string) error {
+func (t *taking) writeCompressed(name string, text []byte) error {
 	f, err := t.folder.Create(name)
 	if err != nil {
 		return err
@@ -94,7 +113,7 @@ func (t *taking) writeCompressed(name, text string) error {
 	if err != nil {
 		return errors.Join(err, f.Abandon())
 	}
-	if _, err := io.WriteString(z, text); err != nil {
+	if _, err := z.Write(text); err != nil {
 		return errors.Join(err, z.Close(), f.Abandon())
 	}
 	return errors.Join(z.Close(), f.Close())

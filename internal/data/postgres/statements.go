@@ -196,28 +196,21 @@ func begins(statement string, words ...string) bool {
 	return true
 }
 
-// constants are the texts that stand in a piece of SQL, and in the bodies of functions in it.
-func constants(sql string) []string {
-	var all []string
+// skeleton is SQL without its texts, its comments and its spaces: what stays the same when texts in it are masked. A body
+// in dollars is a text.
+func skeleton(sql string) string {
+	var b strings.Builder
 	for i := 0; i < len(sql); {
 		end, kind := lex(sql, i)
-		if kind == constant {
-			all = append(all, inside(sql[i:end], sql[end:])...)
+		switch kind {
+		case space:
+		case constant:
+			b.WriteString("'' ")
+		default:
+			b.WriteString(sql[i:end])
+			b.WriteByte(' ')
 		}
 		i = end
 	}
-	return all
-}
-
-// inside is what a constant says: a body in dollars is SQL again, a name of something (::regclass) says nothing.
-func inside(text, behind string) []string {
-	if text[0] == '$' {
-		tag := dollarTag(text)
-		return constants(strings.TrimSuffix(text[len(tag):], tag))
-	}
-	if strings.HasPrefix(behind, "::reg") {
-		return nil
-	}
-	text = text[strings.IndexByte(text, '\'')+1:]
-	return []string{strings.ReplaceAll(strings.TrimSuffix(text, "'"), "''", "'")}
+	return b.String()
 }
