@@ -121,6 +121,7 @@ func (c *compiler) table(name string) {
 		return
 	case rules.Rows != "" && rules.Rows != "none":
 		c.fault(name, "", "rows can be none, or all of them where nothing is said; not %q", rules.Rows)
+		return
 	case rules.Rows == "none":
 		if len(rules.Columns) > 0 {
 			c.fault(name, "", "its rows stay behind, so that there is nothing for the rules of its columns")

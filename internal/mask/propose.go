@@ -2,6 +2,7 @@ package mask
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -23,47 +24,51 @@ func Propose(s Shape) (Rules, []Note) {
 }
 
 // Merge adds rules for what is new in the shape, and leaves those that are there as they are, also where they are wrong.
-// The notes are of the added rules.
+// The notes are of what is new.
 func Merge(old Rules, s Shape) (Rules, []Note) {
 	proposed, notes := Propose(s)
 	c := compiler{rules: old, shape: s, tables: map[string]*Table{}}
 	for i := range s.Tables {
 		c.tables[s.Tables[i].Name] = &s.Tables[i]
 	}
-	out := Rules{Tables: map[string]TableRules{}}
-	for name, rules := range old.Tables {
-		out.Tables[name] = rules
+	out := Rules{Tables: maps.Clone(old.Tables)}
+	if out.Tables == nil {
+		out.Tables = map[string]TableRules{}
 	}
-	added := map[[2]string]string{}
 	for _, t := range s.Tables {
-		rules, ok := old.Tables[t.Name]
-		if rules.Rows != "" {
-			continue
+		if old.Tables[t.Name].Rows == "" {
+			out.Tables[t.Name] = c.merged(t, proposed.Tables[t.Name])
 		}
-		merged := TableRules{Columns: map[string]Rule{}}
-		for column, rule := range rules.Columns {
-			merged.Columns[column] = rule
-		}
-		for _, col := range t.Columns {
-			rule, has := proposed.Tables[t.Name].Columns[col.Name]
-			if _, there := merged.Columns[col.Name]; there || !has {
-				continue
-			}
-			if root, as, known := c.root(&t, col); root != "" && known {
-				rule = as
-			}
-			merged.Columns[col.Name] = rule
-			added[[2]string{t.Name, col.Name}] = rule.Use
-		}
-		if !ok {
-			added[[2]string{t.Name, ""}] = ""
-		}
-		out.Tables[t.Name] = merged
 	}
-	return out, slices.DeleteFunc(notes, func(n Note) bool {
-		use, ok := added[[2]string{n.Table, n.Column}]
-		return !ok && n.Use != "" || n.Use != "" && n.Column != "" && use != n.Use
+	notes = slices.DeleteFunc(notes, func(n Note) bool {
+		rules, there := old.Tables[n.Table]
+		_, named := rules.Columns[n.Column]
+		return named || rules.Rows != "" || n.Column == "" && there
 	})
+	for i, n := range notes {
+		if rule := out.Tables[n.Table].Columns[n.Column]; n.Column != "" && rule.Use != n.Use {
+			notes[i].Use = rule.Use
+		}
+	}
+	return out, notes
+}
+
+// merged adds rules to those of a table.
+func (c *compiler) merged(t Table, proposed TableRules) TableRules {
+	all := TableRules{Columns: maps.Clone(c.rules.Tables[t.Name].Columns)}
+	if all.Columns == nil {
+		all.Columns = map[string]Rule{}
+	}
+	for _, col := range t.Columns {
+		rule, has := proposed.Columns[col.Name]
+		if root, as, known := c.root(&t, col); root != "" && known {
+			rule, has = as, !col.Generated
+		}
+		if _, there := all.Columns[col.Name]; has && !there {
+			all.Columns[col.Name] = rule
+		}
+	}
+	return all
 }
 
 type proposer struct {

@@ -98,8 +98,13 @@ func (s *Sieve) masked(value, out []byte, t *Table, column int) {
 
 // kept takes in a value that may stand in what is written.
 func (s *Sieve) kept(value []byte) {
-	value = upToControl(value)
 	if len(value) < canaryLeast {
+		return
+	}
+	if value[0] == '\\' {
+		value = value[2:]
+	}
+	if value = upToControl(value); len(value) < canaryLeast {
 		return
 	}
 	if h := maphash.Bytes(s.seed, value); h < s.below.Load() {
@@ -123,7 +128,7 @@ func needleOf(value, out []byte) []byte {
 	switch value[0] {
 	case '{', '[', '<':
 	case '\\': // bytes in hexadecimal digits
-		return value[min(2, len(value)):min(len(value), canaryMost)]
+		return upToControl(value[min(2, len(value)):])
 	default:
 		return upToControl(value)
 	}
