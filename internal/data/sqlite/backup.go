@@ -27,7 +27,7 @@ const pages = 4096
 func (d *Database) Backup(ctx context.Context, file string) (b data.Backup, err error) {
 	started := time.Now()
 	part := file + ".partial"
-	if err := remove(beside(part)...); err != nil {
+	if err := errors.Join(atomicfile.Sweep(part), remove(beside(part)...)); err != nil {
 		return data.Backup{}, err
 	}
 	defer func() { err = errors.Join(err, remove(beside(part)...)) }()
@@ -85,7 +85,7 @@ func (d *Database) replace(ctx context.Context, fill func(fresh string, perm fs.
 		return err
 	}
 	fresh := d.file + ".restore"
-	if err := remove(beside(fresh)...); err != nil {
+	if err := errors.Join(atomicfile.Sweep(fresh), remove(beside(fresh)...)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, remove(beside(fresh)...)) }()

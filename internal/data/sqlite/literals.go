@@ -7,15 +7,16 @@ import (
 	"greenroom/internal/mask"
 )
 
-// where says what a statement makes, as messages and the report do.
-func (e entry) where() string { return e.kind + " " + e.name }
-
-// literals are the texts that stand in a statement: strings, and comments, which SQLite keeps with it.
+// literals are the texts that stand in a statement: strings, and comments, which SQLite keeps with it. Those of a virtual
+// table are its settings.
 func (e entry) literals() (all []mask.Literal) {
+	if moduleOf(e.sql) != "" {
+		return nil
+	}
 	for s := e.sql; s != ""; {
 		n := length(s)
 		if text := literalText(s[:n]); strings.TrimSpace(text) != "" {
-			all = append(all, mask.Literal{Where: e.where(), Text: text})
+			all = append(all, mask.Literal{Where: e.id(), Text: text})
 		}
 		s = s[n:]
 	}

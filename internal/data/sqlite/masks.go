@@ -12,6 +12,7 @@ type masks struct {
 	rules        mask.Rules
 	proper       *mask.Mask
 	texts, bytes *mask.Mask
+	sieve        *mask.Sieve
 }
 
 // compile checks the rules against the structure, and makes masks for what rules can't speak about: a text in a column of
@@ -75,6 +76,9 @@ func (m *masks) of(t *table) *rowMask {
 	r.proper, _ = m.proper.Table(t.name)
 	r.texts, _ = m.texts.Table(t.name)
 	r.bytes, _ = m.bytes.Table(t.name)
+	for _, one := range []*mask.TableMask{r.proper, r.texts, r.bytes} {
+		one.Watch(m.sieve)
+	}
 	if t.rowid != "" {
 		r.columns = append(r.columns, maskedColumn{index: -1})
 	}
@@ -103,9 +107,19 @@ func (m *rowMask) row(values []driver.Value) {
 				by = m.bytes
 			}
 		} else if c.keeps {
+			m.kept(v)
 			continue
 		}
 		values[i] = m.value(by, c, v)
+	}
+}
+
+// kept shows the sieve what stays. Numbers are none of its canaries as a file has them.
+func (m *rowMask) kept(v driver.Value) {
+	switch v.(type) {
+	case string, []byte:
+		m.text = written(m.text[:0], mask.KindText, v)
+		m.proper.Kept(m.text)
 	}
 }
 

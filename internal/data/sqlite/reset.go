@@ -21,7 +21,7 @@ func (d *Database) pristine() string { return d.file + ".pristine" }
 // copy is this system user's alone: the app can't change what it is reset to.
 func (d *Database) Keep(ctx context.Context) (err error) {
 	part := d.pristine() + ".partial"
-	if err := remove(beside(part)...); err != nil {
+	if err := errors.Join(atomicfile.Sweep(part), remove(beside(part)...)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, remove(beside(part)...)) }()

@@ -65,7 +65,9 @@ func (s *structure) shape() mask.Shape {
 		}
 		shape.Tables = append(shape.Tables, m)
 	}
+	known := s.names()
 	for _, e := range s.entries {
+		e.sql = plain(e.sql, known)
 		shape.Literals = append(shape.Literals, e.literals()...)
 	}
 	return shape

@@ -83,7 +83,9 @@ type snapshotWriter struct {
 	snapshot  data.Snapshot
 	progress  data.Progress
 	told      time.Time
-	statement map[string]string // what is executed, by the entry's name
+	sieve     *mask.Sieve
+	statement map[string]string // what is executed, by the entry's id
+	unchecked bool              // checks are made once the tables have their final statements
 }
 
 // write fills the file from the connection's moment.
@@ -121,6 +123,8 @@ func (w *snapshotWriter) prepare(ctx context.Context, from *sql.Conn) (err error
 	if w.masks, err = w.source.compile(o.Rules, o.Key); err != nil {
 		return err
 	}
+	w.sieve = mask.NewSieve(mask.Canaries, w.source.texts())
+	w.masks.sieve = w.sieve
 	if err := w.source.measure(ctx, from); err != nil {
 		return err
 	}
@@ -148,10 +152,11 @@ func (w *snapshotWriter) begin(ctx context.Context, to *sql.Conn) error {
 	for _, p := range s.pragmas {
 		statements = append(statements, "PRAGMA "+p)
 	}
-	if err := run(ctx, to, statements...); err != nil {
-		return err
+	w.drafts()
+	if w.unchecked {
+		statements = append(statements, "PRAGMA ignore_check_constraints = on")
 	}
-	if err := w.schema(); err != nil {
+	if err := run(ctx, to, statements...); err != nil {
 		return err
 	}
 	return w.make(ctx, to, "table")
@@ -163,8 +168,8 @@ func (w *snapshotWriter) make(ctx context.Context, to *sql.Conn, kind string) er
 		if e.kind != kind {
 			continue
 		}
-		if err := run(ctx, to, w.statement[e.kind+e.name]); err != nil {
-			return problem.New(problem.Fail, "the %s can't be made from what is masked: %w", e.where(), err).
+		if err := run(ctx, to, w.statement[e.id()]); err != nil {
+			return problem.New(problem.Fail, "the %s can't be made from what is masked: %w", e.id(), err).
 				WithHint("where it says that values are not unique or a constraint failed, a rule of that table's columns made them so")
 		}
 	}
@@ -238,6 +243,9 @@ func (w *snapshotWriter) tell(must bool) {
 
 // finish makes what is derived from rows, and what would have acted on them while they were written.
 func (w *snapshotWriter) finish(ctx context.Context, from, to *sql.Conn) error {
+	if err := w.settle(ctx, to); err != nil {
+		return err
+	}
 	for _, kind := range []string{"index", "view"} {
 		if err := w.make(ctx, to, kind); err != nil {
 			return err
@@ -252,7 +260,18 @@ func (w *snapshotWriter) finish(ctx context.Context, from, to *sql.Conn) error {
 				WithHint("an index of words that names its content has to find its columns there")
 		}
 	}
-	return w.make(ctx, to, "trigger")
+	if err := w.make(ctx, to, "trigger"); err != nil || !w.unchecked {
+		return err
+	}
+	var verdict string
+	if err := to.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&verdict); err != nil {
+		return err
+	}
+	if verdict != "ok" {
+		return problem.New(problem.Fail, "the masked copy does not hold what its schema demands: %s", verdict).
+			WithHint("choose another rule for the columns of that check")
+	}
+	return nil
 }
 
 // sequences carries over how far AUTOINCREMENT has counted, which is above the highest number where rows were deleted.
