@@ -50,6 +50,7 @@ type Told struct {
 	Ended   time.Time
 	Error   string // what the database said
 	Retries int    // after a lock time-out
+	NoTx    bool   // it ran outside a transaction, so that nobody can say what it held
 }
 
 // Migrator is a database that migrations in a known layout are run on by Greenroom itself.

@@ -30,7 +30,7 @@ type Row struct {
 	Kind      string // RowStatement, RowLock, RowWait
 	Table     string // of a lock or a wait; "" is the whole database
 	Label     string // the statement in one line, the table, the query that waited
-	Detail    string // "2.1 s", "AccessExclusive", "12 times, 9.3 s at most"
+	Detail    string // "2.1 s", "AccessExclusive, 8 s", "12 times, 9.3 s at most"
 	Statement int    // index of the one that it is, or belongs to; -1
 	Spans     []Span // sorted, not overlapping within a kind
 }
@@ -76,7 +76,7 @@ func statementRows(o Observation) []Row {
 func lockRows(o Observation) []Row {
 	var rows []Row
 	at := map[string]int{}
-	worst := map[string]string{}
+	worst, took := map[string]string{}, map[string]time.Duration{}
 	for _, l := range o.Locks {
 		i, ok := at[l.Table]
 		if !ok {
@@ -91,8 +91,11 @@ func lockRows(o Observation) []Row {
 			rows[i].Spans = append(rows[i].Spans, Span{lockKind(o, l), l.From, l.Until})
 		}
 		if Stronger(l.Mode, worst[l.Table]) {
-			worst[l.Table], rows[i].Statement = l.Mode, l.Statement
-			rows[i].Detail = l.Mode
+			worst[l.Table], rows[i].Statement, took[l.Table] = l.Mode, l.Statement, 0
+		}
+		if l.Mode == worst[l.Table] {
+			took[l.Table] = max(took[l.Table], l.Until-l.Asked)
+			rows[i].Detail = l.Mode + ", " + Human(took[l.Table])
 		}
 	}
 	for i := range rows {

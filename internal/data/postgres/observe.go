@@ -206,7 +206,11 @@ func (w *watch) Told(t data.Told) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.track.told = append(w.track.told, t)
-	w.track.open++
+	if t.NoTx {
+		w.track.noTx = true
+	} else {
+		w.track.open++
+	}
 }
 
 // heldMark is how a look at its own locks is known among the migrator's statements.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"greenroom/internal/data"
+	"greenroom/internal/data/datatest"
 	"greenroom/internal/migration"
 )
 
@@ -161,4 +163,21 @@ func TestWatchSeesWhatStandsStill(t *testing.T) {
 			t.Log(migration.Judge(o, migration.Budget{}))
 		})
 	}
+}
+
+func TestWatchConformance(t *testing.T) {
+	shared.get(t)
+	datatest.RunWatched(t, datatest.Watched{
+		Fresh: func(t *testing.T) data.Database {
+			_, _, d := account(t)
+			return d
+		},
+		Connect: func(t testing.TB, d data.Database) *sql.DB { return open(t, d.URL()) },
+		Migrate: func(t testing.TB, d data.Database, app string, statements ...string) {
+			do(t, connection(t, d.(*Database), app), statements...)
+		},
+		Base:   []string{"CREATE TABLE orders (id integer, total integer)", "INSERT INTO orders SELECT g, g FROM generate_series(1, 100000) g"},
+		Change: []string{"BEGIN", "ALTER TABLE orders ALTER total TYPE bigint", "CREATE TABLE made AS SELECT * FROM orders", "CREATE INDEX ON made (total)", "COMMIT"},
+		Table:  "orders",
+	})
 }

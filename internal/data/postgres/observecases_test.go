@@ -101,12 +101,30 @@ func TestWatchShortLock(t *testing.T) {
 	do(t, connection(t, d, migratorName), "BEGIN", "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE", "SELECT pg_sleep(0.025)", "COMMIT")
 	o := ended(t, w)
 	l, ok := findLock(o, "orders", "AccessExclusive")
-	if !ok || l.Until-l.From < 20*time.Millisecond-o.Gap || l.Until-l.From > 25*time.Millisecond+2*o.Gap+20*time.Millisecond {
+	if !ok {
+		// A machine that is too busy to look is no reason to say that all is well.
+		if v := migration.Verdict(migration.Judge(o, migration.Budget{BlockedReads: 20 * time.Millisecond})); o.Gap < 20*time.Millisecond || v == "pass" {
+			t.Errorf("not seen, with a gap of %s: %s", o.Gap, v)
+		}
+		return
+	}
+	if l.Until-l.From < 25*time.Millisecond-2*o.Gap {
 		t.Errorf("%+v, with a gap of %s", o.Locks, o.Gap)
 	}
 	if l.Statement < 0 || !strings.HasPrefix(o.Statements[l.Statement].SQL, "LOCK") && !strings.HasPrefix(o.Statements[l.Statement].SQL, "SELECT pg_sleep") {
 		t.Errorf("statement %d of %+v", l.Statement, o.Statements)
 	}
+}
+
+// sees waits until a watch saw something.
+func sees(t testing.TB, w data.Watch, ok func(*track) bool) {
+	t.Helper()
+	eventually(t, "it is seen", func() bool {
+		w := w.(*watch)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return ok(w.track)
+	})
 }
 
 // psql runs PostgreSQL's own client as a migrator.
@@ -169,6 +187,7 @@ func TestWatchKilledMigrator(t *testing.T) {
 	db := open(t, d.URL())
 	waits := "SELECT count(*) FROM pg_stat_activity WHERE application_name = '" + migratorName + "' AND wait_event_type = 'Lock'"
 	eventually(t, "it waits", func() bool { return query[int](t, db, waits) == 1 })
+	sees(t, w, func(t *track) bool { return len(t.locks) == 1 })
 	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -208,12 +227,7 @@ func TestWatchServerRestart(t *testing.T) {
 		w := watching(t, d, data.WatchOptions{})
 		conn := connection(t, d, migratorName)
 		do(t, conn, "BEGIN", "LOCK TABLE kept")
-		eventually(t, "the lock is seen", func() bool {
-			w := w.(*watch)
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			return len(w.track.locks) > 0 && w.samples > 2
-		})
+		sees(t, w, func(t *track) bool { return len(t.locks) > 0 })
 		return w
 	}
 
@@ -309,12 +323,7 @@ func TestWatchRows(t *testing.T) {
 		_, err := other.Exec(context.Background(), `UPDATE "Billing"."In voices é" SET paid = false WHERE id = 7`)
 		done <- err
 	}()
-	eventually(t, "the wait is seen", func() bool {
-		w := w.(*watch)
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return len(w.track.waits) > 0
-	})
+	sees(t, w, func(t *track) bool { return len(t.waits) > 0 })
 	do(t, conn, "COMMIT")
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -350,12 +359,7 @@ func TestWatchLowRights(t *testing.T) {
 	w := watching(t, low, data.WatchOptions{})
 	conn := connection(t, d, migratorName)
 	do(t, conn, "BEGIN", "LOCK TABLE orders")
-	eventually(t, "the lock is seen", func() bool {
-		w := w.(*watch)
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return len(w.track.locks) > 0
-	})
+	sees(t, w, func(t *track) bool { return len(t.locks) > 0 })
 	do(t, conn, "COMMIT")
 	if o := ended(t, w); len(o.Locks) != 1 || o.Locks[0].Table != "orders" {
 		t.Errorf("%+v", o)

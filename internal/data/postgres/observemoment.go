@@ -66,7 +66,7 @@ func (t *track) moment(l look) (o ongoing, any bool) {
 		}
 		now := t.mine[s.pid].now
 		any = true
-		o = ongoing{Moment: migration.Moment{SQL: cutTo(now.sql, 200), Since: now.until - now.from, Waits: s.waits}}
+		o = ongoing{Moment: migration.Moment{SQL: cutTextTo(now.sql, 200), Since: now.until - now.from, Waits: s.waits}}
 		if s.waits {
 			relation, _, _ := s.wanted()
 			o.table, _ = t.name(relation, t.before)
@@ -77,7 +77,7 @@ func (t *track) moment(l look) (o ongoing, any bool) {
 	return o, any
 }
 
-const blockersQuery = `SELECT a.pid, a.application_name || CASE WHEN a.application_name = '' THEN '' ELSE ', ' END || coalesce(a.usename, ''),
+const inTheWayQuery = `SELECT a.pid, a.application_name || CASE WHEN a.application_name = '' THEN '' ELSE ', ' END || coalesce(a.usename, ''),
 	coalesce(a.state, ''), greatest(0, extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start, clock_timestamp())))::float8, coalesce(a.query, '')
 	FROM pg_stat_activity a WHERE a.pid = ANY ($1) ORDER BY a.xact_start, a.pid LIMIT 10`
 
@@ -104,7 +104,7 @@ func (l *looker) blockers(ctx context.Context, o ongoing) []migration.Blocker {
 			break
 		}
 	}
-	rows, err := l.conn.Query(ctx, blockersQuery, o.blockers)
+	rows, err := l.conn.Query(ctx, inTheWayQuery, o.blockers)
 	if err != nil {
 		return out
 	}
@@ -113,7 +113,7 @@ func (l *looker) blockers(ctx context.Context, o ongoing) []migration.Blocker {
 	// What fails here fails again at the next look, and is told there.
 	_, _ = pgx.ForEachRow(rows, []any{&b.PID, &b.Who, &b.State, &since, &b.Query}, func() error {
 		b.Since = time.Duration(since * float64(time.Second))
-		b.Query = cut(migration.Literals(b.Query))
+		b.Query = cutText(migration.Literals(b.Query))
 		out = append(out, b)
 		return nil
 	})

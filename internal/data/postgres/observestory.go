@@ -45,24 +45,24 @@ func (t *track) observation(after *catalogue, localStart time.Time) migration.Ob
 	slices.SortStableFunc(o.Locks, func(a, b migration.Lock) int { return cmp.Compare(a.From, b.From) })
 	for _, w := range t.waits {
 		name, _ := t.name(w.relation, now)
-		o.Waits = append(o.Waits, migration.Wait{Query: cut(w.query), Who: w.who, Table: name, Write: w.write, From: w.from, Until: w.until,
+		o.Waits = append(o.Waits, migration.Wait{Query: cutText(w.query), Who: w.who, Table: name, Write: w.write, From: w.from, Until: w.until,
 			Statement: at(w.behind)})
 	}
 	if after != nil {
 		o.Tables = touched(t.before, now, locked)
 	}
-	o.Exact = t.held && t.open == 0
+	o.Exact = t.held && t.open == 0 && !t.noTx
 	o.Omitted = t.omitted
 	return o
 }
 
 func (s *trackedStatement) statement() migration.Statement {
-	out := migration.Statement{SQL: cut(s.sql), From: s.from, Took: s.until - s.from, Waited: min(s.waited, s.until-s.from)}
+	out := migration.Statement{SQL: cutText(s.sql), From: s.from, Took: s.until - s.from, Waited: min(s.waited, s.until-s.from)}
 	if s.failed {
 		out.Error = "it failed, and its transaction with it"
 	}
 	if s.told != nil {
-		out.SQL, out.File, out.Error, out.Retries = cut(s.told.SQL), s.told.File, s.told.Error, s.told.Retries
+		out.SQL, out.File, out.Error, out.Retries = cutText(s.told.SQL), s.told.File, s.told.Error, s.told.Retries
 	}
 	return out
 }
@@ -188,10 +188,10 @@ func (t *track) chatter() func(*trackedStatement) bool {
 // maxText is how much of a statement is kept, bytes.
 const maxText = 2 << 10
 
-// cut is the beginning of a text that ends with a whole letter.
-func cut(s string) string { return cutTo(s, maxText) }
+// cutText is the beginning of a text that ends with a whole letter.
+func cutText(s string) string { return cutTextTo(s, maxText) }
 
-func cutTo(s string, n int) string {
+func cutTextTo(s string, n int) string {
 	s = strings.ToValidUTF8(s, "?")
 	if len(s) <= n {
 		return s

@@ -32,6 +32,7 @@ type track struct {
 	told     []data.Told
 	held     bool // a transaction's locks were read before its commit
 	open     int  // statements that were told of since
+	noTx     bool // one was told of that ran outside a transaction
 	omitted  int
 }
 
