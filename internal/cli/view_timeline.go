@@ -62,14 +62,29 @@ func timeline(s term.Screen, r migration.Report) string {
 	}
 	d := drawing{screen: s, end: max(r.End(all), 1), still: migration.StoodStill(r.Observation), budget: r.Budget}
 	d.measure(rows)
-	lines := []string{d.axis()}
+	lines := d.axis()
 	for i, row := range rows {
+		if i == 0 || rows[i-1].Kind != row.Kind {
+			lines = append(lines, partIndent+s.Paint(term.Dim, title(row.Kind)))
+		}
 		lines = append(lines, d.line(row))
 		if n := left[row.Kind]; n > 0 && (i+1 == len(rows) || rows[i+1].Kind != row.Kind) {
-			lines = append(lines, partIndent+s.Paint(term.Dim, "and "+count(n, "more", "more")))
+			lines = append(lines, partIndent+"  "+s.Paint(term.Dim, "and "+count(n, "more", "more")))
 		}
 	}
 	return "\n" + strings.Join(lines, "\n") + "\n" + d.legend(rows) + "\n"
+}
+
+// title stands above the rows of a kind.
+func title(kind string) string {
+	switch kind {
+	case migration.RowStatement:
+		return "statements"
+	case migration.RowLock:
+		return "what they locked"
+	default:
+		return "who stood behind"
+	}
 }
 
 // drawing is a timeline's scale.
@@ -97,11 +112,10 @@ func (d *drawing) measure(rows []migration.Row) {
 }
 
 func (d *drawing) labelOf(r migration.Row) string {
-	text := term.Clean(r.Label)
 	if r.Kind == migration.RowStatement {
-		return fmt.Sprintf("%d %s", r.Statement+1, text)
+		return fmt.Sprintf("  %d %s", r.Statement+1, term.Clean(r.Label))
 	}
-	return text
+	return "  " + term.Clean(r.Label)
 }
 
 // detailOf is what a row means. A lock's is about who could not do what, and not its mode's name.
@@ -165,12 +179,21 @@ func (d *drawing) cell(t time.Duration) int {
 	return min(max(int(float64(t)/float64(d.end)*float64(d.bar)), 0), d.bar-1)
 }
 
-// axis is the time at the beginning, in the middle and at the end of the bars.
-func (d *drawing) axis() string {
-	middle, end := migration.Human(d.end/2), migration.Human(d.end)
-	line := "0" + strings.Repeat(" ", max(1, d.bar/2-1-term.Width(middle)/2)) + middle
-	line += strings.Repeat(" ", max(1, d.bar-term.Width(line)-term.Width(end))) + end
-	return partIndent + strings.Repeat(" ", d.label+2) + d.screen.Paint(term.Dim, line)
+// axis is two lines: times, and below each the place where it is.
+func (d *drawing) axis() []string {
+	names, places := "", []rune(strings.Repeat("─", d.bar))
+	for _, at := range migration.Ticks(d.end, max(1, d.bar/10)) {
+		i, name := d.cell(at), migration.Human(at)
+		if at == 0 {
+			name = "0"
+		}
+		places[i] = '┬'
+		if term.Width(names) < i+1 && i+term.Width(name) <= d.bar+2 {
+			names = term.Pad(names, i) + name
+		}
+	}
+	indent := partIndent + strings.Repeat(" ", d.label+2)
+	return []string{indent + d.screen.Paint(term.Dim, names), indent + d.screen.Paint(term.Dim, string(places))}
 }
 
 // legend explains the signs that are there.

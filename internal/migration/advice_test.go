@@ -51,7 +51,12 @@ func TestAdvise(t *testing.T) {
 	golden(t, "advice.golden", b.String())
 }
 
-func cutLine(s string) string { return fit(oneLine(s), 120) }
+func cutLine(s string) string {
+	if line := []rune(oneLine(s)); len(line) > 120 {
+		return string(line[:119]) + "…"
+	}
+	return oneLine(s)
+}
 
 func TestAdviseOnTheWhole(t *testing.T) {
 	o := Observation{Engine: "postgres", Statements: []Statement{{SQL: "ALTER TABLE orders ADD x integer", Took: 5 * ms}, {SQL: "SELECT fill()", From: 5 * ms, Took: 3 * time.Second}},

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -59,21 +58,6 @@ func shopReport() Report {
 		}}}
 }
 
-func TestTimeline(t *testing.T) {
-	long := Report{Observation: Observation{Took: 2 * time.Hour}}
-	for i := range 40 {
-		long.Observation.Statements = append(long.Observation.Statements, Statement{SQL: "SELECT batch(" + strconv.Itoa(i) + ")", From: time.Duration(i) * 3 * time.Minute, Took: time.Duration(i) * time.Second})
-		long.Observation.Locks = append(long.Observation.Locks, Lock{Table: "t" + strconv.Itoa(i), Mode: "AccessExclusive", From: time.Duration(i) * time.Minute, Until: time.Duration(2*i) * time.Minute, Asked: time.Duration(i) * time.Minute, Statement: i})
-	}
-	golden(t, "timeline-80.golden", Timeline(shopReport(), 80))
-	golden(t, "timeline-140.golden", Timeline(shopReport(), 140))
-	golden(t, "timeline-40.golden", Timeline(shopReport(), 1))
-	golden(t, "timeline-long.golden", Timeline(long, 100))
-	if s := Timeline(Report{}, 80); s != "" {
-		t.Errorf("of nothing: %q", s)
-	}
-}
-
 func TestRows(t *testing.T) {
 	rows := Rows(shopReport())
 	var lines []string
@@ -86,23 +70,10 @@ func TestRows(t *testing.T) {
 	golden(t, "rows.golden", strings.Join(lines, "\n")+"\n")
 }
 
-// TestTimelineFits draws anything at any width: no line is wider, nothing but text and line ends comes out, and each span
-// is in its row.
-func TestTimelineFits(t *testing.T) {
+// TestRowsRunForward demands of whatever was seen that each span is in its row, runs forward and overlaps none of its kind.
+func TestRowsRunForward(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := Report{Observation: drawObservation(t)}
-		for i := range r.Observation.Statements {
-			r.Observation.Statements[i].SQL = rapid.String().Draw(t, "sql")
-		}
-		cells := rapid.IntRange(-5, 300).Draw(t, "cells")
-		for line := range strings.SplitSeq(Timeline(r, cells), "\n") {
-			if n := cellsOf(line); n > max(cells, 40) {
-				t.Fatalf("%d cells in %d: %q", n, cells, line)
-			}
-			if printable(line) != line {
-				t.Fatalf("%q is not for a terminal", line)
-			}
-		}
 		for _, row := range Rows(r) {
 			for i, s := range row.Spans {
 				if s.Until < s.From {

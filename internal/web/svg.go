@@ -49,30 +49,8 @@ const maxEnd = 365 * 24 * time.Hour
 
 // newAxis has round numbers along it.
 func newAxis(end time.Duration) axis {
-	a := axis{end: min(max(end, time.Microsecond), maxEnd)}
-	step := roundStep(a.end)
-	for t := time.Duration(0); t <= a.end; t += step {
-		a.ticks = append(a.ticks, t)
-	}
-	return a
-}
-
-// roundStep is the smallest step that a person counts in and that needs no more than maxTicks.
-func roundStep(end time.Duration) time.Duration {
-	for unit := time.Microsecond; unit < time.Second; unit *= 10 {
-		for _, n := range []time.Duration{1, 2, 5} {
-			if end/(n*unit) < maxTicks {
-				return n * unit
-			}
-		}
-	}
-	for _, seconds := range []time.Duration{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 4 * 3600, 8 * 3600} {
-		if end/(seconds*time.Second) < maxTicks {
-			return seconds * time.Second
-		}
-	}
-	const day = 24 * time.Hour
-	return (end/maxTicks/day + 1) * day
+	end = min(max(end, time.Microsecond), maxEnd)
+	return axis{end: end, ticks: migration.Ticks(end, maxTicks-1)}
 }
 
 // at is where a moment is, as a part of the width.

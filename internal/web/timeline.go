@@ -100,7 +100,8 @@ func (p picture) detail(r migration.Row) []g.Node {
 		for i, m := range r.Meanings(p.still) {
 			nodes = append(nodes, g.If(i > 0, g.Text(", ")), h.Strong(g.Text(prose(migration.Human(m.Took)))), g.Text(" "+m.Words))
 		}
-		nodes = append(nodes, h.Br(), h.Small(g.Text(line(r.Detail))))
+		mode, _, _ := strings.Cut(r.Detail, ",")
+		nodes = append(nodes, h.Br(), h.Small(g.Text(line(mode))))
 	case migration.RowWait:
 		if who := p.who[stander{r.Table, r.Label}]; who != "" {
 			nodes = append(nodes, h.Br(), h.Small(g.Text(name(who))))
