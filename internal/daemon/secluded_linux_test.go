@@ -97,10 +97,26 @@ func TestSecluded(t *testing.T) {
 	stage := h.stage()
 	h.part(t, "what a service can reach", func() { h.wantSecluded(stage, at) })
 	h.part(t, "after the death of each part", func() { h.killParts(stage, at) })
+	h.part(t, "after the death of the control plane", func() {
+		broker := h.processWith("supervise", filepath.Join(string(h.home.Replicas()), h.brokerOf(stage).ID))
+		must(h, syscall.Kill(broker, syscall.SIGKILL)) // so that nobody is left who would start it again
+		h.killDaemon()
+		h.start()
+		h.awaitStep(run.ID, "check-a-hold")
+		h.eventually("the stage answers", func() string {
+			out, err := readAll(http.Get(stage.address))
+			if err != nil {
+				return err.Error() + out
+			}
+			return ""
+		})
+		h.wantSecluded(stage, at)
+	})
 	must(t, os.Remove(hold))
 	h.wantOutcome(h.await(run.ID), plan.Succeeded)
 	report, err := h.client.Report(h.ctx(), appUnderTest, run.ID)
 	must(t, err)
+	t.Logf("%s", report.Isolation)
 	if report.Verdict != evidence.Pass || report.Isolation == nil || !report.Isolation.Isolated || len(report.Isolation.Faults()) > 0 {
 		t.Errorf("the report: %s, %+v, %v", report.Verdict, report.Isolation, report.Results)
 	}
@@ -113,6 +129,16 @@ func TestSecluded(t *testing.T) {
 		}
 	}
 	h.wantUp(live)
+	h.wantNoNetwork()
+
+	stray := netns.At(h.home.Network("nobodys", "stage"))
+	must(t, stray.Make())
+	h.eventually("a network that belongs to no stage is taken away", func() string {
+		if there, err := stray.Exists(); there || err != nil {
+			return fmt.Sprintf("%v, %v", there, err)
+		}
+		return ""
+	})
 	h.wantNoNetwork()
 }
 
@@ -206,9 +232,15 @@ func (h *house) killParts(p place, decoy string) {
 	if after := h.brokerOf(p); after.PID == broker.PID {
 		h.Errorf("the broker was not started again: process %d", after.PID)
 	}
-	if out, ok := p.run(h, "bin/app try tcp "+decoy); ok || !kept.MatchString(out) {
-		h.Errorf("what was started again can get out: %s", out)
-	}
+	h.eventually("what was started again gets nowhere", func() string {
+		out, ok := p.run(h, "bin/app try tcp "+decoy)
+		if ok {
+			h.Errorf("it can get out: %s", out)
+		} else if !kept.MatchString(out) {
+			return out
+		}
+		return ""
+	})
 }
 
 func (h *house) brokerOf(p place) driver.Status {

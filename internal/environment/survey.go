@@ -32,10 +32,6 @@ const (
 	vsock    = "40"          // AF_VSOCK, by which a virtual machine speaks to its host
 )
 
-// mostTries bounds the addresses and sockets of others that are tried: of a machine with thousands, these are enough to
-// show that there is no way to it.
-const mostTries = 500
-
 // kind is what one kind of try has to show.
 type kind struct {
 	what  string
@@ -225,7 +221,7 @@ func (e *Environment) addOthers(ctx context.Context, s *survey) error {
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)
-	for _, address := range all[:min(len(all), mostTries)] {
+	for _, address := range all {
 		t := netns.Try{Network: "tcp", Address: address}
 		if t.Do(ctx).Reached {
 			s.attempts = append(s.attempts, attempt{others, t})
@@ -305,7 +301,7 @@ func parseSockets(b []byte) []netns.Try {
 			_, path, _ = strings.Cut(strings.TrimLeft(path, " "), " ")
 		}
 		t := netns.Try{Network: networks[f[4]], Address: path}
-		if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "@") || seen[t] || len(all) == mostTries {
+		if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "@") || seen[t] {
 			continue // what was bound by a relative name can't be found by it
 		}
 		seen[t] = true
