@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"greenroom/internal/definition"
+	"greenroom/internal/mask"
 )
 
 // The pages for users, and what they may claim.
@@ -61,6 +62,7 @@ func TestExamplesLoad(t *testing.T) {
 			dir := t.TempDir()
 			for file, content := range map[string]string{
 				"greenroom.yaml": definitionFile, "compose.yaml": compose, "compose.production.yaml": "services: {}\n",
+				"mask.yaml": "tables: {}\n", "migrations/00001_customers.sql": "-- +goose Up\ncreate table customers (id int primary key);\n",
 				"package.json": "{}", "e2e/buy.spec.js": "", "bin/web": "", "pages/page.html": "",
 			} {
 				path := filepath.Join(dir, file)
@@ -90,6 +92,34 @@ services:
   db:
     image: postgres:16
 `
+
+var maskFence = regexp.MustCompile("(?ms)^```yaml mask\n(.*?)^```$")
+
+// TestMasksAreExplained reads every example of a mask.yaml, and looks for each use on the page about them.
+func TestMasksAreExplained(t *testing.T) {
+	examples := 0
+	for name, page := range pages(t) {
+		for _, m := range maskFence.FindAllStringSubmatch(page, -1) {
+			examples++
+			if _, err := definition.ParseMask([]byte(m[1]), name); err != nil {
+				t.Errorf("this example is no mask: %v\n%s", err, m[1])
+			}
+		}
+	}
+	if examples == 0 {
+		t.Error("no example was found: what marks them has changed")
+	}
+	table := regexp.MustCompile("(?m)^\\| (`.*?`) \\|")
+	var explained string
+	for _, m := range table.FindAllStringSubmatch(pages(t)["docs/mask-production-data.md"], -1) {
+		explained += m[1]
+	}
+	for _, u := range mask.Uses {
+		if !strings.Contains(explained, "`"+u.Name+"`") {
+			t.Errorf("docs/mask-production-data.md does not say what %s does", u.Name)
+		}
+	}
+}
 
 var link = regexp.MustCompile(`\]\(([^)#\s]+)?(?:#([^)\s]+))?\)`)
 

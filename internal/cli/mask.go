@@ -134,7 +134,7 @@ func (s *shell) maskInit(ctx context.Context, from maskSource, add, dry bool) er
 		return nil
 	}
 	s.print("%s", p.page(s.Out))
-	if !file.Named {
+	if !file.Named && !file.There {
 		s.print("\n  to give it to staging, add to that environment in greenroom.yaml:\n      data: {from: production, mask: %s}\n", term.Clean(file.Name))
 	}
 	s.next("greenroom mask check")

@@ -71,7 +71,7 @@ func databaseShape(ctx context.Context, address string) (mask.Shape, error) {
 		return mask.Shape{}, err
 	}
 	if err := db.Ping(ctx); err != nil {
-		return mask.Shape{}, problem.New(problem.Unavailable, "the database does not answer: %w", err)
+		return mask.Shape{}, problem.New(problem.Unavailable, "%w", err)
 	}
 	return shapeOf(ctx, db)
 }

@@ -20,7 +20,7 @@ type Note struct {
 
 // formatHead stands above every file.
 const formatHead = `# What becomes of each column of production's data on its way out. A column that stands nowhere here stops the copy.
-# "greenroom mask check" says what is missing; what the uses do stands in docs/mask-data.md.
+# "greenroom mask check" says what is missing; what the uses do stands in docs/mask-production-data.md.
 `
 
 // Format writes rules as mask.yaml: sorted by table, the columns in alphabetical order, with the notes behind them.
