@@ -299,7 +299,7 @@ func (d *Database) Ask(ctx context.Context, query string) (string, error) {
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		return "", problem.New(problem.Fail, "the query could not be answered by the database %s: %w: %s", d.name, err, cutTo(text, 200))
+		return "", problem.New(problem.Fail, "the query could not be answered by the database %s: %w: %s", d.name, err, cutTextTo(text, 200))
 	}
 	return value, err
 }

@@ -22,8 +22,8 @@ import (
 	"greenroom/internal/problem"
 )
 
-// killed are the migrations of the kill tests, as every tool has them: two statements, two, and one.
-func killed(t testing.TB, tool layout.Tool) []layout.Migration {
+// killedFiles are the migrations of the kill tests, as every tool has them: two statements, two, and one.
+func killedFiles(t testing.TB, tool layout.Tool) []layout.Migration {
 	t.Helper()
 	all := [][]string{{"CREATE TABLE people (id int);", "INSERT INTO people VALUES (1);"}, {"CREATE TABLE visits (id int);", "INSERT INTO visits SELECT id FROM people;"}, {"ALTER TABLE people ADD name text;"}}
 	files := fstest.MapFS{}
@@ -91,7 +91,7 @@ func TestMigrateAsAChild(t *testing.T) {
 	}
 	tool := layout.Tool(parts[0])
 	w := &dies{atTold: told, atHeld: held, die: func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL) }}
-	ran, err := d.Run(bounded(t), data.RunOptions{Migrator: "greenroom migrate test", Tool: tool, Migrations: killed(t, tool), Watch: w})
+	ran, err := d.Run(bounded(t), data.RunOptions{Migrator: "greenroom migrate test", Tool: tool, Migrations: killedFiles(t, tool), Watch: w})
 	t.Fatalf("it lives on: %v, %+v", err, ran)
 }
 
@@ -123,7 +123,7 @@ func TestMigratorProcessKilled(t *testing.T) {
 func completes(t *testing.T, d *Database, tool layout.Tool) {
 	t.Helper()
 	db := open(t, d.URL())
-	all := killed(t, tool)
+	all := killedFiles(t, tool)
 	st := layout.Judge(all, mustApplied(t, d, tool))
 	n := len(all) - len(st.Pending)
 	for i, sql := range []string{"SELECT to_regclass('people') IS NOT NULL", "SELECT to_regclass('visits') IS NOT NULL", "SELECT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('people') AND attname = 'name')"} {
@@ -152,7 +152,7 @@ func TestMigratorBackendEnded(t *testing.T) {
 			w := &dies{atTold: told, atHeld: held, die: func() {
 				execute(t, db, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'greenroom migrate test'")
 			}}
-			ran, err := d.Run(bounded(t), data.RunOptions{Migrator: "greenroom migrate test", Tool: layout.Flyway, Migrations: killed(t, layout.Flyway), Watch: w})
+			ran, err := d.Run(bounded(t), data.RunOptions{Migrator: "greenroom migrate test", Tool: layout.Flyway, Migrations: killedFiles(t, layout.Flyway), Watch: w})
 			if p := problem.From(err); p == nil || p.Code != problem.Unavailable || ran.Failed != "" || ran.Partial {
 				t.Errorf("it says %v, %+v", err, ran)
 			}
@@ -179,7 +179,7 @@ func TestMigratorServerKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := &dies{atTold: point[0], atHeld: point[1], die: func() { r.end(syscall.SIGKILL) }}
-			ran, err := d.Run(bounded(t), data.RunOptions{Migrator: "greenroom migrate test", Tool: layout.Goose, Migrations: killed(t, layout.Goose), Watch: w})
+			ran, err := d.Run(bounded(t), data.RunOptions{Migrator: "greenroom migrate test", Tool: layout.Goose, Migrations: killedFiles(t, layout.Goose), Watch: w})
 			if p := problem.From(err); p == nil || p.Code != problem.Inconclusive || ran.Failed != "" {
 				t.Errorf("it says %v, %+v", err, ran)
 			}
@@ -278,7 +278,7 @@ func TestConnectionCutInCommit(t *testing.T) {
 	for _, heard := range []bool{true, false} {
 		t.Run(fmt.Sprint(heard), func(t *testing.T) {
 			r, a, d := account(t)
-			all := killed(t, layout.Flyway)
+			all := killedFiles(t, layout.Flyway)
 			mustRun(t, d, layout.Flyway, all[:2], false)
 			ran, err := behindCable(t, r, a, newCable(t, r.address(), "COMMIT", heard)).Run(bounded(t), data.RunOptions{Migrator: "greenroom migrate test", Tool: layout.Flyway, Migrations: all})
 			if heard && (err != nil || !slices.Equal(ran.Done, []string{"V3__x.sql"})) {

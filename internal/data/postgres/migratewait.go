@@ -136,7 +136,7 @@ func (w *waits) running() (string, time.Time) {
 func (w *waits) runs(sql string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.sql, w.since, w.last = cutTo(sql, 200), time.Now(), nil
+	w.sql, w.since, w.last = cutTextTo(sql, 200), time.Now(), nil
 }
 
 func (w *waits) ended() {
@@ -189,7 +189,7 @@ func collectBlockers(rows pgx.Rows) ([]migration.Blocker, error) {
 		if name != "" {
 			b.Who = name + " as " + user
 		}
-		b.Query = migration.Literals(cut(query))
+		b.Query = migration.Literals(cutText(query))
 		return b, err
 	})
 }
