@@ -52,6 +52,9 @@ func (f *fake) TakeCopy(_ context.Context, r api.CopyRequest) (api.Stream[api.Ev
 	if r.Environment == "qa" {
 		return nil, problem.New(problem.Invalid, "nothing says how the data of qa is masked").WithHint("greenroom mask init")
 	}
+	if r.Kind == api.CopyBackup {
+		return f.copying("r7"), nil
+	}
 	return f.copying(fakeCopies()[0].ID), nil
 }
 
