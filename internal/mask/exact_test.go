@@ -253,6 +253,26 @@ func TestNothingIsTooLong(t *testing.T) {
 	}
 }
 
+// TestNoRoom: what has no room for a reserved name is a hash, different for each.
+func TestNoRoom(t *testing.T) {
+	facts := map[string]family{"email": {limit: 24}, "url": {limit: 42}, "hash": {limit: 25}}
+	w := newWorker(testKey(1), facts)
+	for use, values := range map[string][]string{
+		"email": {"anna.with.a.long.name@mail.de", "berta.with.a.long.name@mail.de"},
+		"url":   {"https://mail.de/a/path/that/is/so/long/that", "https://mail.de/a/path/that/is/so/long/thar"},
+		"hash":  {"one", "two", `\x00`, `\x01`},
+	} {
+		m, seen := w.masker(Rule{Use: use}), map[string]bool{}
+		for _, v := range values {
+			out := string(m.mask(nil, []byte(v)))
+			if seen[out] || len(out) > facts[use].limit || use != "hash" && !strings.Contains(out, "x.example") {
+				t.Errorf("%s of %s is %s", use, v, out)
+			}
+			seen[out] = true
+		}
+	}
+}
+
 // TestLongTexts: they are permuted in parts, and each part as a whole.
 func TestLongTexts(t *testing.T) {
 	mask := maskerOf(t, 1, false, "text")
