@@ -241,6 +241,7 @@ func (c *compiler) follows(t *Table, col Column, r Rule) {
 	}
 	if ok && !sameOutcome(r, rule) {
 		c.fault(t.Name, col.Name, "it refers to %s, which has %s: it needs the same rule to find its rows again, not %s", root, rule, r)
+		c.faults[len(c.faults)-1].Add = []string{"  " + yamlName(t.Name) + ":", ColumnLine(col.Name, rule)}
 	}
 }
 

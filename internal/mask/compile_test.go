@@ -122,7 +122,7 @@ func TestCompileRefuses(t *testing.T) {
 			r.Tables["orders"].Columns["line"] = Rule{Use: "constant", Value: "1"}
 		}, problem.Invalid, "constant makes the same of different values, and the column's values have to stay different"},
 		{"a range on a key", set("customers", "id", "number 1..5"), problem.Invalid, "a range has fewer numbers"},
-		{"other than what it refers to", set("orders", "customer_id", "keep"), problem.Invalid, "it refers to customers.id, which has number: it needs the same rule to find its rows again, not keep"},
+		{"other than what it refers to", set("orders", "customer_id", "keep"), problem.Invalid, "it refers to customers.id, which has number: it needs the same rule to find its rows again, not keep\n  orders:\n    customer_id: number"},
 		{"rows that are referred to", func(r *Rules) { r.Tables["customers"] = TableRules{Rows: "none"} }, problem.Invalid, "it refers to customers.id, whose rows stay behind"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -144,7 +144,7 @@ func tokenIndex(alphabet int, c byte) uint32 {
 
 func (m *tokenMask) mask(dst, value []byte) []byte {
 	n := tokenAlphabet(value)
-	if n < 0 || bytes.ContainsFunc(value, func(r rune) bool { return r > '~' }) {
+	if n < 0 || len(value) > textPart || bytes.ContainsFunc(value, func(r rune) bool { return r > '~' }) {
 		return m.plainMask.mask(dst, value)
 	}
 	begin := len(dst)
