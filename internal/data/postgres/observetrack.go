@@ -345,28 +345,73 @@ func (t *track) waiters(l look, now time.Duration) {
 	}
 }
 
-// behind is who stands behind which of the migrator's sessions.
+// behind is who stands behind which of the migrator's sessions: whoever waits for what one of them has, or is before it in
+// the queue for, and whoever waits for somebody who does.
 func (t *track) behind(l look) map[int32]int32 {
 	out := map[int32]int32{}
-	for more := true; more; {
+	var in []inTheWay
+	for _, s := range l.sessions {
+		if t.mine[s.pid] != nil {
+			in = append(in, s.inTheWay(s.pid)...)
+		}
+	}
+	for more := len(in) > 0; more; {
 		more = false
 		for _, s := range l.sessions {
 			if _, known := out[s.pid]; known || !s.waits || t.mine[s.pid] != nil {
 				continue
 			}
-			for _, b := range s.blockers {
-				pid, indirect := out[b]
-				if t.mine[b] != nil {
-					pid = b
-				} else if !indirect {
-					continue
-				}
+			if pid, stands := s.standsBehind(in); stands {
 				out[s.pid], more = pid, true
-				break
+				in = append(in, s.inTheWay(pid)...)
 			}
 		}
 	}
 	return out
+}
+
+// inTheWay is a lock that others wait for, because of the migrator's session pid.
+type inTheWay struct {
+	seenLock
+	pid int32
+}
+
+func (s seenSession) inTheWay(pid int32) []inTheWay {
+	out := make([]inTheWay, 0, len(s.locks))
+	for _, l := range s.locks {
+		if l.granted || l.relation != 0 && !l.row {
+			out = append(out, inTheWay{l, pid})
+		}
+	}
+	return out
+}
+
+func (s seenSession) standsBehind(in []inTheWay) (pid int32, stands bool) {
+	for _, want := range s.locks {
+		if want.granted {
+			continue
+		}
+		for _, l := range in {
+			if l.stops(want) {
+				return l.pid, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// stops says whether a lock is one that another one waits for: which row of a table is not looked at.
+func (l inTheWay) stops(want seenLock) bool {
+	switch {
+	case want.xid != 0:
+		return l.granted && l.xid == want.xid
+	case want.relation == 0 || want.relation != l.relation || want.row != l.row:
+		return false
+	case want.row:
+		return true
+	}
+	later := l.granted || l.since.IsZero() || want.since.IsZero() || !want.since.Before(l.since)
+	return later && migration.Conflict(l.mode, want.mode)
 }
 
 // wanted is what a session waits for: the table, the kind of lock, and since when. One that waits for a row waits for the

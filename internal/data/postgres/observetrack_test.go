@@ -89,17 +89,30 @@ func TestTrackQueue(t *testing.T) {
 	const sql = "ALTER TABLE orders ADD x integer"
 	waits := migratorAt(sql, 2, 2, seenLock{relation: ordersOID, mode: "AccessExclusiveLock", since: serverAt(3)})
 	waits.waits, waits.blockers = true, []int32{99}
-	reader := seenSession{pid: 8, client: true, app: "web", query: "SELECT 'x' FROM orders", began: serverAt(6), waits: true, blockers: []int32{7},
+	reader := seenSession{pid: 8, client: true, app: "web", query: "SELECT 'x' FROM orders", began: serverAt(6), waits: true,
 		locks: []seenLock{{relation: ordersOID, mode: "AccessShareLock"}}}
-	behind := seenSession{pid: 9, client: true, app: "web", query: "UPDATE orders SET a = 'y'", began: serverAt(6), waits: true, blockers: []int32{8},
-		locks: []seenLock{{relation: ordersOID, mode: "RowExclusiveLock", granted: true}, {mode: "ShareLock"}}}
+	writer := seenSession{pid: 9, client: true, app: "web", query: "UPDATE orders SET a = 'y'", began: serverAt(6), waits: true,
+		locks: []seenLock{{relation: ordersOID, mode: "RowExclusiveLock", granted: true}, {mode: "ShareLock", xid: 1000}}}
+	before := seenSession{pid: 10, client: true, app: "web", query: "UPDATE orders SET a = 'z'", began: serverAt(7), waits: true,
+		locks: []seenLock{{relation: ordersOID, mode: "RowExclusiveLock", since: serverAt(7)}, {mode: "ExclusiveLock", xid: 1000, granted: true}}}
+	earlier := seenSession{pid: 11, client: true, app: "web", query: "ANALYZE orders", began: serverAt(1), waits: true,
+		locks: []seenLock{{relation: ordersOID, mode: "ShareUpdateExclusiveLock", since: serverAt(1)}}}
 	had := migratorAt(sql, 2, 2, held("AccessExclusive"))
-	o := tracked(look{at: serverAt(5), sessions: []seenSession{waits}}, look{at: serverAt(10), sessions: []seenSession{waits, behind, reader}},
-		look{at: serverAt(15), sessions: []seenSession{had, reader, behind}}, look{at: serverAt(20)})
+	o := tracked(look{at: serverAt(5), sessions: []seenSession{waits}}, look{at: serverAt(10), sessions: []seenSession{waits, earlier, writer, reader, before}},
+		look{at: serverAt(15), sessions: []seenSession{had, reader, writer, before}}, look{at: serverAt(20)})
 	if len(o.Locks) != 1 || o.Locks[0] != (migration.Lock{Table: "orders", Mode: "AccessExclusive", Asked: 3 * time.Millisecond, From: 15 * time.Millisecond, Until: 15 * time.Millisecond}) {
 		t.Errorf("%+v", o.Locks)
 	}
-	if len(o.Waits) != 2 || o.Waits[0].Write == o.Waits[1].Write || o.Waits[0].Table != "orders" || o.Waits[1].Table != "orders" {
+	writes := 0
+	for _, w := range o.Waits {
+		if w.Table != "orders" || w.Statement != 0 {
+			t.Errorf("%+v", w)
+		}
+		if w.Write {
+			writes++
+		}
+	}
+	if len(o.Waits) != 3 || writes != 2 {
 		t.Errorf("%+v", o.Waits)
 	}
 	if w := o.Statements[0].Waited; w != 8*time.Millisecond {
@@ -137,7 +150,8 @@ func TestTrackIsBounded(t *testing.T) {
 		}
 		at := 10 * (i + 1)
 		for _, ms := range []int{0, took} {
-			web := seenSession{pid: 8, client: true, app: "web", query: fmt.Sprintf("SELECT %d", i), began: serverAt(at), waits: true, blockers: []int32{7}}
+			web := seenSession{pid: 8, client: true, app: "web", query: fmt.Sprintf("SELECT %d", i), began: serverAt(at), waits: true,
+				locks: []seenLock{{relation: ordersOID, mode: "AccessShareLock"}}}
 			tr.take(look{at: serverAt(at + ms), sessions: []seenSession{migratorAt(fmt.Sprintf("ALTER TABLE orders ADD x%d int", i), at, at, held("AccessExclusive")), web}})
 		}
 		tr.told = append(tr.told, data.Told{SQL: "x"})
@@ -173,7 +187,7 @@ func TestTrackTakesAnything(t *testing.T) {
 					born:  serverAt(ms("born") / 100), xact: serverAt(ms("xact")), began: serverAt(ms("began")), changed: serverAt(ms("changed")),
 					waits: rapid.Bool().Draw(t, "waits"), blockers: rapid.SliceOfN(rapid.Int32Range(0, 4), 0, 3).Draw(t, "blockers")}
 				for range rapid.IntRange(0, 3).Draw(t, "locks") {
-					s.locks = append(s.locks, seenLock{relation: rapid.SampledFrom([]uint32{0, ordersOID, ordersIndex, newOID}).Draw(t, "relation"), row: rapid.Bool().Draw(t, "row"),
+					s.locks = append(s.locks, seenLock{relation: rapid.SampledFrom([]uint32{0, ordersOID, ordersIndex, newOID}).Draw(t, "relation"), xid: rapid.Int64Range(0, 3).Draw(t, "xid"), row: rapid.Bool().Draw(t, "row"),
 						mode:    rapid.SampledFrom([]string{"AccessShareLock", "RowExclusiveLock", "ShareLock", "AccessExclusiveLock", "?"}).Draw(t, "mode"),
 						granted: rapid.Bool().Draw(t, "granted"), since: serverAt(ms("since"))})
 				}
