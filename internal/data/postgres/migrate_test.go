@@ -141,6 +141,26 @@ func (*listens) End(context.Context) (migration.Observation, error) {
 	return migration.Observation{}, nil
 }
 
+// TestWitnessSeesWhatIsHeld: whoever watches asks in the migration's own transaction, right before its commit.
+func TestWitnessSeesWhatIsHeld(t *testing.T) {
+	_, _, d := account(t)
+	execute(t, open(t, d.URL()), "CREATE TABLE orders (id int)")
+	o := migrateOptions(migrateFiles(t, "ALTER TABLE orders ADD note text"))
+	var held, none string
+	o.Watch = &listens{held: func(ask func(context.Context, string) (string, error)) {
+		var err1, err2 error
+		held, err1 = ask(bounded(t), "SELECT mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'orders'::regclass")
+		none, err2 = ask(bounded(t), "SELECT NULL::text")
+		if err := errors.Join(err1, err2); err != nil {
+			t.Error(err)
+		}
+	}}
+	ran, err := d.Run(bounded(t), o)
+	if err != nil || ran.Failed != "" || held != "AccessExclusiveLock" || none != "" {
+		t.Errorf("%v, %+v, it saw %q and %q", err, ran, held, none)
+	}
+}
+
 func TestMigrationEndsBlockersWhenTold(t *testing.T) {
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE orders (id int)")
