@@ -40,10 +40,13 @@ func (d *Database) Run(ctx context.Context, o data.RunOptions) (data.Ran, error)
 		return data.Ran{}, err
 	}
 	defer s.close(ctx)
+	if err := s.allowed(o); err != nil {
+		return data.Ran{}, err
+	}
 	r := &runner{d: d, o: o, session: s, table: s.versionTable(o.Tool), waits: newWaits(d, o, s.pid())}
 	stop := r.waits.begin(ctx)
 	defer stop()
-	if err := r.lock(ctx); err != nil {
+	if err := r.lock(ctx, lockWait); err != nil {
 		return r.ran, err
 	}
 	state, err := r.start(ctx)
@@ -214,8 +217,12 @@ func (r *runner) witness(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, "SAVEPOINT greenroom_witness"); err != nil {
 		return err
 	}
-	err := w.Held(ctx, func(ctx context.Context, query string) (value string, err error) {
-		return value, conn.QueryRow(ctx, query).Scan(&value)
+	err := w.Held(ctx, func(ctx context.Context, query string) (string, error) {
+		var value *string
+		if err := conn.QueryRow(ctx, query).Scan(&value); err != nil || value == nil {
+			return "", err
+		}
+		return *value, nil
 	})
 	end := "RELEASE greenroom_witness"
 	if err != nil {
