@@ -59,10 +59,10 @@ func (c comparing) counts(t *testing.T) {
 	if got := census(t, d); len(got.Tables) != 0 || len(got.Orphans) != 0 {
 		t.Errorf("an empty database has %+v", got)
 	}
-	run(t, db, people, "CREATE TABLE nothing (id integer)", "CREATE VIEW seen AS SELECT * FROM people",
+	run(t, db, people, "CREATE TABLE blank (id integer)", "CREATE VIEW seen AS SELECT * FROM people",
 		"INSERT INTO people (id, name, note) VALUES (1, 'a', 'x'), (2, 'b', NULL), (3, NULL, NULL)")
 	got := census(t, d)
-	if len(got.Tables) != 2 || got.Tables[0].Name != "nothing" || got.Tables[1].Name != "people" || got.Tables[0].Rows != 0 || got.Tables[1].Rows != 3 {
+	if len(got.Tables) != 2 || got.Tables[0].Name != "blank" || got.Tables[1].Name != "people" || got.Tables[0].Rows != 0 || got.Tables[1].Rows != 3 {
 		t.Fatalf("it counts %+v", got)
 	}
 	var columns []string
