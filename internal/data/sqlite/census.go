@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 
+	"greenroom/internal/data"
+	"greenroom/internal/layout"
 	"greenroom/internal/migration"
 	"greenroom/internal/problem"
 )
@@ -184,31 +186,38 @@ func (d *Database) Ask(ctx context.Context, query string) (answer string, err er
 
 // askable says whether a text is one statement that reads.
 func askable(query string) error {
-	all := tokens(query)
-	for len(all) > 0 && all[len(all)-1] == ";" {
-		all = all[:len(all)-1]
+	all, err := layout.Split(query, layout.SQLite)
+	if err != nil {
+		return problem.New(problem.Invalid, "%q is no query: %w", query, err)
 	}
-	if len(all) == 0 || !slices.Contains([]string{"select", "with", "values"}, all[0]) {
-		return problem.New(problem.Invalid, "%q is no query: it has to begin with SELECT, WITH or VALUES", query)
-	}
-	if slices.Contains(all, ";") {
+	if len(all) > 1 {
 		return problem.New(problem.Invalid, "%q is more than one statement", query)
+	}
+	if len(all) == 0 || !slices.Contains([]string{"select", "with", "values"}, tokens(all[0].SQL)[0]) {
+		return problem.New(problem.Invalid, "%q is no query: it has to begin with SELECT, WITH or VALUES", query)
 	}
 	return nil
 }
 
-// display is a value as SQLite's shell prints it; null is empty.
+// display is a value as SQLite's shell prints it, but for what data.Comparer says of no text.
 func display(v driver.Value) string {
 	switch v := v.(type) {
+	case string:
+		if v == "" {
+			return data.Empty
+		}
 	case float64:
 		if v == math.Trunc(v) && math.Abs(v) < 1e15 {
 			return strconv.FormatFloat(v, 'f', 1, 64)
 		}
 		return strconv.FormatFloat(v, 'g', -1, 64)
 	case []byte:
+		if len(v) == 0 {
+			return data.Empty
+		}
 		return string(v)
 	case nil:
-		return ""
+		return data.Null
 	}
 	return fmt.Sprint(v)
 }

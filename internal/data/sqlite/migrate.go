@@ -75,6 +75,10 @@ func (d *Database) Run(ctx context.Context, o data.RunOptions) (ran data.Ran, er
 	}
 	r := &runner{database: d, options: o, table: layout.VersionTable(o.Tool, layout.SQLite, "")}
 	r.witness, _ = o.Watch.(data.Witness)
+	if w, ok := o.Watch.(*watch); ok {
+		w.attach(1)
+		defer w.attach(-1)
+	}
 	if r.looker = newKernelLooker(d.file); r.looker == nil {
 		r.looker = blind{}
 	}

@@ -116,7 +116,7 @@ func (w *snapshotWriter) write(ctx context.Context, from *sql.Conn) (err error) 
 // prepare reads what there is and checks the rules against it, before anything is written.
 func (w *snapshotWriter) prepare(ctx context.Context, from *sql.Conn) (err error) {
 	o := w.options
-	w.snapshot = data.Snapshot{Engine: engineName, Taken: o.Now()}
+	w.snapshot = data.Snapshot{Engine: engineName, Taken: o.Now().UTC()}
 	if w.source, err = readStructure(ctx, from); err != nil {
 		return err
 	}

@@ -24,7 +24,12 @@ const engineName = "sqlite"
 // database; nothing but Restore makes it, because it has to belong to the application's system user.
 type Database struct{ file string }
 
-var _ data.Database = (*Database)(nil)
+var (
+	_ data.Database = (*Database)(nil)
+	_ data.Copier   = (*Database)(nil)
+	_ data.Resetter = (*Database)(nil)
+	_ data.Comparer = (*Database)(nil)
+)
 
 // Open names the database in that file, an absolute path; it opens nothing.
 func Open(file string) *Database { return &Database{file: file} }

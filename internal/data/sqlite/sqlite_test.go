@@ -225,3 +225,13 @@ func TestCopiesConformance(t *testing.T) {
 		t.Run(journal, func(t *testing.T) { datatest.RunCopies(t, engine(journal)) })
 	}
 }
+
+func TestComparerConformance(t *testing.T) {
+	for _, journal := range []string{"wal", "delete"} {
+		t.Run(journal, func(t *testing.T) {
+			datatest.RunComparer(t, engine(journal), layout.SQLite,
+				"CREATE TABLE people (id integer PRIMARY KEY)", "CREATE TABLE visits (id integer PRIMARY KEY, person integer REFERENCES people (id))",
+				"INSERT INTO people VALUES (1)", "INSERT INTO visits VALUES (1, 1), (2, 7), (3, 8), (4, NULL)")
+		})
+	}
+}

@@ -33,6 +33,7 @@ type story struct {
 	open       map[string]time.Time // since when, by mode
 	locks      []migration.Lock
 	owned      []migration.Lock
+	running    int // migrators of ours
 	exact      bool
 	loose      bool // something ran outside a transaction
 	statements []migration.Statement
@@ -80,16 +81,27 @@ func (s *story) lock(mode string, from, until time.Time) migration.Lock {
 
 func (s *story) at(t time.Time) time.Duration { return max(0, t.Sub(s.started)) }
 
+// keep takes a lock in; where there are too many the shortest goes.
 func (s *story) keep(in *[]migration.Lock, l migration.Lock) {
-	if len(*in) >= locksKept {
-		s.omitted++
+	*in = append(*in, l)
+	if len(*in) <= entriesKept/2 { // of those that were seen, and of those that were told
 		return
 	}
-	*in = append(*in, l)
+	s.omitted++
+	shortest := 0
+	for i, l := range *in {
+		if l.Until-l.From < (*in)[shortest].Until-(*in)[shortest].From {
+			shortest = i
+		}
+	}
+	*in = slices.Delete(*in, shortest, shortest+1)
 }
 
-// isMigrator says whether a process counts as the migrator: an unknown one does.
+// isMigrator says whether a process counts as the migrator. An unknown one does, and this one while it runs migrations.
 func (s *story) isMigrator(pid int) bool {
+	if pid == os.Getpid() {
+		return s.running > 0
+	}
 	yes, ok := s.known[pid]
 	if !ok {
 		yes = !s.bystanders[pid] || s.migrator != "" && marked(pid, s.migrator)
@@ -105,7 +117,7 @@ func marked(pid int, name string) bool {
 }
 
 func (s *story) tell(t data.Told) {
-	if len(s.statements) >= locksKept {
+	if len(s.statements) >= entriesKept {
 		s.omitted++
 		return
 	}

@@ -18,7 +18,7 @@ import (
 const (
 	lookEvery   = 5 * time.Millisecond
 	momentEvery = 250 * time.Millisecond
-	locksKept   = 10_000 // entries of an observation
+	entriesKept = 500 // of each kind in an observation
 )
 
 var (
@@ -33,8 +33,8 @@ var (
 //
 // Where it is less than with PostgreSQL: the statements of a migrator that is not ours can't be seen, and neither can who
 // waits, since a client of SQLite's waits by trying again: what stood still follows from the locks alone. A lock is the
-// migrator's unless its process was there before and does not carry the migrator's name in PGAPPNAME; what this process
-// writes counts as the migrator's. A table counts as touched when its rows, size, place or statement changed: an update in
+// migrator's unless its process was there before and does not carry the migrator's name in PGAPPNAME, or is this one and
+// runs no migration. A table counts as touched when its rows, size, place or statement changed: an update in
 // place that changes none of them is not seen.
 func (d *Database) Watch(ctx context.Context, o data.WatchOptions) (data.Watch, error) {
 	if o.Every <= 0 {
@@ -151,6 +151,13 @@ func (w *watch) Told(t data.Told) {
 // Run tells.
 func (w *watch) Held(context.Context, func(context.Context, string) (string, error)) error {
 	return nil
+}
+
+// attach tells that a migrator of ours begins or ends.
+func (w *watch) attach(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.story.running += n
 }
 
 // owned takes from Run from when until when it held the database against writers.

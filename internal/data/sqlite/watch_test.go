@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"greenroom/internal/data"
+	"greenroom/internal/data/datatest"
 	"greenroom/internal/migration"
 )
 
@@ -203,6 +204,31 @@ func TestWatchAForeignMigrator(t *testing.T) {
 	}
 }
 
+func TestWatchedConformance(t *testing.T) {
+	if newKernelLooker("") == nil {
+		t.Skip("SKIPPED: the kernel shows no locks here")
+	}
+	for _, journal := range []string{"wal", "delete"} {
+		t.Run(journal, func(t *testing.T) {
+			e := engine(journal)
+			datatest.RunWatched(t, datatest.Watched{
+				Fresh: e.Fresh, Connect: e.Connect,
+				Migrate: func(t testing.TB, d data.Database, app string, statements ...string) {
+					child := exec.Command(os.Args[0])
+					child.Env = append(os.Environ(), "SQLITE_CHILD=statements", "SQLITE_FILE="+d.(*Database).file, "PGAPPNAME="+app,
+						"SQLITE_STATEMENTS="+strings.Join(statements, "\x01"))
+					if out, err := child.CombinedOutput(); err != nil {
+						t.Fatalf("%v: %s", err, out)
+					}
+				},
+				Base: []string{"CREATE TABLE orders (id integer PRIMARY KEY, total integer)",
+					"INSERT INTO orders (total) SELECT n FROM (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 100000) SELECT n FROM c)"},
+				Change: []string{"UPDATE orders SET total = total + 1", "CREATE INDEX by_total ON orders (total)"},
+			})
+		})
+	}
+}
+
 // TestABystanderIsNotTheMigrator has a process that was there before and writes: the app.
 func TestABystanderIsNotTheMigrator(t *testing.T) {
 	if newKernelLooker("") == nil {
@@ -260,6 +286,8 @@ func child(mode, file string) error {
 		})
 	case "pairs":
 		return pairs(d)
+	case "statements":
+		return d.transaction(ctx, strings.Split(os.Getenv("SQLITE_STATEMENTS"), "\x01"), func() {})
 	}
 	if endlessly, ok := strings.CutPrefix(mode, "endless-"); ok {
 		return endless(endlessly, d)
