@@ -267,3 +267,48 @@ func BenchmarkReport(b *testing.B) {
 		render(b, r)
 	}
 }
+
+// TestShortSpans demands that what was short is seen: two pixels of it, inside the drawing.
+func TestShortSpans(t *testing.T) {
+	p := picture{axis: newAxis(time.Hour)}
+	for _, c := range []struct {
+		at   time.Duration
+		want []string
+	}{
+		{0, []string{`x="0.00%"`, `width="2"`}},
+		{30 * time.Minute, []string{`x="50.00%"`, `width="2"`}},
+		{time.Hour, []string{`x="100.00%"`, `width="2"`, `translate(-2 0)`}},
+	} {
+		var b strings.Builder
+		if err := p.span(migration.Span{Kind: migration.SpanAll, From: c.at, Until: c.at + time.Microsecond}).Render(&b); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("at %v there is no %s: %s", c.at, want, b.String())
+			}
+		}
+	}
+}
+
+// TestThin demands that a row of very many spans is drawn with few, and covers what it covered.
+func TestThin(t *testing.T) {
+	a := newAxis(1000 * time.Second)
+	var spans []migration.Span
+	for i := range 1000 {
+		from := time.Duration(i) * time.Second
+		spans = append(spans, migration.Span{Kind: []string{migration.SpanAll, migration.SpanQueues}[i%2], From: from, Until: from + time.Second/2})
+	}
+	thin := a.thin(spans)
+	if len(thin) > 2*(maxSpans+1) {
+		t.Errorf("%d spans are drawn", len(thin))
+	}
+	for _, s := range spans {
+		if !slices.ContainsFunc(thin, func(d migration.Span) bool { return d.Kind == s.Kind && d.From <= s.From && d.Until >= s.Until }) {
+			t.Fatalf("%v is not seen", s)
+		}
+	}
+	if few := spans[:maxSpans]; len(a.thin(few)) != len(few) {
+		t.Error("a row of few spans is drawn with fewer")
+	}
+}
