@@ -235,6 +235,20 @@ func TestSentence(t *testing.T) {
 	}
 }
 
+func TestSentences(t *testing.T) {
+	for _, c := range [][2]string{{"", ""}, {"...", ""}, {"nobody waits", "Nobody waits."}, {"order_notes: gone.", "order_notes: gone."},
+		{"42 rows", "42 rows."}, {"éclair", "Éclair."}, {"orders: 2 rows are gone", "orders: 2 rows are gone."}} {
+		if got := stop(upper(c[0])); got != c[1] {
+			t.Errorf("%q becomes %q, want %q", c[0], got, c[1])
+		}
+	}
+	for _, c := range [][2]string{{"for 9.4 s, and 250 ms is", "for 9.4\u00a0s, and 250\u00a0ms is"}, {"2 sessions", "2 sessions"}, {"a\nb", "a b"}} {
+		if got := prose(c[0]); got != c[1] {
+			t.Errorf("%q becomes %q, want %q", c[0], got, c[1])
+		}
+	}
+}
+
 // TestAxis is what the numbers of a picture are made of.
 func TestAxis(t *testing.T) {
 	for _, end := range []time.Duration{0, 1, 999, 40 * ms, 999 * ms, 1000 * ms, 13_400 * ms, 3599 * 1000 * ms, 200 * 3600 * 1000 * ms, 1<<63 - 1} {
