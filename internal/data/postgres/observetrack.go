@@ -95,7 +95,7 @@ func newTrack(migrator string, first look, before catalogue) *track {
 
 // take takes the next look.
 func (t *track) take(l look) {
-	now := l.at.Sub(t.start)
+	now := max(l.at.Sub(t.start), t.last) // a clock that is set back by little
 	seen := map[int32]bool{}
 	for _, s := range l.sessions {
 		if t.isMigrator(s) {
