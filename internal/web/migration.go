@@ -86,8 +86,8 @@ func advicePart(m *migration.Report) g.Node {
 			if s, ok := statementAt(m, a.Statement); ok {
 				was = h.Div(h.Class("was"), h.P(h.Class("tag"), g.Text("Statement "+term.Number(int64(a.Statement)+1)), fileOf(s)), listing(block(s.SQL, maxSQL)))
 			}
-			return h.Li(h.P(g.Text(stop(upper(prose(a.Why))))), was,
-				h.Div(h.Class("instead"), h.P(h.Class("tag"), g.Text("Instead")), listing(block(a.Instead, 2*maxSQL))))
+			return h.Li(h.P(g.Text(stop(upper(prose(a.Why))))), was, g.If(a.Instead != "",
+				h.Div(h.Class("instead"), h.P(h.Class("tag"), g.Text("Instead")), listing(block(a.Instead, 2*maxSQL)))))
 		})), more(len(m.Advice), maxAdvice, h.P))
 }
 

@@ -235,6 +235,20 @@ func TestSentence(t *testing.T) {
 	}
 }
 
+func TestSentences(t *testing.T) {
+	for _, c := range [][2]string{{"", ""}, {"...", ""}, {"nobody waits", "Nobody waits."}, {"order_notes: gone.", "order_notes: gone."},
+		{"42 rows", "42 rows."}, {"éclair", "Éclair."}, {"orders: 2 rows are gone", "orders: 2 rows are gone."}} {
+		if got := stop(upper(c[0])); got != c[1] {
+			t.Errorf("%q becomes %q, want %q", c[0], got, c[1])
+		}
+	}
+	for _, c := range [][2]string{{"for 9.4 s, and 250 ms is", "for 9.4\u00a0s, and 250\u00a0ms is"}, {"2 sessions", "2 sessions"}, {"a\nb", "a b"}} {
+		if got := prose(c[0]); got != c[1] {
+			t.Errorf("%q becomes %q, want %q", c[0], got, c[1])
+		}
+	}
+}
+
 // TestAxis is what the numbers of a picture are made of.
 func TestAxis(t *testing.T) {
 	for _, end := range []time.Duration{0, 1, 999, 40 * ms, 999 * ms, 1000 * ms, 13_400 * ms, 3599 * 1000 * ms, 200 * 3600 * 1000 * ms, 1<<63 - 1} {
@@ -265,5 +279,50 @@ func BenchmarkReport(b *testing.B) {
 	r := failing()
 	for b.Loop() {
 		render(b, r)
+	}
+}
+
+// TestShortSpans demands that what was short is seen: two pixels of it, inside the drawing.
+func TestShortSpans(t *testing.T) {
+	p := picture{axis: newAxis(time.Hour)}
+	for _, c := range []struct {
+		at   time.Duration
+		want []string
+	}{
+		{0, []string{`x="0.00%"`, `width="2"`}},
+		{30 * time.Minute, []string{`x="50.00%"`, `width="2"`}},
+		{time.Hour, []string{`x="100.00%"`, `width="2"`, `translate(-2 0)`}},
+	} {
+		var b strings.Builder
+		if err := p.span(migration.Span{Kind: migration.SpanAll, From: c.at, Until: c.at + time.Microsecond}).Render(&b); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("at %v there is no %s: %s", c.at, want, b.String())
+			}
+		}
+	}
+}
+
+// TestThin demands that a row of very many spans is drawn with few, and covers what it covered.
+func TestThin(t *testing.T) {
+	a := newAxis(1000 * time.Second)
+	var spans []migration.Span
+	for i := range 1000 {
+		from := time.Duration(i) * time.Second
+		spans = append(spans, migration.Span{Kind: []string{migration.SpanAll, migration.SpanQueues}[i%2], From: from, Until: from + time.Second/2})
+	}
+	thin := a.thin(spans)
+	if len(thin) > 2*(maxSpans+1) {
+		t.Errorf("%d spans are drawn", len(thin))
+	}
+	for _, s := range spans {
+		if !slices.ContainsFunc(thin, func(d migration.Span) bool { return d.Kind == s.Kind && d.From <= s.From && d.Until >= s.Until }) {
+			t.Fatalf("%v is not seen", s)
+		}
+	}
+	if few := spans[:maxSpans]; len(a.thin(few)) != len(few) {
+		t.Error("a row of few spans is drawn with fewer")
 	}
 }

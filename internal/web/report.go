@@ -116,12 +116,20 @@ func upper(s string) string {
 	if word, _, _ := strings.Cut(s, " "); strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && r != '-' && r != ',' }) {
 		return s
 	}
+	if s == "" {
+		return s
+	}
 	first, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(first)) + s[n:]
 }
 
 // stop makes the end of a sentence of s.
-func stop(s string) string { return strings.TrimRight(s, ". ") + "." }
+func stop(s string) string {
+	if s = strings.TrimRight(s, ". "); s == "" {
+		return ""
+	}
+	return s + "."
+}
 
 // checksSection is every check with its verdict, and what failed in it.
 func checksSection(r evidence.Report) g.Node {
