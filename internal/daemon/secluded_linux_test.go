@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"greenroom/internal/api"
 	"greenroom/internal/app"
 	"greenroom/internal/driver"
 	"greenroom/internal/edge"
@@ -18,6 +19,7 @@ import (
 	"greenroom/internal/mask"
 	"greenroom/internal/netns"
 	"greenroom/internal/plan"
+	"greenroom/internal/run"
 )
 
 // needNetworks is asked by every test whose stage has a network of its own.
@@ -92,8 +94,8 @@ func TestSecluded(t *testing.T) {
 		"COPY reach FROM PROGRAM '"+built.app+" try tcp "+at+" 2>&1 || true';\n"+
 		"DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM reach WHERE line LIKE '%refused%') THEN RAISE EXCEPTION 'the server got out'; END IF; END $$"))
 	must(t, os.WriteFile(hold, nil, 0o600))
-	run := h.rehearse(next)
-	h.awaitStep(run.ID, "check-a-hold")
+	rehearsal := h.rehearse(next)
+	h.awaitStep(rehearsal.ID, "check-a-hold")
 	stage := h.stage()
 	h.part(t, "what a service can reach", func() { h.wantSecluded(stage, at) })
 	h.part(t, "after the death of each part", func() { h.killParts(stage, at) })
@@ -102,7 +104,7 @@ func TestSecluded(t *testing.T) {
 		must(h, syscall.Kill(broker, syscall.SIGKILL)) // so that nobody is left who would start it again
 		h.killDaemon()
 		h.start()
-		h.awaitStep(run.ID, "check-a-hold")
+		h.awaitStep(rehearsal.ID, "check-a-hold")
 		h.eventually("the stage answers", func() string {
 			out, err := readAll(http.Get(stage.address))
 			if err != nil {
@@ -113,8 +115,8 @@ func TestSecluded(t *testing.T) {
 		h.wantSecluded(stage, at)
 	})
 	must(t, os.Remove(hold))
-	h.wantOutcome(h.await(run.ID), plan.Succeeded)
-	report, err := h.client.Report(h.ctx(), appUnderTest, run.ID)
+	h.wantOutcome(h.await(rehearsal.ID), plan.Succeeded)
+	report, err := h.client.Report(h.ctx(), appUnderTest, rehearsal.ID)
 	must(t, err)
 	t.Logf("%s", report.Isolation)
 	if report.Verdict != evidence.Pass || report.Isolation == nil || !report.Isolation.Isolated || len(report.Isolation.Faults()) > 0 {
@@ -284,23 +286,57 @@ func TestNotSecluded(t *testing.T) {
 	h.up(s)
 	h.registerData(s, "")
 	r := h.build(s)
-	run := h.await(h.rehearse(r).ID)
-	if run.Outcome == plan.Succeeded || !strings.Contains(run.Reason, "not isolated") || !strings.Contains(run.Reason, "no system user of its own") {
-		t.Fatalf("it ended %s: %s", run.Outcome, run.Reason)
+	got := h.await(h.rehearse(r).ID)
+	if got.Outcome == plan.Succeeded || !strings.Contains(got.Reason, "not isolated") || !strings.Contains(got.Reason, "no system user of its own") {
+		t.Fatalf("it ended %s: %s", got.Outcome, got.Reason)
 	}
 	h.wantNoNetwork()
 
 	h.registerData(s, "this machine is a laptop")
-	run = h.await(h.rehearse(r).ID)
-	report, err := h.client.Report(h.ctx(), appUnderTest, run.ID)
+	got = h.await(h.rehearse(r).ID)
+	report, err := h.client.Report(h.ctx(), appUnderTest, got.ID)
 	must(t, err)
-	if run.Outcome != plan.Succeeded || report.Isolation == nil || report.Isolation.Isolated || report.Isolation.Accepted != "this machine is a laptop" {
-		t.Errorf("it ended %s (%s): %+v", run.Outcome, run.Reason, report.Isolation)
+	if got.Outcome != plan.Succeeded || report.Isolation == nil || report.Isolation.Isolated || report.Isolation.Accepted != "this machine is a laptop" {
+		t.Errorf("it ended %s (%s): %+v", got.Outcome, got.Reason, report.Isolation)
 	}
 	if !slices.ContainsFunc(report.Notes, func(n string) bool {
 		return strings.HasPrefix(n, "not isolated: it has no system user") && strings.HasSuffix(n, "(accepted, because this machine is a laptop)")
 	}) {
 		t.Errorf("the notes are %q", report.Notes)
+	}
+	h.wantNoNetwork()
+}
+
+// TestSecludedKilled kills the control plane after the effect of each step of one rehearsal, before that is recorded. The
+// stage is isolated all the same, and nothing is left of it.
+func TestSecludedKilled(t *testing.T) {
+	t.Parallel()
+	needNetworks(t)
+	needPostgres(t)
+	h := newHouse(t)
+	s := withData()
+	h.up(s)
+	h.registerData(s, "")
+	h.toBoth(h.build(s))
+	next := h.build(s.as("v2", "CREATE TABLE IF NOT EXISTS notes (note text)"))
+	dry, err := h.client.Plan(h.ctx(), api.RunRequest{Kind: plan.Rehearsal, App: appUnderTest, Release: string(next)})
+	must(t, err)
+	var begun api.RunView
+	for i, step := range dry.Plan.Steps {
+		h.dieAt(string(run.AfterDo) + "/" + step.Name)
+		if i == 0 {
+			begun = h.rehearse(next)
+		} else {
+			h.start()
+		}
+		h.awaitDeath()
+	}
+	h.start()
+	h.wantOutcome(h.await(begun.ID), plan.Succeeded)
+	report, err := h.client.Report(h.ctx(), appUnderTest, begun.ID)
+	must(t, err)
+	if report.Verdict != evidence.Pass || report.Isolation == nil || !report.Isolation.Isolated {
+		t.Errorf("the report: %s, %+v, %v", report.Verdict, report.Isolation, report.Results)
 	}
 	h.wantNoNetwork()
 }
