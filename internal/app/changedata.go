@@ -123,13 +123,23 @@ func opens(was, is mask.Rule) bool {
 	case is.Use == useKeep:
 		return true
 	case is.Use == useDate:
-		return was.Use == useDate && was.Shift != is.Shift // nearer to the truth, as far as one can see from here
+		return was.Use == useDate && daysOf(is) < daysOf(was) // nearer to the truth
 	case is.Use == useArray:
 		return opens(elements(was), elements(is))
 	case is.Use == useJSON:
 		return opensPaths(was.Paths, is.Paths)
 	}
 	return false
+}
+
+// daysOf is how far a rule shifts a date at most; 0 where that can't be read.
+func daysOf(r mask.Rule) int {
+	number, _ := strings.CutSuffix(cmp.Or(r.Shift, mask.DefaultShift), "d")
+	days, err := strconv.Atoi(number)
+	if err != nil {
+		return 0
+	}
+	return days
 }
 
 func elements(r mask.Rule) mask.Rule {
