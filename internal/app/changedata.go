@@ -220,7 +220,7 @@ func dataText(d *Data) string {
 			}
 		}
 	}
-	parts := []string{"from " + word(d.From), fmt.Sprintf("mask %s (%d rules, %d let values out)", word(d.Mask), rules, kept)}
+	parts := []string{"from " + word(d.From), fmt.Sprintf("mask %s (%d of %d rules let values out)", word(d.Mask), kept, rules)}
 	add := func(key, text string) {
 		if text != "" {
 			parts = append(parts, key+" "+text)
