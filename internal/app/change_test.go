@@ -233,6 +233,12 @@ func pathed(paths map[string]mask.Rule) *app.Data {
 	return d
 }
 
+func shifted(shift string) *app.Data {
+	d := copied("date")
+	d.Rules.Tables["customers"].Columns["note"] = mask.Rule{Use: "date", Shift: shift}
+	return d
+}
+
 func rowless(rows string) *app.Data {
 	d := copied("keep")
 	d.Rules.Tables["customers"] = mask.TableRules{Rows: rows, Columns: d.Rules.Tables["customers"].Columns}
@@ -340,15 +346,19 @@ gates.production.except.load: because not ready, until 2026-12-31 ->  (tightens 
 		{"the first key", func(p *app.Policy) { p.Keys = nil }, func(p *app.Policy) { p.Keys = []app.TrustedKey{{Name: "ci", Public: "ed25519:CC=="}} },
 			"keys.ci:  -> key ed25519:CC== (weakens the gate, the keys of builders here count no more)"},
 		{"data where there was none", func(p *app.Policy) { env(p, "staging").Data = nil }, func(p *app.Policy) { env(p, "staging").Data = copied("text") },
-			"environments.staging.data:  -> from production, mask mask.yaml (1 rules, 0 let values out) (voids rehearsals, tightens the gate)"},
+			"environments.staging.data:  -> from production, mask mask.yaml (0 of 1 rules let values out) (voids rehearsals, tightens the gate)"},
 		{"data of which some is kept", func(p *app.Policy) { env(p, "staging").Data = nil }, func(p *app.Policy) { env(p, "staging").Data = copied("keep") },
-			"environments.staging.data:  -> from production, mask mask.yaml (1 rules, 1 let values out) (voids rehearsals, tightens the gate, lets values out)"},
+			"environments.staging.data:  -> from production, mask mask.yaml (1 of 1 rules let values out) (voids rehearsals, tightens the gate, lets values out)"},
 		{"data no more", func(p *app.Policy) { env(p, "staging").Data = copied("text") }, func(p *app.Policy) { env(p, "staging").Data = nil },
-			"environments.staging.data: from production, mask mask.yaml (1 rules, 0 let values out) ->  (voids rehearsals, weakens the gate)"},
+			"environments.staging.data: from production, mask mask.yaml (0 of 1 rules let values out) ->  (voids rehearsals, weakens the gate)"},
 		{"a weaker rule", func(p *app.Policy) { env(p, "staging").Data = copied("text") }, func(p *app.Policy) { env(p, "staging").Data = copied("keep") },
 			"environments.staging.data.mask.customers.note: text -> keep (voids rehearsals, lets values out)"},
 		{"a stronger rule", func(p *app.Policy) { env(p, "staging").Data = copied("keep") }, func(p *app.Policy) { env(p, "staging").Data = copied("null") },
 			"environments.staging.data.mask.customers.note: keep -> null (voids rehearsals)"},
+		{"a date nearer to the truth", func(p *app.Policy) { env(p, "staging").Data = shifted("") }, func(p *app.Policy) { env(p, "staging").Data = shifted("7d") },
+			"environments.staging.data.mask.customers.note: date -> date (shift 7d) (voids rehearsals, lets values out)"},
+		{"a date farther from it", func(p *app.Policy) { env(p, "staging").Data = shifted("") }, func(p *app.Policy) { env(p, "staging").Data = shifted("365d") },
+			"environments.staging.data.mask.customers.note: date -> date (shift 365d) (voids rehearsals)"},
 		{"a rule in qa, where no stage is like it", func(p *app.Policy) { env(p, "qa").Data = copied("text") }, func(p *app.Policy) { env(p, "qa").Data = copied("keep") },
 			"environments.qa.data.mask.customers.note: text -> keep (lets values out)"},
 		{"a path that is kept", func(p *app.Policy) { env(p, "staging").Data = pathed(nil) }, func(p *app.Policy) { env(p, "staging").Data = pathed(map[string]mask.Rule{"$.size": {Use: "keep"}}) },

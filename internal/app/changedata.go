@@ -123,13 +123,23 @@ func opens(was, is mask.Rule) bool {
 	case is.Use == useKeep:
 		return true
 	case is.Use == useDate:
-		return was.Use == useDate && was.Shift != is.Shift // nearer to the truth, as far as one can see from here
+		return was.Use == useDate && daysOf(is) < daysOf(was) // nearer to the truth
 	case is.Use == useArray:
 		return opens(elements(was), elements(is))
 	case is.Use == useJSON:
 		return opensPaths(was.Paths, is.Paths)
 	}
 	return false
+}
+
+// daysOf is how far a rule shifts a date at most; 0 where that can't be read.
+func daysOf(r mask.Rule) int {
+	number, _ := strings.CutSuffix(cmp.Or(r.Shift, mask.DefaultShift), "d")
+	days, err := strconv.Atoi(number)
+	if err != nil {
+		return 0
+	}
+	return days
 }
 
 func elements(r mask.Rule) mask.Rule {
@@ -210,7 +220,7 @@ func dataText(d *Data) string {
 			}
 		}
 	}
-	parts := []string{"from " + word(d.From), fmt.Sprintf("mask %s (%d rules, %d let values out)", word(d.Mask), rules, kept)}
+	parts := []string{"from " + word(d.From), fmt.Sprintf("mask %s (%d of %d rules let values out)", word(d.Mask), kept, rules)}
 	add := func(key, text string) {
 		if text != "" {
 			parts = append(parts, key+" "+text)

@@ -33,6 +33,9 @@ func draft(dir string, in Inspection) string {
 	line("  staging: {}                # production with declared differences, such as")
 	line(`  #  scale: {to: 1, because: "cost: one machine", until: 2027-06-30}`)
 	line("  #  config: {PAYMENT_URL: {value: http://127.0.0.1:9000, because: the provider's sandbox}}")
+	if in.Contents.Database != nil {
+		line("  #  data: {from: production, mask: mask.yaml}   # rehearse on masked data: `greenroom mask init` writes mask.yaml")
+	}
 	line("  production: {after: staging}")
 	line("  #  rollout: {steps: [10%, 50%, 100%], watch: 5m, max_errors: 0.5%}")
 	line("")
@@ -48,12 +51,19 @@ func draftMigrations(line func(string), dir string, in Inspection) {
 	if in.Contents.Database == nil {
 		return
 	}
-	run := migrationGuess(dir)
+	run, folder := migrationGuess(dir), ""
 	if run == "" {
-		line("# How a release changes the schema: a command, or `at: start` when the app does it as it starts.")
-		line("# migrations: {run: bin/migrate}")
-	} else {
+		folder = folderGuess(dir, in.Contents)
+	}
+	switch {
+	case run != "":
 		line("migrations: {run: " + run + "}")
+	case folder != "":
+		line("migrations: {dir: " + folder + "}   # Greenroom runs what is in it, as the tool would")
+	default:
+		line("# How a release changes the schema: a command, a folder of migrations as `dir: migrations`, or `at: start` when the")
+		line("# app does it as it starts.")
+		line("# migrations: {run: bin/migrate}")
 	}
 	line("")
 }

@@ -6,7 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"greenroom/internal/app"
+	"greenroom/internal/layout"
 )
 
 // What a repository most likely needs, from the files that lie in it. A guess is a line for a person to look at, never
@@ -138,6 +142,36 @@ func migrationGuess(dir string) string {
 		return "php artisan migrate --force"
 	case has(dir, "bin/migrate"):
 		return "bin/migrate"
+	}
+	return ""
+}
+
+// migrationFolders are where goose, golang-migrate and Flyway are usually told to look.
+var migrationFolders = []string{
+	"migrations", "db/migrations", "db/migration", "db/migrate", "database/migrations", "sql/migrations", "schema/migrations",
+	"internal/db/migrations", "internal/database/migrations", "src/main/resources/db/migration",
+}
+
+// folderGuess is a folder of migrations that can be run and can travel with any of the app's services, or "".
+func folderGuess(dir string, c app.Contents) string {
+	for _, folder := range migrationFolders {
+		if !has(dir, folder) {
+			continue
+		}
+		files := os.DirFS(filepath.Join(dir, filepath.FromSlash(folder)))
+		tool, err := layout.Detect(files)
+		if err != nil {
+			continue
+		}
+		if _, err := layout.Read(files, tool, layout.Dialect(c.Database.Engine)); err != nil {
+			continue
+		}
+		outside := func(s app.Service) bool {
+			return s.Build != nil && s.Build.Context != "." && !strings.HasPrefix(folder+"/", s.Build.Context+"/")
+		}
+		if !slices.ContainsFunc(c.Services, outside) {
+			return folder
+		}
 	}
 	return ""
 }
