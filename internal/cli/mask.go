@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -235,18 +234,14 @@ type maskRemark struct {
 
 // check sorts what mask has against the rules. No value is masked, so any key will do.
 func (c *checked) check(rules mask.Rules, shape mask.Shape) error {
-	there := map[string][]string{}
 	for _, t := range shape.Tables {
-		for _, column := range t.Columns {
-			there[t.Name] = append(there[t.Name], column.Name)
-			c.Columns++
-		}
-		if len(t.Columns) == 0 {
-			there[t.Name] = nil
-		}
+		c.Columns += len(t.Columns)
 	}
 	c.Tables = len(shape.Tables)
 	c.Missing, c.Wrong, c.Unused = []maskRemark{}, []maskRemark{}, []maskRemark{}
+	for _, f := range mask.Unused(rules, shape) {
+		c.Unused = append(c.Unused, maskRemark{Table: f.Table, Column: f.Column, What: f.What})
+	}
 	_, err := mask.Compile(rules, make(mask.Key, 32), shape)
 	var faults *mask.Faults
 	if err != nil && !errors.As(err, &faults) {
@@ -257,13 +252,9 @@ func (c *checked) check(rules mask.Rules, shape mask.Shape) error {
 	}
 	for _, f := range faults.List {
 		r := maskRemark{Table: f.Table, Column: f.Column, What: f.What, Add: f.Add}
-		columns, known := there[f.Table]
-		switch {
-		case f.Missed:
+		if f.Missed {
 			c.Missing = append(c.Missing, r)
-		case !known || f.Column != "" && !slices.Contains(columns, f.Column):
-			c.Unused = append(c.Unused, r)
-		default:
+		} else {
 			c.Wrong = append(c.Wrong, r)
 		}
 	}

@@ -16,6 +16,7 @@ type Fault struct {
 	What   string   // what is wrong
 	Add    []string // the lines of mask.yaml that would be right; may be empty
 	Missed bool     // no rule names it: nobody has decided yet
+	Absent bool     // a rule names it, and it is not there: harmless, since a release may be about to make it
 }
 
 // String is the fault with the lines to add below it.
@@ -61,23 +62,33 @@ func (f *Faults) problem() error {
 		WithHint("add the lines to mask.yaml, or: greenroom mask init")
 }
 
-// Compile checks rules against a shape. Columns and tables that no rule names, rules for what is not there, rules that
-// a column's kind can't take, and rules that would tear apart what a foreign key holds together are one problem that
-// lists all of them with the lines to add: Blocked where something is named nowhere, else Invalid. Its cause is a
-// *Faults.
+// Compile checks rules against a shape. Columns and tables that no rule names, rules that a column's kind can't take, and
+// rules that would tear apart what a foreign key holds together are one problem that lists all of them with the lines to
+// add: Blocked where something is named nowhere, else Invalid. Its cause is a *Faults. Rules for what is not there are no
+// problem: they are written before the migration that makes it is live. Unused tells them.
 func Compile(r Rules, k Key, s Shape) (*Mask, error) {
 	if err := checkKey(k); err != nil {
 		return nil, err
 	}
-	c := compiler{rules: r, shape: s, tables: map[string]*Table{}, referred: s.referred()}
+	c := checked(r, s)
+	if faults := slices.DeleteFunc(c.faults, func(f Fault) bool { return f.Absent }); len(faults) > 0 {
+		return nil, (&Faults{List: faults}).problem()
+	}
+	return &Mask{key: slices.Clone(k), facts: c.facts(), tables: c.compiled()}, nil
+}
+
+// Unused are the rules for tables and columns that are not there.
+func Unused(r Rules, s Shape) []Fault {
+	return slices.DeleteFunc(checked(r, s).faults, func(f Fault) bool { return !f.Absent })
+}
+
+func checked(r Rules, s Shape) *compiler {
+	c := &compiler{rules: r, shape: s, tables: map[string]*Table{}, referred: s.referred()}
 	for i := range s.Tables {
 		c.tables[s.Tables[i].Name] = &s.Tables[i]
 	}
 	c.check()
-	if len(c.faults) > 0 {
-		return nil, (&Faults{List: c.faults}).problem()
-	}
-	return &Mask{key: slices.Clone(k), facts: c.facts(), tables: c.compiled()}, nil
+	return c
 }
 
 // referred are the columns that foreign keys lead to, as "table.column".
@@ -119,12 +130,16 @@ func (c *compiler) fault(table, column, format string, args ...any) {
 	c.faults = append(c.faults, Fault{Table: table, Column: column, What: fmt.Sprintf(format, args...)})
 }
 
+func (c *compiler) absent(table, column, what string) {
+	c.faults = append(c.faults, Fault{Table: table, Column: column, What: what, Absent: true})
+}
+
 func (c *compiler) table(name string) {
 	rules, named := c.rules.Tables[name]
 	t := c.tables[name]
 	switch {
 	case t == nil:
-		c.fault(name, "", "a rule names this table, and there is none")
+		c.absent(name, "", "a rule names this table, and there is none")
 		return
 	case rules.Rows != "" && rules.Rows != "none":
 		c.fault(name, "", "rows can be none, or all of them where nothing is said; not %q", rules.Rows)
@@ -149,7 +164,7 @@ func (c *compiler) table(name string) {
 	}
 	for _, column := range slices.Sorted(maps.Keys(rules.Columns)) {
 		if !slices.ContainsFunc(t.Columns, func(col Column) bool { return col.Name == column }) {
-			c.fault(name, column, "a rule names this column, and there is none")
+			c.absent(name, column, "a rule names this column, and there is none")
 		}
 	}
 }

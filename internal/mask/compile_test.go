@@ -106,8 +106,6 @@ func TestCompileRefuses(t *testing.T) {
 		{"a column that nobody named", func(r *Rules) { delete(r.Tables["orders"].Columns, "Total Sum") }, problem.Blocked, "orders.Total Sum: no rule names this column\n  orders:\n    Total Sum: keep"},
 		{"one that refers to another has that one's rule", func(r *Rules) { delete(r.Tables["orders"].Columns, "customer_id") }, problem.Blocked, "  orders:\n    customer_id: number"},
 		{"a table that nobody named", func(r *Rules) { delete(r.Tables, "sessions") }, problem.Blocked, "sessions: no rule names this table\n  sessions:\n    token: token"},
-		{"a table that is not there", func(r *Rules) { r.Tables["gone"] = TableRules{} }, problem.Invalid, "gone: a rule names this table, and there is none"},
-		{"a column that is not there", set("orders", "gone", "keep"), problem.Invalid, "orders.gone: a rule names this column, and there is none"},
 		{"rows", func(r *Rules) { r.Tables["sessions"] = TableRules{Rows: "some"} }, problem.Invalid, "rows can be none"},
 		{"rules of columns without rows", func(r *Rules) {
 			r.Tables["sessions"] = TableRules{Rows: "none", Columns: map[string]Rule{"token": {Use: "keep"}}}
@@ -156,8 +154,22 @@ func TestCompileTellsAll(t *testing.T) {
 			t.Errorf("%s.%s: nothing to add in %q", f.Table, f.Column, f.Add)
 		}
 	}
-	if len(tables) != len(shape.Tables)+1 {
-		t.Errorf("%d tables have faults, not %d", len(tables), len(shape.Tables)+1)
+	if len(tables) != len(shape.Tables) {
+		t.Errorf("%d tables have faults, not %d", len(tables), len(shape.Tables))
+	}
+}
+
+// TestRulesOfWhatIsNotThere: they are told, and stand in nobody's way.
+func TestRulesOfWhatIsNotThere(t *testing.T) {
+	rules := aRules(t)
+	rules.Tables["gone"] = TableRules{}
+	rules.Tables["orders"].Columns["to_come"] = Rule{Use: "keep"}
+	if _, err := Compile(rules, testKey(1), aShape()); err != nil {
+		t.Fatal(err)
+	}
+	unused := Unused(rules, aShape())
+	if len(unused) != 2 || unused[0].Table != "gone" || unused[1].Table != "orders" || unused[1].Column != "to_come" {
+		t.Errorf("unused are %v", unused)
 	}
 }
 

@@ -124,7 +124,7 @@ func TestMigratorProcessKilled(t *testing.T) {
 func TestMigratorProcessKilledWhileItsStatementWaits(t *testing.T) {
 	_, _, d := account(t)
 	db := open(t, d.URL())
-	mustRun(t, d, layout.Goose, killed(t, layout.Goose)[:2], false)
+	mustRun(t, d, layout.Goose, killedFiles(t, layout.Goose)[:2], false)
 	clerk := locked(t, d, "SELECT * FROM people")
 	child := exec.CommandContext(bounded(t), os.Args[0], "-test.run=^TestMigrateAsAChild$")
 	child.Env = append(os.Environ(), childURL+"="+d.URL(), childURL+"_POINT=goose 0 0")
