@@ -67,7 +67,8 @@ type watch struct {
 	samples    int
 	gap        time.Duration
 
-	looker *looker // run's own; nil while there is no connection
+	looker *looker // run's own, as what is below; nil while there is no connection
+	calm   bool    // nothing has begun or ended for a while
 	after  *catalogue
 	failed error // of the last look
 }
@@ -118,7 +119,7 @@ func (w *watch) turn(ctx context.Context) time.Duration {
 	w.failed = nil
 	took := time.Since(began)
 	every := w.options.Every
-	if w.track.last-w.track.changed > calm {
+	if w.calm {
 		every *= 3
 	}
 	return max(every, min(lookShare*took, lookSeldom)) - min(took, every/2)
@@ -145,6 +146,7 @@ func (w *watch) lookOnce(ctx context.Context) (err error) {
 	now := time.Now()
 	w.track.set(now.Sub(w.localStart), l.at)
 	w.track.take(l)
+	w.calm = w.track.last-w.track.changed > calm
 	w.samples++
 	w.gap = max(w.gap, now.Sub(w.lastLook))
 	w.lastLook = now

@@ -365,3 +365,38 @@ func TestWatchLowRights(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// TestWatchWitnessAndLooks has a transaction that both looks and its own word tell of: it is one lock, and the question is
+// no statement of the migration's.
+func TestWatchWitnessAndLooks(t *testing.T) {
+	d := orders(t, 10)
+	w := watching(t, d, data.WatchOptions{}).(data.Witness)
+	conn := connection(t, d, migratorName)
+	do(t, conn, "BEGIN")
+	const lock = "LOCK TABLE orders IN SHARE MODE"
+	began := time.Now()
+	do(t, conn, lock)
+	w.Told(data.Told{SQL: lock, File: "2.sql", Began: began, Ended: time.Now()})
+	sees(t, w, func(t *track) bool { return len(t.locks) == 1 })
+	err := w.Held(bounded(t), func(ctx context.Context, q string) (text string, err error) {
+		return text, conn.QueryRow(ctx, q).Scan(&text)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked time.Duration
+	sees(t, w, func(t *track) bool { // a look comes after it as well
+		if asked == 0 {
+			asked = t.last
+		}
+		return t.last > asked
+	})
+	do(t, conn, "COMMIT")
+	o := ended(t, w)
+	if len(o.Locks) != 1 || o.Locks[0].Statement != 0 || o.Locks[0].Made || !o.Exact {
+		t.Errorf("%+v", o)
+	}
+	if len(o.Statements) != 1 || o.Statements[0].File != "2.sql" || o.Statements[0].SQL != lock {
+		t.Errorf("%+v", o.Statements)
+	}
+}
