@@ -230,6 +230,19 @@ func TestMigrationIsCancelled(t *testing.T) {
 	}
 }
 
+func TestMigrationsTimeIsUp(t *testing.T) {
+	_, _, d := account(t)
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Second)
+	defer stop()
+	ran, err := d.Run(ctx, migrateOptions(migrateFiles(t, "CREATE TABLE made (id int);\nSELECT pg_sleep(600)")))
+	if p := problem.From(err); p == nil || p.Code != problem.Fail || !strings.Contains(ran.Failed, "taken back") || ran.Line != 2 {
+		t.Errorf("%v, %+v", err, ran)
+	}
+	if s := mustApplied(t, d, layout.Migrate); len(s.Applied) != 0 {
+		t.Errorf("it stands at %+v", s)
+	}
+}
+
 func TestStatementTakesTooLong(t *testing.T) {
 	_, _, d := account(t)
 	o := migrateOptions(migrateFiles(t, "SELECT 1;\n\nSELECT pg_sleep(600)"))
