@@ -422,6 +422,23 @@ func TestMigrationsBelongToTheRole(t *testing.T) {
 	}
 }
 
+// TestSomebodyElsesVersionTable has the name of golang-migrate's and is Rails': nothing is written to it.
+func TestSomebodyElsesVersionTable(t *testing.T) {
+	_, _, d := account(t)
+	db := open(t, d.URL())
+	execute(t, db, "CREATE TABLE schema_migrations (version varchar PRIMARY KEY)", "INSERT INTO schema_migrations VALUES ('20240102030405')")
+	_, applied := d.Applied(bounded(t), layout.Migrate)
+	_, ran := d.Run(bounded(t), migrateOptions(migrateFiles(t, "CREATE TABLE made (id int)")))
+	for _, err := range []error{applied, ran} {
+		if p := problem.From(err); p == nil || p.Code != problem.Fail || !strings.Contains(p.Message, "dirty") {
+			t.Errorf("it is answered with %v", err)
+		}
+	}
+	if n := query[int](t, db, "SELECT count(*) FROM schema_migrations WHERE version = '20240102030405' AND to_regclass('made') IS NULL"); n != 1 {
+		t.Error("it was changed")
+	}
+}
+
 func TestUnknownMigrator(t *testing.T) {
 	_, _, d := account(t)
 	if _, err := d.Run(bounded(t), data.RunOptions{Tool: layout.Goose}); problem.From(err) == nil || problem.From(err).Code != problem.Invalid {
