@@ -1,7 +1,6 @@
 package layout
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -152,15 +151,6 @@ func until(s, ends string) string {
 		return s[:i]
 	}
 	return s
-}
-
-// check refuses what is no plain SQL in a text that the tool sends as one.
-func check(file string, d Dialect, line int) error {
-	_, err := Split(file, d)
-	if f := (*fault)(nil); errors.As(err, &f) {
-		return &fault{line: f.line + line - 1, text: f.text}
-	}
-	return err
 }
 
 // At is the line in the file of a position that the server names: characters, from 1 on. 0 is the statement's own.

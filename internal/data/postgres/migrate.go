@@ -23,7 +23,7 @@ func (d *Database) Applied(ctx context.Context, tool layout.Tool) (layout.State,
 	defer s.close(ctx)
 	state, err := s.read(ctx, s.versionTable(tool))
 	if err != nil {
-		return state, fmt.Errorf("read the version table of %s in the database %s: %w", tool, d.name, err)
+		return state, d.failed(ctx, "read the version table of "+string(tool)+" in", err)
 	}
 	return state, nil
 }
@@ -92,7 +92,7 @@ type runner struct {
 func (r *runner) start(ctx context.Context) (layout.State, error) {
 	state, err := r.session.read(ctx, r.table)
 	if err != nil {
-		return state, fmt.Errorf("read %s in the database %s: %w", r.table.Name, r.d.name, err)
+		return state, r.d.failed(ctx, "read the table "+r.table.Name+" in", err)
 	}
 	for _, a := range state.Applied {
 		if a.Failed {

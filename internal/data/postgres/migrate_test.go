@@ -230,6 +230,19 @@ func TestMigrationIsCancelled(t *testing.T) {
 	}
 }
 
+func TestMigrationsTimeIsUp(t *testing.T) {
+	_, _, d := account(t)
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Second)
+	defer stop()
+	ran, err := d.Run(ctx, migrateOptions(migrateFiles(t, "CREATE TABLE made (id int);\nSELECT pg_sleep(600)")))
+	if p := problem.From(err); p == nil || p.Code != problem.Fail || !strings.Contains(ran.Failed, "taken back") || ran.Line != 2 {
+		t.Errorf("%v, %+v", err, ran)
+	}
+	if s := mustApplied(t, d, layout.Migrate); len(s.Applied) != 0 {
+		t.Errorf("it stands at %+v", s)
+	}
+}
+
 func TestStatementTakesTooLong(t *testing.T) {
 	_, _, d := account(t)
 	o := migrateOptions(migrateFiles(t, "SELECT 1;\n\nSELECT pg_sleep(600)"))
@@ -406,6 +419,23 @@ func TestMigrationsBelongToTheRole(t *testing.T) {
 	}
 	if s := mustApplied(t, d, layout.Migrate); s.Highest() != "1" {
 		t.Errorf("it stands at %+v", s)
+	}
+}
+
+// TestSomebodyElsesVersionTable has the name of golang-migrate's and is Rails': nothing is written to it.
+func TestSomebodyElsesVersionTable(t *testing.T) {
+	_, _, d := account(t)
+	db := open(t, d.URL())
+	execute(t, db, "CREATE TABLE schema_migrations (version varchar PRIMARY KEY)", "INSERT INTO schema_migrations VALUES ('20240102030405')")
+	_, applied := d.Applied(bounded(t), layout.Migrate)
+	_, ran := d.Run(bounded(t), migrateOptions(migrateFiles(t, "CREATE TABLE made (id int)")))
+	for _, err := range []error{applied, ran} {
+		if p := problem.From(err); p == nil || p.Code != problem.Fail || !strings.Contains(p.Message, "dirty") {
+			t.Errorf("it is answered with %v", err)
+		}
+	}
+	if n := query[int](t, db, "SELECT count(*) FROM schema_migrations WHERE version = '20240102030405' AND to_regclass('made') IS NULL"); n != 1 {
+		t.Error("it was changed")
 	}
 }
 
