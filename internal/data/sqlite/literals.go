@@ -42,8 +42,17 @@ func literalText(token string) string {
 func plain(statement string, known map[string]bool) string {
 	var out strings.Builder
 	cut := pieces(statement)
+	given := map[string]bool{} // by the statement itself
 	for i, p := range cut {
-		if isSpoken(p, cut, i, known) {
+		if isFiller(p) {
+			continue
+		}
+		if before := neighbour(cut, i, -1); before == "as" || before == "constraint" {
+			given[strings.ToLower(bareName(p))] = true
+		}
+	}
+	for i, p := range cut {
+		if name := strings.ToLower(bareName(p)); !isFiller(p) && isSpoken(p, cut, i, known[name] || given[name]) {
 			out.WriteString("'" + strings.ReplaceAll(bareName(p), "'", "''") + "'")
 			continue
 		}
@@ -62,8 +71,8 @@ func pieces(statement string) (all []string) {
 	return all
 }
 
-// isSpoken says whether the i-th token is a string in disguise.
-func isSpoken(p string, cut []string, i int, known map[string]bool) bool {
+// isSpoken says whether the i-th token is a string in disguise; known says that something has its name.
+func isSpoken(p string, cut []string, i int, known bool) bool {
 	before, after := neighbour(cut, i, -1), neighbour(cut, i, 1)
 	if before == "default" {
 		if isWord(p[0]) {
@@ -72,32 +81,29 @@ func isSpoken(p string, cut []string, i int, known map[string]bool) bool {
 		}
 		return p[0] == '"' || p[0] == '`' || p[0] == '['
 	}
-	if p[0] != '"' || known[strings.ToLower(bareName(p))] {
+	if p[0] != '"' || known {
 		return false
 	}
 	switch before {
 	case "as", "constraint", ".", "table", "view", "trigger", "index", "exists", "on", "into", "update", "from", "join", "references", "collate", "virtual":
 		return false
 	}
-	if after == "." || after == "(" || after == "as" {
-		return false
-	}
-	for j := range cut { // a name that the statement itself gives
-		if b := neighbour(cut, j, -1); (b == "as" || b == "constraint") && strings.EqualFold(bareName(cut[j]), bareName(p)) {
-			return false
-		}
-	}
-	return true
+	return after != "." && after != "(" && after != "as"
 }
 
 // neighbour is the next token in a direction that is no space or comment, in lower case.
 func neighbour(cut []string, i, step int) string {
 	for i += step; i >= 0 && i < len(cut); i += step {
-		if p := cut[i]; !isSpace(p[0]) && !strings.HasPrefix(p, "--") && !strings.HasPrefix(p, "/*") {
-			return strings.ToLower(p)
+		if !isFiller(cut[i]) {
+			return strings.ToLower(cut[i])
 		}
 	}
 	return ""
+}
+
+// isFiller says whether a token is space or a comment.
+func isFiller(p string) bool {
+	return isSpace(p[0]) || strings.HasPrefix(p, "--") || strings.HasPrefix(p, "/*")
 }
 
 // bareName is a name without its quotes.

@@ -38,7 +38,7 @@ func fresh(t testing.TB) *Database {
 	return Open(filepath.Join(t.TempDir(), "an app's #1?.db"))
 }
 
-func migrate(t testing.TB, d *Database, o data.RunOptions) data.Ran {
+func runAll(t testing.TB, d *Database, o data.RunOptions) data.Ran {
 	t.Helper()
 	ran, err := d.Run(bounded(t), o)
 	if err != nil {
@@ -89,7 +89,7 @@ func TestRunUpAndDown(t *testing.T) {
 			if s, err := d.Applied(bounded(t), tool); err != nil || !s.Missing {
 				t.Fatalf("%+v, %v", s, err)
 			}
-			ran := migrate(t, d, data.RunOptions{Tool: tool, Migrations: all})
+			ran := runAll(t, d, data.RunOptions{Tool: tool, Migrations: all})
 			if diff := cmp.Diff([]string{all[0].File, all[1].File}, ran.Done); diff != "" || ran.Failed != "" {
 				t.Fatalf("%s%+v", diff, ran)
 			}
@@ -97,21 +97,21 @@ func TestRunUpAndDown(t *testing.T) {
 			if err != nil || layout.Judge(all, s).Verdict != layout.Current {
 				t.Errorf("%+v, %v", s, err)
 			}
-			if again := migrate(t, d, data.RunOptions{Tool: tool, Migrations: all}); len(again.Done) != 0 || again.Failed != "" {
+			if again := runAll(t, d, data.RunOptions{Tool: tool, Migrations: all}); len(again.Done) != 0 || again.Failed != "" {
 				t.Errorf("done again: %+v", again)
 			}
 			if got := text(t, d, "SELECT sum(total) FROM orders"); got != "3" {
 				t.Errorf("sum %s", got)
 			}
 			back := layout.Back(all, layout.State{Tool: tool}, s)
-			if ran := migrate(t, d, data.RunOptions{Tool: tool, Migrations: back, Down: true}); len(ran.Done) != 2 || ran.Failed != "" {
+			if ran := runAll(t, d, data.RunOptions{Tool: tool, Migrations: back, Down: true}); len(ran.Done) != 2 || ran.Failed != "" {
 				t.Fatalf("down: %+v", ran)
 			}
 			s, err = d.Applied(bounded(t), tool)
 			if err != nil || s.Highest() != "" || text(t, d, "SELECT count(*) FROM sqlite_master WHERE name = 'orders'") != "0" {
 				t.Errorf("after the way down: %+v, %v", s, err)
 			}
-			if ran := migrate(t, d, data.RunOptions{Tool: tool, Migrations: all}); len(ran.Done) != 2 {
+			if ran := runAll(t, d, data.RunOptions{Tool: tool, Migrations: all}); len(ran.Done) != 2 {
 				t.Errorf("up again: %+v", ran)
 			}
 		})
@@ -123,7 +123,7 @@ func TestAMigrationThatFailsLeavesNothing(t *testing.T) {
 		t.Run(string(tool), func(t *testing.T) {
 			d := fresh(t)
 			all := folder(t, tool, files)
-			ran := migrate(t, d, data.RunOptions{Tool: tool, Migrations: all})
+			ran := runAll(t, d, data.RunOptions{Tool: tool, Migrations: all})
 			line := 3
 			if tool == layout.Goose {
 				line = 4
@@ -149,7 +149,7 @@ func TestOutsideATransaction(t *testing.T) {
 	execute(t, open(t, mustCreate(t, d), "wal"), "CREATE TABLE orders (n integer)")
 	m := layout.Migration{Version: "1", Name: "n", File: "1_n.up.sql", NoTx: true, Up: []layout.Statement{{SQL: "INSERT INTO orders VALUES (1)", Line: 1}, {SQL: "INSERT INTO missing VALUES (1)", Line: 2}}}
 	o := data.RunOptions{Tool: layout.Migrate, Migrations: []layout.Migration{m}}
-	ran := migrate(t, d, o)
+	ran := runAll(t, d, o)
 	if !ran.Partial || ran.Failed == "" || ran.Line != 2 {
 		t.Fatalf("%+v", ran)
 	}
@@ -164,7 +164,7 @@ func TestOutsideATransaction(t *testing.T) {
 	t.Run("nothing done", func(t *testing.T) {
 		d := fresh(t)
 		o.Migrations[0].Up = []layout.Statement{{SQL: "INSERT INTO missing VALUES (1)", Line: 1}}
-		if ran := migrate(t, d, o); ran.Partial || ran.Failed == "" {
+		if ran := runAll(t, d, o); ran.Partial || ran.Failed == "" {
 			t.Errorf("%+v", ran)
 		}
 		if s, err := d.Applied(bounded(t), layout.Migrate); err != nil || s.Highest() != "" || len(s.Applied) != 0 {
@@ -174,7 +174,7 @@ func TestOutsideATransaction(t *testing.T) {
 	t.Run("vacuum", func(t *testing.T) {
 		d := fresh(t)
 		o.Migrations[0].Up = []layout.Statement{{SQL: "CREATE TABLE a (n)", Line: 1}, {SQL: "VACUUM", Line: 2}}
-		if ran := migrate(t, d, o); ran.Failed != "" || len(ran.Done) != 1 {
+		if ran := runAll(t, d, o); ran.Failed != "" || len(ran.Done) != 1 {
 			t.Errorf("%+v", ran)
 		}
 	})
@@ -192,7 +192,7 @@ func mustCreate(t testing.TB, d *Database) string {
 func TestAStatementThatCommits(t *testing.T) {
 	d := fresh(t)
 	m := layout.Migration{Version: "1", File: "1_n.up.sql", Up: []layout.Statement{{SQL: "CREATE TABLE a (n)", Line: 1}, {SQL: "COMMIT", Line: 2}, {SQL: "CREATE TABLE b (n)", Line: 3}}}
-	ran := migrate(t, d, data.RunOptions{Tool: layout.Goose, Migrations: []layout.Migration{m}})
+	ran := runAll(t, d, data.RunOptions{Tool: layout.Goose, Migrations: []layout.Migration{m}})
 	if !ran.Partial || ran.Failed == "" {
 		t.Errorf("%+v", ran)
 	}
@@ -236,7 +236,7 @@ func TestALockTimesOut(t *testing.T) {
 			execute(t, db, "CREATE TABLE orders (id integer)", "BEGIN IMMEDIATE")
 			all := folder(t, layout.Migrate, map[string]string{"1_n.up.sql": "INSERT INTO orders VALUES (1);"})
 			o := data.RunOptions{Tool: layout.Migrate, Migrations: all, LockTimeout: 20 * time.Millisecond, Retries: 1, Pause: time.Millisecond}
-			ran := migrate(t, d, o)
+			ran := runAll(t, d, o)
 			if !strings.Contains(ran.Failed, "locked") || ran.Partial {
 				t.Errorf("%+v", ran)
 			}
@@ -278,7 +278,7 @@ func TestRunCancelled(t *testing.T) {
 		t.Errorf("%s tables left of a migration that was called off", got)
 	}
 	o.Progress, o.Statement = nil, 20*time.Millisecond
-	if ran := migrate(t, d, o); !strings.Contains(ran.Failed, "took longer than the 20ms") {
+	if ran := runAll(t, d, o); !strings.Contains(ran.Failed, "took longer than the 20ms") {
 		t.Errorf("%+v", ran)
 	}
 }
@@ -300,7 +300,7 @@ func TestATableThatOthersReferTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ran := migrate(t, d, data.RunOptions{Tool: layout.Goose, Migrations: all, Watch: w}); ran.Failed != "" {
+	if ran := runAll(t, d, data.RunOptions{Tool: layout.Goose, Migrations: all, Watch: w}); ran.Failed != "" {
 		t.Fatalf("%+v", ran)
 	}
 	o, err := w.End(bounded(t))
@@ -343,7 +343,7 @@ func TestTheFileOfAMigrationIsItsFoldersOwners(t *testing.T) {
 	if err := os.Chown(filepath.Dir(d.file), 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	migrate(t, d, data.RunOptions{Tool: layout.Goose, Migrations: folder(t, layout.Goose, layouts("SELECT 1;")[layout.Goose])})
+	runAll(t, d, data.RunOptions{Tool: layout.Goose, Migrations: folder(t, layout.Goose, layouts("SELECT 1;")[layout.Goose])})
 	if uid, _, _, err := d.owner(); err != nil || uid != 65534 {
 		t.Errorf("owner %d, %v", uid, err)
 	}

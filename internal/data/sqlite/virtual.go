@@ -1,9 +1,6 @@
 package sqlite
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // content says where a virtual table keeps the values that can be read from it.
 type content int
@@ -33,14 +30,17 @@ func virtualContent(statement string) (content, string) {
 	return unknown, module
 }
 
-// moduleOf is the module of CREATE VIRTUAL TABLE name USING module(…), in lower case; "" for another statement.
+// moduleOf is the module of a virtual table, in lower case; "" for another statement. SQLite keeps such a statement as
+// CREATE VIRTUAL TABLE name USING module(…), whatever it was.
 func moduleOf(statement string) string {
-	all := tokens(statement)
-	i := slices.Index(all, "using")
-	if len(all) < 2 || all[1] != "virtual" || i < 0 || i+1 == len(all) {
+	if len(statement) < len("create virtual") || !strings.EqualFold(statement[:len("create virtual")], "create virtual") {
 		return ""
 	}
-	return strings.ToLower(strings.Trim(all[i+1], `"'`))
+	all := tokens(statement)
+	if len(all) < 6 || all[4] != "using" {
+		return ""
+	}
+	return strings.ToLower(strings.Trim(all[5], `"'`))
 }
 
 // fullText reads the content option of FTS5: fts5(title, body, content='articles').
