@@ -66,7 +66,7 @@ func (p *part) say(label, text string) {
 	}
 	for i, l := range wrap(text, cells(p.screen)-len(indent)) {
 		if i == 0 && label != "" {
-			fmt.Fprintf(p, "%s%s%s\n", partIndent, p.screen.Paint(term.Dim, term.Pad(label, labelWidth)), l)
+			fmt.Fprintf(&p.Builder, "%s%s%s\n", partIndent, p.screen.Paint(term.Dim, term.Pad(label, labelWidth)), l)
 			continue
 		}
 		p.WriteString(indent + l + "\n")
@@ -85,7 +85,7 @@ func (p *part) findings(list []migration.Finding) {
 			if j == 0 {
 				mark = p.screen.Mark(markOf(v))
 			}
-			fmt.Fprintf(p, "%s%s %s\n", partIndent, mark, l)
+			fmt.Fprintf(&p.Builder, "%s%s %s\n", partIndent, mark, l)
 		}
 	}
 }
