@@ -10,6 +10,7 @@ import (
 	"greenroom/internal/migration"
 	"greenroom/internal/problem"
 	"greenroom/internal/run"
+	"greenroom/internal/store"
 )
 
 // Migrated is what the migration of a promotion did, and how that compares with what its rehearsal foretold.
@@ -50,8 +51,12 @@ func foretold(f migration.Forecast) string {
 // minute more lets a short one wait for its locks.
 func farLonger(high time.Duration) time.Duration { return 3*high + 30*time.Second }
 
-// rehearsed is what the newest rehearsal of the release that counts measured of its migration; nil without one.
+// rehearsed is what the newest rehearsal of the release that counts measured of its migration; nil without one, and where
+// the environment is not production, whose size it foretells.
 func (p *Promotions) rehearsed(ctx context.Context, sc *scene) (*migration.Report, error) {
+	if production, ok := sc.Policy.Production(); !ok || production.Name != sc.env.Name {
+		return nil, nil
+	}
 	statements, err := p.World.Statements(ctx, sc.Policy, sc.New.Digest())
 	if err != nil {
 		return nil, err
@@ -63,6 +68,23 @@ func (p *Promotions) rehearsed(ctx context.Context, sc *scene) (*migration.Repor
 		}
 	}
 	return found, nil
+}
+
+// noteActual puts the fact beside the forecast in the report of the rehearsal, for whoever reads that later.
+func noteActual(ctx context.Context, tx *store.Tx, sc *scene, took time.Duration) error {
+	report, err := tx.LatestReport(ctx, sc.env.App, sc.New.Digest())
+	if err != nil {
+		if problem.From(err).Code == problem.NotFound { // it came with its evidence from another machine
+			return nil
+		}
+		return err
+	}
+	m := report.Migration()
+	if m == nil || m.Forecast == nil {
+		return nil
+	}
+	m.Forecast.Actual = took
+	return tx.PutReport(ctx, report)
 }
 
 // compared tells the forecast and the fact side by side.
@@ -115,7 +137,13 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 		return nil, err
 	}
 	recordSchema(t, sc, m.After, readState(sc.New))
-	return compared(t, m, rehearsed), nil
+	out := compared(t, m, rehearsed)
+	if out.Forecast != nil {
+		t.OnRecord(store.Audit{Action: "forecast met", Subject: string(sc.New.Digest()), Because: out.Says}, func(ctx context.Context, tx *store.Tx) error {
+			return noteActual(ctx, tx, sc, m.Took)
+		})
+	}
+	return out, nil
 }
 
 // migrationFailed tells whether the failed migration left the schema as it was.

@@ -107,7 +107,7 @@ func (r *Rehearsals) goDown(ctx context.Context, t *run.Task, s *set) (*migratio
 	if err := s.stage.Stop(ctx, s.New, processes(s.New)); err != nil { // it can't live on what comes now
 		return nil, err
 	}
-	before, err := s.stage.Census(ctx, s.New)
+	used, err := s.stage.Census(ctx, s.New)
 	if err != nil {
 		return nil, err
 	}
@@ -124,8 +124,12 @@ func (r *Rehearsals) goDown(ctx context.Context, t *run.Task, s *set) (*migratio
 	if err != nil {
 		return nil, err
 	}
-	if before != nil && after != nil {
-		back.Lost, _ = migration.Compare(*before, *after)
+	var first Migrated
+	if _, err := t.Result(CheckMigration, &first); err != nil {
+		return nil, err
+	}
+	if first.Census != nil && used != nil && after != nil {
+		back.Lost = migration.CompareBack(*first.Census, *used, *after)
 	}
 	journeys, err := r.journeys(ctx, t, s, CheckRollback)
 	if err != nil {

@@ -20,6 +20,8 @@ import (
 type Migrated struct {
 	evidence.Result
 	Worked bool `json:"worked"` // it came to its end, whatever it did to people meanwhile
+	// Census is of the data before it; nil where the release brings no way down, which is held against it.
+	Census *migration.Census `json:"census,omitempty"`
 }
 
 // migrate runs the new release's migration while the old one is up and its journeys use the database, and watches what
@@ -35,6 +37,10 @@ func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, err
 			return nil, err
 		}
 	}
+	before, err := r.countBefore(ctx, t, s)
+	if err != nil {
+		return nil, err
+	}
 	started := r.World.Now()
 	load := r.use(ctx, t, s)
 	m, err := s.stage.Migrate(ctx, s.New, t.Run, environment.Migrating{Watch: true, Load: load.says(s), Tell: say(t)})
@@ -44,7 +50,7 @@ func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, err
 	}
 	result := Migrated{Result: evidence.Result{
 		Check: CheckMigration, Verdict: evidence.Pass, Started: started, Duration: m.Took, Output: m.Output,
-	}, Worked: m.Failed == ""}
+	}, Worked: m.Failed == "", Census: before}
 	if m.Before != "" || m.After != "" {
 		result.Schema = &evidence.SchemaChange{Before: m.Before, After: m.After}
 	}
@@ -71,6 +77,19 @@ func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, err
 		result.Verdict, result.Summary = evidence.Inconclusive, why
 	}
 	return result, nil
+}
+
+// countBefore counts the data where a way down will be tried.
+func (r *Rehearsals) countBefore(ctx context.Context, t *run.Task, s *set) (*migration.Census, error) {
+	if !s.HasOld {
+		return nil, nil
+	}
+	has, err := s.stage.HasWayDown(ctx, s.New, s.Old)
+	if err != nil || !has {
+		return nil, err
+	}
+	t.Progress("counting the data")
+	return s.stage.Census(ctx, s.Old)
 }
 
 // judged is what was seen of a migration, and what it means.

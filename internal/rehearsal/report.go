@@ -241,6 +241,10 @@ func statements(rep evidence.Report, s *set) []evidence.Statement {
 		if result.Check == "start" {
 			continue
 		}
+		if result.Migration != nil { // the report has all of it
+			brief := result.Migration.Brief()
+			result.Migration = &brief
+		}
 		out = append(out, evidence.Statement{
 			ID: rep.Run + "/" + result.Check, App: rep.App, Release: rep.Release, Environment: rep.Stage, Run: rep.Run,
 			Policy: rep.Policy, Baseline: rep.Baseline, DependsOn: dependsOn(s, result.Check), Result: result,
