@@ -17,6 +17,7 @@ import (
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 	"pgregory.net/rapid"
 
+	migrations "greenroom/internal/migration"
 	"greenroom/internal/release"
 )
 
@@ -67,10 +68,28 @@ func goodProvenance() Provenance {
 		Builder: "anna b/c", Version: "0.3", Started: noon, Ended: noon.Add(time.Minute)}
 }
 
+func goodReport() *migrations.Report {
+	return &migrations.Report{
+		Observation: migrations.Observation{Engine: "postgres", Started: noon, Took: 2 * time.Second, Samples: 400, Gap: 6 * time.Millisecond,
+			Statements: []migrations.Statement{{SQL: "CREATE INDEX ON orders (email)", Took: time.Second}},
+			Locks:      []migrations.Lock{{Table: "orders", Mode: "Share", Until: time.Second}},
+			Waits:      []migrations.Wait{{Query: "INSERT INTO orders …", Who: "web", Table: "orders", Write: true, Until: time.Second}},
+			Tables:     []migrations.Table{{Name: "orders", Rows: 300_000, BytesBefore: 1 << 20, BytesAfter: 1 << 20, IndexAfter: 1 << 16}}},
+		Budget:   migrations.Budget{BlockedReads: 250 * time.Millisecond, BlockedWrites: time.Second},
+		Findings: []migrations.Finding{{Verdict: "pass", Text: "writes to orders would have stood still for 1 s, and 1 s is allowed", Table: "orders"}},
+		Advice:   []migrations.Advice{{Why: "it blocks writes", Instead: "CREATE INDEX CONCURRENTLY ON orders (email)"}},
+		Lost:     []migrations.Loss{{Table: "carts", Rows: 3, Text: "3 of 9 rows are gone"}},
+		Back:     &migrations.Back{Possible: true, How: "the old release lives on the new schema", Until: "until a later release changes it"},
+		Forecast: &migrations.Forecast{Low: time.Second, High: 4 * time.Second, Disk: 1 << 16, Why: "orders has as many rows there"},
+		Data:     "a masked copy of production",
+	}
+}
+
 // goods are one document of each predicate.
 func goods() map[string]document {
 	migration, rollback := goodStatement(), goodStatement()
-	migration.Result = Result{Check: CheckMigration, Verdict: Pass, Summary: "done in 2s, nobody waited", Schema: &SchemaChange{Before: "s1", After: "s2"}, Started: noon}
+	migration.Result = Result{Check: CheckMigration, Verdict: Pass, Summary: "done in 2s, nobody waited", Schema: &SchemaChange{Before: "s1", After: "s2"}, Started: noon,
+		Migration: goodReport()}
 	goBack := true
 	rollback.Result = Result{Check: CheckRollback, Verdict: Pass, Summary: "one can go back", GoBack: &goBack, Started: noon}
 	return map[string]document{
