@@ -73,7 +73,7 @@ func TestPredictSmall(t *testing.T) {
 	}
 }
 
-func TestForecastMeetsFact(t *testing.T) {
+func TestForecastCompare(t *testing.T) {
 	f := Forecast{Low: 5 * time.Second, High: 20 * time.Second}
 	for actual, want := range map[time.Duration]string{
 		3 * time.Second:  "it took 3 s, less than the 5 s to 20 s of the forecast",
