@@ -33,8 +33,12 @@ func (m *arrayMask) mask(dst, value []byte) []byte {
 
 // elements masks what stands between the braces. Their depth needs no stack: they are taken over as they come.
 func (m *arrayMask) elements(dst, body []byte) ([]byte, bool) {
-	depth := 0
+	depth, full := 0, false // whether an element stands before
 	for i := 0; i < len(body); {
+		if c := body[i]; full && c != '}' && c != ',' {
+			return dst, false
+		}
+		full = body[i] != '{' && body[i] != ','
 		switch c := body[i]; c {
 		case '{', '}', ',':
 			if c == '{' {

@@ -157,8 +157,8 @@ func findRun(text []byte, is func([]byte) bool) (begin, end int, ok bool) {
 			end++
 		}
 		run := bytes.TrimRight(text[i:end], " -/.(")
-		if (end == len(text) || !isAlnum(text[end])) && len(run) > 0 && is(run) {
-			return i, i + len(run), true
+		if last := i + len(run); (last == len(text) || !isAlnum(text[last])) && len(run) > 0 && is(run) {
+			return i, last, true
 		}
 		i = end
 	}

@@ -103,7 +103,7 @@ func (r Rule) String() string {
 func (r Rule) scalar() (string, bool) {
 	switch {
 	case r.Use == "constant":
-		plain := r.Value != "" && strings.TrimSpace(r.Value) == r.Value && yamlPlain(r.Value)
+		plain := r.Value != "" && strings.TrimSpace(r.Value) == r.Value && yamlPlain("constant "+r.Value)
 		return "constant " + r.Value, plain
 	case r.Low != "" || r.High != "":
 		return r.Use + " " + r.Low + rangeMark + r.High, true

@@ -2,6 +2,7 @@ package mask
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -12,7 +13,7 @@ import (
 // refers to another column has the rule of that one. A column that must have a value, and is of a type that can't be
 // masked, gets no rule: Compile asks for one, and a person has to give it.
 func Propose(s Shape) (Rules, []Note) {
-	p := proposer{tables: map[string]*Table{}, rules: Rules{Tables: map[string]TableRules{}}}
+	p := proposer{tables: map[string]*Table{}, referred: s.referred(), rules: Rules{Tables: map[string]TableRules{}}}
 	for i := range s.Tables {
 		p.tables[s.Tables[i].Name] = &s.Tables[i]
 	}
@@ -23,53 +24,58 @@ func Propose(s Shape) (Rules, []Note) {
 }
 
 // Merge adds rules for what is new in the shape, and leaves those that are there as they are, also where they are wrong.
-// The notes are of the added rules.
+// The notes are of what is new.
 func Merge(old Rules, s Shape) (Rules, []Note) {
 	proposed, notes := Propose(s)
 	c := compiler{rules: old, shape: s, tables: map[string]*Table{}}
 	for i := range s.Tables {
 		c.tables[s.Tables[i].Name] = &s.Tables[i]
 	}
-	out := Rules{Tables: map[string]TableRules{}}
-	for name, rules := range old.Tables {
-		out.Tables[name] = rules
+	out := Rules{Tables: maps.Clone(old.Tables)}
+	if out.Tables == nil {
+		out.Tables = map[string]TableRules{}
 	}
-	added := map[[2]string]string{}
 	for _, t := range s.Tables {
-		rules, ok := old.Tables[t.Name]
-		if rules.Rows != "" {
-			continue
+		if old.Tables[t.Name].Rows == "" {
+			out.Tables[t.Name] = c.merged(t, proposed.Tables[t.Name])
 		}
-		merged := TableRules{Columns: map[string]Rule{}}
-		for column, rule := range rules.Columns {
-			merged.Columns[column] = rule
-		}
-		for _, col := range t.Columns {
-			rule, has := proposed.Tables[t.Name].Columns[col.Name]
-			if _, there := merged.Columns[col.Name]; there || !has {
-				continue
-			}
-			if root, as, known := c.root(&t, col); root != "" && known {
-				rule = as
-			}
-			merged.Columns[col.Name] = rule
-			added[[2]string{t.Name, col.Name}] = rule.Use
-		}
-		if !ok {
-			added[[2]string{t.Name, ""}] = ""
-		}
-		out.Tables[t.Name] = merged
 	}
-	return out, slices.DeleteFunc(notes, func(n Note) bool {
-		use, ok := added[[2]string{n.Table, n.Column}]
-		return !ok && n.Use != "" || n.Use != "" && n.Column != "" && use != n.Use
+	notes = slices.DeleteFunc(notes, func(n Note) bool {
+		rules, there := old.Tables[n.Table]
+		_, named := rules.Columns[n.Column]
+		return named || rules.Rows != "" || n.Column == "" && there
 	})
+	for i, n := range notes {
+		if rule := out.Tables[n.Table].Columns[n.Column]; n.Column != "" && rule.Use != n.Use {
+			notes[i].Use = rule.Use
+		}
+	}
+	return out, notes
+}
+
+// merged adds rules to those of a table.
+func (c *compiler) merged(t Table, proposed TableRules) TableRules {
+	all := TableRules{Columns: maps.Clone(c.rules.Tables[t.Name].Columns)}
+	if all.Columns == nil {
+		all.Columns = map[string]Rule{}
+	}
+	for _, col := range t.Columns {
+		rule, has := proposed.Columns[col.Name]
+		if root, as, known := c.root(&t, col); root != "" && known {
+			rule, has = as, !col.Generated
+		}
+		if _, there := all.Columns[col.Name]; has && !there {
+			all.Columns[col.Name] = rule
+		}
+	}
+	return all
 }
 
 type proposer struct {
-	tables map[string]*Table
-	rules  Rules
-	notes  []Note
+	tables   map[string]*Table
+	referred map[string]bool
+	rules    Rules
+	notes    []Note
 }
 
 // proposal is what becomes of a column, and why. A rule without a use is none.
@@ -106,23 +112,19 @@ func (p *proposer) column(t Table, col Column) proposal {
 	c := compiler{tables: p.tables}
 	root, _, _ := c.root(&t, col)
 	if root == "" {
-		return propose(t, c.asReferred(t, col, p.tables))
+		return propose(t, p.asReferred(t, col))
 	}
 	i := strings.LastIndexByte(root, '.')
 	parent := p.tables[root[:i]]
 	at := slices.IndexFunc(parent.Columns, func(n Column) bool { return n.Name == root[i+1:] })
-	is := propose(*parent, c.asReferred(*parent, parent.Columns[at], p.tables))
+	is := propose(*parent, p.asReferred(*parent, parent.Columns[at]))
 	return proposal{rule: is.rule, why: "refers to " + root}
 }
 
 // asReferred is a column as one that has to keep its values apart, where a key leads to it.
-func (c *compiler) asReferred(t Table, col Column, tables map[string]*Table) Column {
-	for _, other := range tables {
-		for _, from := range other.Columns {
-			if from.Refers == t.Name+"."+col.Name {
-				col.Unique, col.NotNull = true, true
-			}
-		}
+func (p *proposer) asReferred(t Table, col Column) Column {
+	if p.referred[t.Name+"."+col.Name] {
+		col.Unique, col.NotNull = true, true
 	}
 	return col
 }
@@ -171,9 +173,9 @@ func (s sense) proposal(col Column) (is proposal, ok bool) {
 		return proposal{rule: Rule{Use: "keep"}, why: s.says, judge: true}, true
 	case text == "":
 		return proposal{}, false
-	case (s.secret || s.useless) && !col.NotNull && !col.Key && !col.Unique:
+	case (s.secret || s.useless) && !col.NotNull && !col.distinct():
 		return proposal{rule: Rule{Use: "null"}, why: why}, true
-	case s.useless && col.Kind == KindText && !col.Key && !col.Unique:
+	case s.useless && col.Kind == KindText && !col.distinct():
 		return proposal{rule: Rule{Use: "constant", Value: "!"}, why: why + ": nobody signs in with it"}, true
 	}
 	r, err := ParseRule(text)
@@ -280,8 +282,7 @@ func settle(col Column, is proposal) proposal {
 	}
 	fits := func(r Rule) bool {
 		u, _ := UseOf(r.Use)
-		distinct := col.Unique || col.Key
-		return u.takes(col.Kind) && misfit(nil, col, r) == "" && (!distinct || r.Use == "null" || meets(r) == "")
+		return u.takes(col.Kind) && misfit(nil, col, r) == "" && (!col.distinct() || r.Use == "null" || meets(r) == "")
 	}
 	if fits(is.rule) {
 		return is

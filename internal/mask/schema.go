@@ -216,8 +216,9 @@ func (w *sqlWalk) token(s statement, i, depth int) string {
 		}
 	case sqlString, sqlEscape, sqlUnicode, sqlDollar:
 		if !t.ended() {
-			text, _ := w.literal(t.text, at)
-			return text
+			head := t.prefix()
+			text, _ := w.literal(t.text[head:], at)
+			return t.text[:head] + text
 		}
 		if isRegistered(s.tokens[i+1:]) {
 			break

@@ -182,8 +182,14 @@ func (t sqlToken) ended() bool {
 	return true
 }
 
-// prefix is how many bytes stand before a text: E and the quote.
-func (t sqlToken) prefix() int { return strings.IndexByte(t.text, '\'') + 1 }
+// prefix is how many bytes stand before a text: E and the quote, or the tag.
+func (t sqlToken) prefix() int {
+	if t.kind == sqlDollar {
+		tag, _ := dollarTag(t.text)
+		return len(tag)
+	}
+	return strings.IndexByte(t.text, '\'') + 1
+}
 
 // value is the text that a token stands for; mark is the character that escapes in U&'…'.
 func (t sqlToken) value(mark byte) string {
