@@ -113,7 +113,7 @@ func (t *taking) run(ctx context.Context) (s data.Snapshot, err error) {
 		return s, err
 	}
 	s.Tables = t.tables()
-	s.Canaries = t.sieve.Canaries()
+	s.Canaries, s.Shared = t.sieve.Canaries(), t.sieve.Shared()
 	s.Took = t.o.Now().Sub(started)
 	return s, t.searchManifest(s)
 }
