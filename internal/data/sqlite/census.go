@@ -146,7 +146,7 @@ func (t *table) orphans(ctx context.Context, conn *sql.Conn, keys []foreignKey) 
 			for i, c := range k.from {
 				condition[i] = quote(c) + " IS NOT NULL"
 			}
-			if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM "+quote(t.name)+" WHERE "+strings.Join(condition, " AND ")).Scan(&n); err != nil {
+			if err := queryRow(ctx, conn, "SELECT count(*) FROM "+quote(t.name)+" WHERE "+strings.Join(condition, " AND "), &n); err != nil {
 				return nil, err
 			}
 		}

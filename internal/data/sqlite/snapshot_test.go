@@ -308,7 +308,7 @@ func TestAnIndexWithoutItsTexts(t *testing.T) {
 	d := fresh(t)
 	execute(t, open(t, d.file, "wal"), "CREATE VIRTUAL TABLE words USING fts5(body, content = '')", "INSERT INTO words (rowid, body) VALUES (1, 'secret')")
 	_, err := d.Snapshot(bounded(t), filepath.Join(t.TempDir(), "s"), data.SnapshotOptions{Key: key, Rules: rulesFor(t, d)})
-	if p := problem.From(err); err == nil || p.Code != problem.Blocked || !strings.Contains(p.Hint, "rows: none") {
+	if p := problem.From(err); err == nil || p.Code != problem.Blocked || !strings.Contains(p.Hint, "words: none") {
 		t.Errorf("got %v", err)
 	}
 }
