@@ -193,7 +193,8 @@ func (a *adviser) vacuum() {
 	if !full {
 		return
 	}
-	for c.word("FREEZE") || c.word("VERBOSE") || c.word("ANALYZE") { //nolint:revive // options are passed over
+	for c.word("FREEZE") || c.word("VERBOSE") || c.word("ANALYZE") {
+		continue
 	}
 	table, _ := c.object()
 	a.say("VACUUM FULL writes the table anew, and nobody reads or writes it meanwhile",

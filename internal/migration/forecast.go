@@ -24,14 +24,11 @@ const (
 	sorting         // it builds an index
 )
 
-// Bounds of a forecast. What is measured on one machine and told of another, with other data in its memory and other work to
-// do, is right to about a factor of two; where production's tables are more than ten times as large they may fit in
-// memory here and not there.
+// Bounds of a forecast. What is measured on one machine and told of another, with other data in its memory and other work
+// to do, is right to about a factor of two; what fits in memory here and not there takes longer still.
 const (
-	lowFactor  = 0.5
-	highFactor = 2
-	farFactor  = 3
-	far        = 10
+	lowFactor = 0.5
+	far       = 10 // from here on a small measurement says little
 	// Below these what was measured is mostly how long it takes to begin; what can be told then is only how much a server
 	// does at best and at worst, bytes a second.
 	smallBytes = 1 << 20
@@ -133,10 +130,7 @@ func (p *prediction) ofTable(name string, kind int, work time.Duration) (low, hi
 	}
 	p.told[name] = fmt.Sprintf("%s has %s rows there and %s here", tableLabel(name), rows(there.Rows), rows(here.Rows))
 	ratio := float64(large) / float64(max(small, 1))
-	most := float64(highFactor)
-	if ratio > far {
-		most = farFactor
-	}
+	most := spread(ratio, work)
 	if small < smallBytes && work < 10*smallTime && large > small || work < smallTime && ratio > far {
 		p.told[name] += ", too few to tell much"
 		best, worst := float64(large)/bestRate, float64(large)/worstRate
@@ -146,6 +140,22 @@ func (p *prediction) ofTable(name string, kind int, work time.Duration) (low, hi
 		ratio *= max(1, math.Log2(float64(max(there.Rows, 2)))/math.Log2(float64(max(here.Rows, 2))))
 	}
 	return lowFactor * ratio, most * ratio
+}
+
+// spread is how many times as long as its share a statement may take: the more the larger the step is, and the less there
+// was to measure.
+func spread(ratio float64, work time.Duration) float64 {
+	most := 2.0
+	switch {
+	case ratio > 30:
+		most = 4
+	case ratio > 3:
+		most = 3
+	}
+	if work < 5*smallTime {
+		most *= 1.5
+	}
+	return most
 }
 
 // tables are those that a statement worked on and both databases have: the ones that it locked, or else that it names.
@@ -238,13 +248,13 @@ func (p *prediction) stretch(factor []float64) Observation {
 
 // pace is how fast the forecast's time goes while statements with these factors are at work.
 func pace(running map[float64]int, waiting int) float64 {
-	speed, any := 0.0, false
+	speed, working := 0.0, false
 	for f, n := range running {
 		if n > 0 {
-			speed, any = max(speed, f), true
+			speed, working = max(speed, f), true
 		}
 	}
-	if !any || waiting > 0 {
+	if !working || waiting > 0 {
 		return 1
 	}
 	return speed

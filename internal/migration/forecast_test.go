@@ -30,15 +30,15 @@ func TestPredict(t *testing.T) {
 		why        string
 	}{
 		{"a rewrite, ten times as large", rehearsed("ALTER TABLE orders ALTER id TYPE bigint", time.Second, 0), tenfold,
-			5200 * ms, 20200 * ms, 20 * time.Second, 440*mb + 120*mb + 400*mb, "orders has 3,000,000 rows there and 300,000 here"},
+			5200 * ms, 30200 * ms, 30 * time.Second, 440*mb + 120*mb + 400*mb, "orders has 3,000,000 rows there and 300,000 here"},
 		{"the same size", rehearsed("ALTER TABLE orders ALTER id TYPE bigint", time.Second, 0), []Size{{Table: "orders", Rows: 300_000, Bytes: 40 * mb, Index: 10 * mb}},
 			700 * ms, 2200 * ms, 2 * time.Second, 44*mb + 12*mb + 40*mb, "orders has 300,000 rows there and 300,000 here"},
 		{"waiting does not grow", rehearsed("ALTER TABLE orders ALTER id TYPE bigint", 2*time.Second, time.Second), tenfold,
-			6200 * ms, 21200 * ms, 21 * time.Second, 960 * mb, "orders has 3,000,000 rows there and 300,000 here"},
+			6200 * ms, 31200 * ms, 31 * time.Second, 960 * mb, "orders has 3,000,000 rows there and 300,000 here"},
 		{"the catalogue only", rehearsed("ALTER TABLE orders ADD COLUMN x integer", 5*ms, 0), tenfold,
 			205 * ms, 205 * ms, 5 * ms, 960 * mb, "no statement's time depends on how large a table is"},
 		{"far larger", rehearsed("ALTER TABLE orders ALTER id TYPE bigint", time.Second, 0), []Size{{Table: "orders", Rows: -1, Bytes: 4000 * mb, Index: 1000 * mb}},
-			50200 * ms, 300200 * ms, 300 * time.Second, 4400*mb + 1200*mb + 4000*mb, "orders has an unknown number of rows there and 300,000 here"},
+			50200 * ms, 400200 * ms, 400 * time.Second, 4400*mb + 1200*mb + 4000*mb, "orders has an unknown number of rows there and 300,000 here"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := Predict(c.o, c.production)
@@ -58,7 +58,7 @@ func TestPredictIndex(t *testing.T) {
 	o := rehearsed("CREATE INDEX a ON orders (note)", time.Second, 0)
 	o.Locks[0].Mode, o.Tables[0].Rewritten = "Share", false
 	f := Predict(o, []Size{{Table: "orders", Rows: 3_000_000, Bytes: 400 * mb, Index: 100 * mb}})
-	if f.BlockedReads != 0 || f.BlockedWrites <= 20*time.Second || f.BlockedWrites > 25*time.Second || f.Low <= 5*time.Second {
+	if f.BlockedReads != 0 || f.BlockedWrites <= 30*time.Second || f.BlockedWrites > 40*time.Second || f.Low <= 5*time.Second {
 		t.Errorf("%+v", *f)
 	}
 }
@@ -73,7 +73,7 @@ func TestPredictSmall(t *testing.T) {
 	}
 }
 
-func TestCompare(t *testing.T) {
+func TestForecastCompare(t *testing.T) {
 	f := Forecast{Low: 5 * time.Second, High: 20 * time.Second}
 	for actual, want := range map[time.Duration]string{
 		3 * time.Second:  "it took 3 s, less than the 5 s to 20 s of the forecast",

@@ -116,17 +116,17 @@ func judgeTables(o Observation, b Budget) []Finding {
 	var found []Finding
 	for _, s := range StoodStill(o) {
 		reads, writes := s.Reads.Took() > b.BlockedReads, s.Writes.Took() > b.BlockedWrites
-		// The same lock stops both, and is told of once.
-		if reads && writes && s.Reads == s.Writes {
+		switch {
+		case reads && writes && s.Reads == s.Writes: // one lock stops both, and is told of once
 			found = append(found, stood(o, "reads of %s and writes to it", s.Table, s.Reads, min(b.BlockedReads, b.BlockedWrites)))
-			continue
-		}
-		if reads {
+		case reads && writes:
+			found = append(found, stood(o, "reads of %s", s.Table, s.Reads, b.BlockedReads), stood(o, "writes to %s", s.Table, s.Writes, b.BlockedWrites))
+		case reads:
 			found = append(found, stood(o, "reads of %s", s.Table, s.Reads, b.BlockedReads))
-		}
-		if writes {
+		case writes:
 			found = append(found, stood(o, "writes to %s", s.Table, s.Writes, b.BlockedWrites))
-		} else if s.Rows.Took() > b.BlockedWrites {
+		}
+		if s.Rows.Took() > b.BlockedWrites && (s.Rows.From > s.Writes.Until || s.Rows.Until < s.Writes.From || s.Rows.Took() > s.Writes.Took()) {
 			found = append(found, stood(o, "writes to the rows of %s that were changed", s.Table, s.Rows, b.BlockedWrites))
 		}
 	}

@@ -51,7 +51,7 @@ func Timeline(r Report, cells int) string {
 		}
 		left := len(slices.DeleteFunc(slices.Clone(rows), func(r Row) bool { return r.Kind != s.kind })) - len(drawn[i])
 		if left > 0 {
-			p.b.WriteString(fmt.Sprintf("  and %s %s\n", Thousands(int64(left)), s.more))
+			fmt.Fprintf(&p.b, "  and %s %s\n", Thousands(int64(left)), s.more)
 		}
 	}
 	p.legend()

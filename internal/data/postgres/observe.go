@@ -20,10 +20,10 @@ var (
 const (
 	lookEvery = 5 * time.Millisecond
 	// lookSeldom is how far apart looks are where each takes long: what lasts 20 ms is to be seen.
-	lookSeldom = 12 * time.Millisecond
+	lookSeldom = 15 * time.Millisecond
 	// lookShare is how many times as long as a look is the pause around it.
 	lookShare = 8
-	// calm is how long nothing has begun or ended when half as many looks will do: what looks take, the migration lacks.
+	// calm is how long nothing has begun or ended when a third of the looks will do: what looks take, the migration lacks.
 	calm = 100 * time.Millisecond
 	// lookAgain is the pause before a lost connection is tried again.
 	lookAgain = 50 * time.Millisecond
@@ -31,12 +31,12 @@ const (
 	momentEvery = 250 * time.Millisecond
 )
 
-// Watch looks at the migrator's sessions and at whoever stands behind them every 5 ms, or 10 ms while nothing changes,
-// through a connection of its own, as the administrator. The sessions are those with the migrator's application name and what works in parallel for them. A
-// tool that takes a name of its own is known by what it does: a session that was not there at the start and takes a lock
-// as only changes of the schema do; the observation then says that it guessed. An administrator who may not read other
-// users' statistics (pg_read_all_stats) sees the locks, and no statements. The write-ahead log is counted for the whole
-// server: on a stage nobody but the migration and its load write there.
+// Watch looks at the migrator's sessions and at whoever stands behind them every 5 ms, or 15 ms while nothing changes,
+// through a connection of its own, as the administrator. The sessions are those with the migrator's application name and
+// what works in parallel for them. A tool that takes a name of its own is known by what it does: a session that was not
+// there at the start and takes a lock as only changes of the schema do; the observation then says that it guessed. An
+// administrator who may not read other users' statistics (pg_read_all_stats) sees the locks, and no statements. The
+// write-ahead log is counted for the whole server: on a stage nobody but the migration and its load write there.
 //
 // A connection that is lost is made again, and the time in which nobody looked is the observation's gap.
 func (d *Database) Watch(ctx context.Context, o data.WatchOptions) (data.Watch, error) {
@@ -67,7 +67,8 @@ type watch struct {
 	samples    int
 	gap        time.Duration
 
-	looker *looker // run's own; nil while there is no connection
+	looker *looker // run's own, as what is below; nil while there is no connection
+	calm   bool    // nothing has begun or ended for a while
 	after  *catalogue
 	failed error // of the last look
 }
@@ -118,8 +119,8 @@ func (w *watch) turn(ctx context.Context) time.Duration {
 	w.failed = nil
 	took := time.Since(began)
 	every := w.options.Every
-	if w.track.last-w.track.changed > calm {
-		every *= 2
+	if w.calm {
+		every *= 3
 	}
 	return max(every, min(lookShare*took, lookSeldom)) - min(took, every/2)
 }
@@ -145,6 +146,7 @@ func (w *watch) lookOnce(ctx context.Context) (err error) {
 	now := time.Now()
 	w.track.set(now.Sub(w.localStart), l.at)
 	w.track.take(l)
+	w.calm = w.track.last-w.track.changed > calm
 	w.samples++
 	w.gap = max(w.gap, now.Sub(w.lastLook))
 	w.lastLook = now

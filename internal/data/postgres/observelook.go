@@ -21,20 +21,21 @@ type seenSession struct {
 	client    bool
 	app       string
 	state     string
-	query     string // of migrators and of those who wait
+	query     string // of migrators, of those who may be, and of those who wait
 	born      time.Time
 	xact      time.Time // when its transaction began
 	began     time.Time // when its statement did
 	changed   time.Time // when its state did: for one that is idle, the end of its statement
 	waits     bool
-	blockers  []int32 // who is in its way, those before it in the queue included
+	blockers  []int32 // of a migrator: who is in its way, those before it in the queue included
 	locks     []seenLock
 	completed bool // begun and ended are final: nothing runs
 }
 
-// seenLock is a lock on a relation, or on a row of one, that is held or waited for.
+// seenLock is a lock on a relation, on a row of one, or on the end of a transaction, that is held or waited for.
 type seenLock struct {
 	relation uint32
+	xid      int64 // the transaction; its own where that is granted
 	row      bool
 	mode     string
 	granted  bool
@@ -45,26 +46,28 @@ type seenLock struct {
 const firstUsersOID = 16384
 
 // lookQuery asks everything at once, because two queries see two moments. It is asked 200 times a second, so it goes
-// past the views, whose joins with the catalogues cost as much again, and asks who blocks whom only where somebody waits:
-// that locks the whole lock table.
+// past the views, whose joins with the catalogues cost as much again, and asks the server who is in whose way for the
+// migrator only: that locks the whole lock table, and hundreds may wait.
 func lookQuery(version int) string {
 	since := "l.waitstart"
 	if version < 140000 {
 		since = "NULL::timestamptz"
 	}
 	return fmt.Sprintf(`WITH l AS MATERIALIZED (
-		SELECT l.pid, bool_or(NOT l.granted) AS waits, array_agg(coalesce(l.relation, 0)) AS relations, array_agg(l.locktype = 'tuple') AS rows,
+		SELECT l.pid, bool_or(NOT l.granted) AS waits,
+			bool_or(l.locktype = 'relation' AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')) AS strong, array_agg(coalesce(l.relation, 0)) AS relations, array_agg(l.locktype = 'tuple') AS rows,
+			array_agg(coalesce(l.transactionid::text::bigint, 0)) AS xids,
 			array_agg(l.mode) AS modes, array_agg(l.granted) AS granted, array_agg(%[1]s) AS since
 		FROM pg_lock_status() l
-		WHERE NOT l.granted OR l.database = $1 AND l.relation >= %[2]d AND l.locktype IN ('relation', 'tuple') AND l.mode <> 'AccessShareLock'
+		WHERE NOT l.granted OR l.locktype = 'transactionid' OR l.database = $1 AND l.relation >= %[2]d AND l.locktype IN ('relation', 'tuple') AND l.mode <> 'AccessShareLock'
 		GROUP BY l.pid)
 	SELECT c.at, s.* FROM (SELECT clock_timestamp() AS at) c LEFT JOIN (
 		SELECT a.pid, coalesce(a.leader_pid, 0) AS leader, coalesce(a.backend_type = 'client backend', true) AS client, coalesce(a.application_name, '') AS app,
 			coalesce(a.state, '') AS state,
-			CASE WHEN a.application_name = $2 OR l.waits OR a.pid = ANY ($3) THEN coalesce(a.query, '') ELSE '' END AS query,
+			CASE WHEN a.application_name = $2 OR l.waits OR l.strong OR a.pid = ANY ($3) THEN coalesce(a.query, '') ELSE '' END AS query,
 			a.backend_start, a.xact_start, a.query_start, a.state_change,
-			coalesce(l.waits, false) AS waits, CASE WHEN l.waits THEN pg_blocking_pids(a.pid) END AS blockers,
-			l.relations, l.rows, l.modes, l.granted, l.since
+			coalesce(l.waits, false) AS waits, CASE WHEN l.waits AND (a.application_name = $2 OR a.pid = ANY ($3)) THEN pg_blocking_pids(a.pid) END AS blockers,
+			l.relations, l.rows, l.xids, l.modes, l.granted, l.since
 		FROM pg_stat_get_activity(NULL) a LEFT JOIN l ON l.pid = a.pid
 		WHERE a.datid = $1 AND a.pid <> pg_backend_pid()
 			AND ($4 OR l.pid IS NOT NULL OR a.application_name = $2 OR a.pid = ANY ($3) OR a.leader_pid = ANY ($3))
@@ -140,9 +143,10 @@ func scanSession(rows pgx.Rows, at *time.Time) (seenSession, error) {
 	var relations []uint32
 	var row, granted []bool
 	var modes []string
+	var xids []int64
 	var since []*time.Time
 	err := rows.Scan(at, &pid, &leader, &client, &app, &state, &query, &born, &xact, &began, &changed, &waits, &s.blockers,
-		&relations, &row, &modes, &granted, &since)
+		&relations, &row, &xids, &modes, &granted, &since)
 	if err != nil || pid == nil {
 		return s, err
 	}
@@ -150,7 +154,7 @@ func scanSession(rows pgx.Rows, at *time.Time) (seenSession, error) {
 	s.born, s.xact, s.began, s.changed = orZero(born), orZero(xact), orZero(began), orZero(changed)
 	s.completed = s.state == "idle" || s.state == "idle in transaction" || s.state == abortedState
 	for i := range relations {
-		s.locks = append(s.locks, seenLock{relations[i], row[i], modes[i], granted[i], orZero(since[i])})
+		s.locks = append(s.locks, seenLock{relations[i], xids[i], row[i], modes[i], granted[i], orZero(since[i])})
 	}
 	return s, nil
 }

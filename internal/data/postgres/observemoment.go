@@ -51,22 +51,26 @@ func (w *watch) moment(l look, now time.Time) (ongoing, bool) {
 	if w.moments == nil || now.Sub(w.moments.last) < momentEvery {
 		return ongoing{}, false
 	}
-	o, any := w.track.moment(l)
-	if any {
+	o, busy := w.track.moment(l)
+	if busy {
 		w.moments.last = now
 	}
-	return o, any
+	return o, busy
 }
 
-// moment is what the migrator's sessions are at: the one that waits, or else the one that has worked longest.
-func (t *track) moment(l look) (o ongoing, any bool) {
+// moment is what the migrator's sessions are at: one that waits, or else the one that has worked longest.
+func (t *track) moment(l look) (o ongoing, busy bool) {
 	for _, s := range l.sessions {
-		if m := t.mine[s.pid]; m == nil || s.leader != 0 || m.now == nil || m.now.done || any && (o.Waits || m.now.until-m.now.from < o.Since) && !s.waits {
+		m := t.mine[s.pid]
+		if m == nil || m.now == nil || m.now.done || s.leader != 0 {
 			continue
 		}
-		now := t.mine[s.pid].now
-		any = true
-		o = ongoing{Moment: migration.Moment{SQL: cutTextTo(now.sql, 200), Since: now.until - now.from, Waits: s.waits}}
+		since := m.now.until - m.now.from
+		if busy && !s.waits && (o.Waits || since < o.Since) {
+			continue
+		}
+		busy = true
+		o = ongoing{Moment: migration.Moment{SQL: cutTextTo(m.now.sql, 200), Since: since, Waits: s.waits}}
 		if s.waits {
 			relation, _, _ := s.wanted()
 			o.table, _ = t.name(relation, t.before)
@@ -74,7 +78,7 @@ func (t *track) moment(l look) (o ongoing, any bool) {
 		}
 	}
 	o.Behind = len(t.waiting)
-	return o, any
+	return o, busy
 }
 
 const inTheWayQuery = `SELECT a.pid, a.application_name || CASE WHEN a.application_name = '' THEN '' ELSE ', ' END || coalesce(a.usename, ''),

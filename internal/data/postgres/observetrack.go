@@ -69,20 +69,6 @@ type trackedLock struct {
 	by                 *trackedStatement
 }
 
-type waitKey struct {
-	pid   int32
-	began time.Time
-}
-
-type trackedWait struct {
-	query, who  string
-	relation    uint32
-	write       bool
-	from, until time.Duration
-	open        bool
-	behind      *trackedStatement
-}
-
 func newTrack(migrator string, first look, before catalogue) *track {
 	t := &track{migrator: migrator, start: first.at, before: before,
 		mine: map[int32]*trackedSession{}, old: map[int32]time.Time{}, waiting: map[waitKey]*trackedWait{}}
@@ -95,7 +81,7 @@ func newTrack(migrator string, first look, before catalogue) *track {
 
 // take takes the next look.
 func (t *track) take(l look) {
-	now := l.at.Sub(t.start)
+	now := max(l.at.Sub(t.start), t.last) // a clock that is set back by little
 	seen := map[int32]bool{}
 	for _, s := range l.sessions {
 		if t.isMigrator(s) {
@@ -308,90 +294,6 @@ func (l *trackedLock) close(at time.Duration) {
 	if !l.granted {
 		l.from = l.until
 	}
-}
-
-// waiters follows who stands behind the migrator, directly or behind somebody who does.
-func (t *track) waiters(l look, now time.Duration) {
-	behind := t.behind(l)
-	there := map[waitKey]bool{}
-	for _, s := range l.sessions {
-		pid, stands := behind[s.pid]
-		if !stands || !s.client {
-			continue
-		}
-		k := waitKey{s.pid, s.began}
-		there[k] = true
-		w := t.waiting[k]
-		if w == nil {
-			relation, mode, since := s.wanted()
-			w = &trackedWait{query: migration.Literals(s.query), who: s.app, relation: relation, write: migration.Writes(mode), from: now, open: true}
-			if o := t.offset(since, now); !since.IsZero() {
-				w.from = o
-			}
-			if m := t.mine[pid]; m != nil {
-				w.behind = m.now
-			}
-			t.waits = append(t.waits, w)
-			t.changed = now
-			t.waiting[k] = w
-		}
-		w.until = now
-	}
-	for k, w := range t.waiting {
-		if !there[k] {
-			w.open = false
-			delete(t.waiting, k)
-		}
-	}
-}
-
-// behind is who stands behind which of the migrator's sessions.
-func (t *track) behind(l look) map[int32]int32 {
-	out := map[int32]int32{}
-	for more := true; more; {
-		more = false
-		for _, s := range l.sessions {
-			if _, known := out[s.pid]; known || !s.waits || t.mine[s.pid] != nil {
-				continue
-			}
-			for _, b := range s.blockers {
-				pid, indirect := out[b]
-				if t.mine[b] != nil {
-					pid = b
-				} else if !indirect {
-					continue
-				}
-				out[s.pid], more = pid, true
-				break
-			}
-		}
-	}
-	return out
-}
-
-// wanted is what a session waits for: the table, the kind of lock, and since when. One that waits for a row waits for the
-// end of a transaction, and the table is the one that it is writing to, or reading with a lock.
-func (s seenSession) wanted() (relation uint32, mode string, since time.Time) {
-	for _, l := range s.locks {
-		if !l.granted {
-			since = l.since
-			if l.relation != 0 && !l.row {
-				return l.relation, l.mode, l.since
-			}
-		}
-	}
-	for _, l := range s.locks {
-		switch {
-		case l.row:
-			relation = l.relation
-		case l.granted && l.relation != 0 && migration.Stronger(l.mode, mode):
-			mode = l.mode
-			if relation == 0 {
-				relation = l.relation
-			}
-		}
-	}
-	return relation, mode, since
 }
 
 // observeBound is how many statements, locks and waits each are kept: the longest.

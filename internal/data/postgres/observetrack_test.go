@@ -1,0 +1,210 @@
+package postgres
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"greenroom/internal/data"
+	"greenroom/internal/data/datatest"
+	"greenroom/internal/migration"
+)
+
+// made-up looks: milliseconds after an instant of the server's.
+func serverAt(ms int) time.Time {
+	return time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC).Add(time.Duration(ms) * time.Millisecond)
+}
+
+const ordersOID, ordersIndex, newOID = 20000, 20001, 30000
+
+func ordersBefore() catalogue {
+	return catalogue{relations: map[uint32]seenRelation{
+		ordersOID:   {name: "orders", table: ordersOID, kind: "r", file: 1},
+		ordersIndex: {name: "orders_pkey", table: ordersOID, kind: "i", file: 2},
+	}}
+}
+
+func migratorAt(sql string, began, xact int, locks ...seenLock) seenSession {
+	return seenSession{pid: 7, client: true, app: migratorName, state: "active", query: sql, born: serverAt(-1), began: serverAt(began), xact: serverAt(xact), locks: locks}
+}
+
+func held(mode string) seenLock {
+	return seenLock{relation: ordersOID, mode: mode + "Lock", granted: true}
+}
+
+func tracked(looks ...look) migration.Observation {
+	t := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore())
+	for _, l := range looks {
+		t.take(l)
+	}
+	after := ordersBefore()
+	return t.observation(&after, time.Now())
+}
+
+// TestTrackBatches has transactions so close behind one another that no look falls between them: their locks are not one.
+func TestTrackBatches(t *testing.T) {
+	const sql = "UPDATE orders SET total = 0 WHERE id < 10"
+	var looks []look
+	for i := range 100 {
+		looks = append(looks, look{at: serverAt(10 * (i + 1)), sessions: []seenSession{migratorAt(sql, 10*i+8, 10*i+8, held("RowExclusive"))}})
+	}
+	o := tracked(looks...)
+	if len(o.Locks) != 100 || len(o.Statements) != 100 {
+		t.Errorf("%d locks, %d statements", len(o.Locks), len(o.Statements))
+	}
+	if s := migration.StoodStill(o); len(s) != 1 || s[0].Rows.Took() > 10*time.Millisecond {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestTrackOneStatement has Parse, Bind and Execute, which are three beginnings to the server.
+func TestTrackOneStatement(t *testing.T) {
+	const sql = "ALTER TABLE orders ADD x integer"
+	done := migratorAt(sql, 4, 1)
+	done.state, done.completed, done.changed, done.xact = "idle", true, serverAt(18), time.Time{}
+	o := tracked(look{at: serverAt(5), sessions: []seenSession{migratorAt(sql, 1, 1)}}, look{at: serverAt(10), sessions: []seenSession{migratorAt(sql, 3, 1, held("AccessExclusive"))}},
+		look{at: serverAt(15), sessions: []seenSession{migratorAt(sql, 4, 1, held("AccessExclusive"))}}, look{at: serverAt(20), sessions: []seenSession{done}})
+	if len(o.Statements) != 1 || o.Statements[0].From != time.Millisecond || o.Statements[0].Took != 17*time.Millisecond {
+		t.Errorf("%+v", o.Statements)
+	}
+	if len(o.Locks) != 1 || o.Locks[0].From != 10*time.Millisecond || o.Locks[0].Until != 18*time.Millisecond || o.Locks[0].Statement != 0 {
+		t.Errorf("%+v", o.Locks)
+	}
+}
+
+// TestTrackIndexes counts locks on an index as its table's, and those on one that is new as nobody's.
+func TestTrackIndexes(t *testing.T) {
+	s := migratorAt("REINDEX INDEX orders_pkey", 1, 1, held("Share"), seenLock{relation: ordersIndex, mode: "AccessExclusiveLock", granted: true},
+		seenLock{relation: newOID, mode: "AccessExclusiveLock", granted: true})
+	o := tracked(look{at: serverAt(5), sessions: []seenSession{s}}, look{at: serverAt(10), sessions: []seenSession{s}}, look{at: serverAt(15)})
+	if len(o.Locks) != 2 || o.Locks[0].Table != "orders" || o.Locks[1].Table != "orders" {
+		t.Errorf("%+v", o.Locks)
+	}
+}
+
+// TestTrackQueue has a lock that is waited for, had, and given back.
+func TestTrackQueue(t *testing.T) {
+	const sql = "ALTER TABLE orders ADD x integer"
+	waits := migratorAt(sql, 2, 2, seenLock{relation: ordersOID, mode: "AccessExclusiveLock", since: serverAt(3)})
+	waits.waits, waits.blockers = true, []int32{99}
+	reader := seenSession{pid: 8, client: true, app: "web", query: "SELECT 'x' FROM orders", began: serverAt(6), waits: true,
+		locks: []seenLock{{relation: ordersOID, mode: "AccessShareLock"}}}
+	writer := seenSession{pid: 9, client: true, app: "web", query: "UPDATE orders SET a = 'y'", began: serverAt(6), waits: true,
+		locks: []seenLock{{relation: ordersOID, mode: "RowExclusiveLock", granted: true}, {mode: "ShareLock", xid: 1000}}}
+	before := seenSession{pid: 10, client: true, app: "web", query: "UPDATE orders SET a = 'z'", began: serverAt(7), waits: true,
+		locks: []seenLock{{relation: ordersOID, mode: "RowExclusiveLock", since: serverAt(7)}, {mode: "ExclusiveLock", xid: 1000, granted: true}}}
+	earlier := seenSession{pid: 11, client: true, app: "web", query: "ANALYZE orders", began: serverAt(1), waits: true,
+		locks: []seenLock{{relation: ordersOID, mode: "ShareUpdateExclusiveLock", since: serverAt(1)}}}
+	had := migratorAt(sql, 2, 2, held("AccessExclusive"))
+	o := tracked(look{at: serverAt(5), sessions: []seenSession{waits}}, look{at: serverAt(10), sessions: []seenSession{waits, earlier, writer, reader, before}},
+		look{at: serverAt(15), sessions: []seenSession{had, reader, writer, before}}, look{at: serverAt(20)})
+	if len(o.Locks) != 1 || o.Locks[0] != (migration.Lock{Table: "orders", Mode: "AccessExclusive", Asked: 3 * time.Millisecond, From: 15 * time.Millisecond, Until: 15 * time.Millisecond}) {
+		t.Errorf("%+v", o.Locks)
+	}
+	writes := 0
+	for _, w := range o.Waits {
+		if w.Table != "orders" || w.Statement != 0 {
+			t.Errorf("%+v", w)
+		}
+		if w.Write {
+			writes++
+		}
+	}
+	if len(o.Waits) != 3 || writes != 2 {
+		t.Errorf("%+v", o.Waits)
+	}
+	if w := o.Statements[0].Waited; w != 8*time.Millisecond {
+		t.Errorf("waited %s", w)
+	}
+}
+
+// TestTrackClock has a clock that somebody sets by an hour, in both directions.
+func TestTrackClock(t *testing.T) {
+	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore())
+	take := func(elapsed, clock int, sessions ...seenSession) {
+		l := look{at: serverAt(clock), sessions: sessions}
+		tr.set(time.Duration(elapsed)*time.Millisecond, l.at)
+		tr.take(l)
+	}
+	const hour = 3600_000
+	take(5, 5, migratorAt("LOCK TABLE orders", 1, 1, held("AccessExclusive")))
+	take(10, 10+hour, migratorAt("LOCK TABLE orders", 1, 1, held("AccessExclusive")))
+	take(15, 15-hour, migratorAt("LOCK TABLE orders", 1, 1, held("AccessExclusive")))
+	take(20, 20-hour)
+	after := ordersBefore()
+	o := tr.observation(&after, time.Now())
+	if s := migration.StoodStill(o); len(s) != 1 || s[0].Reads.Took() > 20*time.Millisecond || s[0].Reads.Took() <= 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestTrackIsBounded watches for very long, and keeps what was longest.
+func TestTrackIsBounded(t *testing.T) {
+	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore())
+	for i := range 20_000 {
+		took := 5
+		if i == 777 {
+			took = 8
+		}
+		at := 10 * (i + 1)
+		for _, ms := range []int{0, took} {
+			web := seenSession{pid: 8, client: true, app: "web", query: fmt.Sprintf("SELECT %d", i), began: serverAt(at), waits: true,
+				locks: []seenLock{{relation: ordersOID, mode: "AccessShareLock"}}}
+			tr.take(look{at: serverAt(at + ms), sessions: []seenSession{migratorAt(fmt.Sprintf("ALTER TABLE orders ADD x%d int", i), at, at, held("AccessExclusive")), web}})
+		}
+		tr.told = append(tr.told, data.Told{SQL: "x"})
+		if n := max(len(tr.locks), len(tr.waits), len(tr.made), len(tr.told)); n > 4*observeBound+2 {
+			t.Fatalf("%d entries", n)
+		}
+	}
+	after := ordersBefore()
+	o := tr.observation(&after, time.Now())
+	o.Took = time.Hour
+	if err := datatest.Sound(o); err != nil {
+		t.Error(err)
+	}
+	if s := migration.StoodStill(o); s[0].Reads.Took() != 8*time.Millisecond || o.Omitted < 3*19_000 || len(o.Locks) != observeBound {
+		t.Errorf("%+v of %d locks, %d omitted", s, len(o.Locks), o.Omitted)
+	}
+}
+
+// TestTrackTakesAnything makes looks up.
+func TestTrackTakesAnything(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ms := func(name string) int { return rapid.IntRange(-50, 500).Draw(t, name) }
+		tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore())
+		clock := 0
+		for range rapid.IntRange(0, 20).Draw(t, "looks") {
+			clock += rapid.IntRange(-5, 40).Draw(t, "later")
+			l := look{at: serverAt(clock)}
+			for pid := range int32(rapid.IntRange(0, 4).Draw(t, "sessions")) {
+				s := seenSession{pid: pid, leader: rapid.Int32Range(0, 3).Draw(t, "leader"), client: rapid.Bool().Draw(t, "client"),
+					app:   rapid.SampledFrom([]string{migratorName, "web", "", greenroomName}).Draw(t, "app"),
+					state: rapid.SampledFrom([]string{"active", "idle", abortedState, ""}).Draw(t, "state"), completed: rapid.Bool().Draw(t, "completed"),
+					query: rapid.SampledFrom([]string{"SELECT 1", "ALTER TABLE orders ADD x int", heldMark, "\xff", ""}).Draw(t, "query"),
+					born:  serverAt(ms("born") / 100), xact: serverAt(ms("xact")), began: serverAt(ms("began")), changed: serverAt(ms("changed")),
+					waits: rapid.Bool().Draw(t, "waits"), blockers: rapid.SliceOfN(rapid.Int32Range(0, 4), 0, 3).Draw(t, "blockers")}
+				for range rapid.IntRange(0, 3).Draw(t, "locks") {
+					s.locks = append(s.locks, seenLock{relation: rapid.SampledFrom([]uint32{0, ordersOID, ordersIndex, newOID}).Draw(t, "relation"), xid: rapid.Int64Range(0, 3).Draw(t, "xid"), row: rapid.Bool().Draw(t, "row"),
+						mode:    rapid.SampledFrom([]string{"AccessShareLock", "RowExclusiveLock", "ShareLock", "AccessExclusiveLock", "?"}).Draw(t, "mode"),
+						granted: rapid.Bool().Draw(t, "granted"), since: serverAt(ms("since"))})
+				}
+				l.sessions = append(l.sessions, s)
+			}
+			if rapid.Bool().Draw(t, "held") && len(l.sessions) > 0 {
+				tr.takeHeld(l.sessions[0], l.at)
+			} else {
+				tr.take(l)
+			}
+			tr.moment(l)
+		}
+		after := ordersBefore()
+		o := tr.observation(&after, time.Now())
+		o.Took = time.Hour
+		if err := datatest.Sound(o); err != nil {
+			t.Fatalf("%v\n%+v", err, o)
+		}
+	})
+}
