@@ -18,8 +18,8 @@ var flywayVersion = regexp.MustCompile(`^[0-9]+([._][0-9]+)*$`)
 // flywayNear is a name that was meant for Flyway, which passes over it in silence where it is spelt wrong.
 var flywayNear = regexp.MustCompile(`^(V[0-9]|U[0-9]|B[0-9]|R_)`)
 
-// flywayCallbacks are the beginnings of the names of scripts that Flyway runs at its events.
-var flywayCallbacks = []string{"before", "after", "createSchema"}
+// flywayCallback is a script that Flyway runs at one of its events: beforeMigrate.sql, afterEachUndo__name.sql.
+var flywayCallback = regexp.MustCompile(`^(before|after)[A-Z]|^createSchema`)
 
 // flyway reads what Flyway does with its default names, in the folder and the ones below: V1_2__name.sql, U1_2__name.sql,
 // R__name.sql, and script configuration beside them, V1_2__name.sql.conf.
@@ -84,11 +84,9 @@ func (r *reader) flywayName(name string) (f flywayParts, ok bool) {
 		}
 		return f, false
 	}
-	for _, c := range flywayCallbacks {
-		if strings.HasPrefix(base, c) {
-			r.fault(name, errors.New("callbacks of Flyway's are not run; say how Flyway is called with migrations: {run: …}"))
-			return f, false
-		}
+	if flywayCallback.MatchString(base) {
+		r.fault(name, errors.New("callbacks of Flyway's are not run; say how Flyway is called with migrations: {run: …}"))
+		return f, false
 	}
 	if base[0] == 'B' && flywayNear.MatchString(base) {
 		r.fault(name, errors.New("baseline migrations (B…) are not run; say how Flyway is called with migrations: {run: …}"))

@@ -197,3 +197,34 @@ func TestCompare(t *testing.T) {
 }
 
 func sign3(n int) int { return min(1, max(-1, n)) }
+
+// FuzzRead reads any text as a migration of any tool's: what is taken is statements of that text, in their lines.
+func FuzzRead(f *testing.F) {
+	for _, seed := range []string{"-- +goose Up\nSELECT 1;\n-- +goose Down\nSELECT 2;\n", "-- +goose NO TRANSACTION\n-- +goose Up\n-- +goose StatementBegin\nDO $$;\n$$;\n-- +goose StatementEnd\n", "BEGIN;SELECT 1;COMMIT;", "VACUUM", "\uFEFFSELECT '${a}'"} {
+		for tool := range uint8(3) {
+			f.Add(seed, tool, true)
+			f.Add(seed, tool, false)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string, n uint8, pg bool) {
+		tool := []Tool{Goose, Migrate, Flyway}[n%3]
+		d := SQLite
+		if pg {
+			d = Postgres
+		}
+		name := map[Tool]string{Goose: "1_x.sql", Migrate: "1_x.up.sql", Flyway: "V1__x.sql"}[tool]
+		all, err := Read(tree(name, text), tool, d)
+		if err != nil {
+			if problem.From(err).Code != problem.Invalid || !strings.HasPrefix(err.Error(), name+":") {
+				t.Errorf("%q: %v", text, err)
+			}
+			return
+		}
+		lines := strings.Count(text, "\n") + 1
+		for _, s := range append(all[0].Up, all[0].Down...) {
+			if s.Line < 1 || s.Line > lines || s.At(len(s.SQL)) > lines+1 || !strings.Contains(strings.ReplaceAll(text, "\r\n", "\n"), strings.ReplaceAll(s.SQL, "\r\n", "\n")) && tool != Goose {
+				t.Errorf("%+v is not of %q", s, text)
+			}
+		}
+	})
+}

@@ -1,7 +1,6 @@
 package layout
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -27,7 +26,9 @@ func Split(file string, d Dialect) ([]Statement, error) {
 		if err := s.token(kind, file[s.at:s.at+n]); err != nil {
 			return s.all, err
 		}
-		s.line += strings.Count(file[s.at:s.at+n], "\n")
+		if kind != word && kind != sign {
+			s.line += strings.Count(file[s.at:s.at+n], "\n")
+		}
 		s.at += n
 	}
 	return s.all, s.finish()
@@ -45,10 +46,10 @@ type splitter struct {
 	to     int // of its last token
 	first  int // its line
 	parens int
-	blocks int      // BEGIN ATOMIC and CASE that are open
-	words  []string // its first ones, in upper case
-	last   []string // its last two tokens that are no comment, in upper case
-	copies int      // how much of COPY … FROM STDIN was seen
+	blocks int       // BEGIN ATOMIC and CASE that are open
+	words  []string  // its first ones, in upper case
+	last   [2]string // its last two tokens that are no comment, in upper case
+	copies int       // how much of COPY … FROM STDIN was seen
 }
 
 func (s *splitter) token(k kind, token string) error {
@@ -72,6 +73,14 @@ func (s *splitter) token(k kind, token string) error {
 	case ")":
 		s.parens = max(0, s.parens-1)
 	}
+	if len(s.words) < wordsSeen || s.words[0] == "CREATE" || s.words[0] == "COPY" {
+		s.notice(k, token)
+	}
+	return nil
+}
+
+// notice keeps what of a statement decides where it ends.
+func (s *splitter) notice(k kind, token string) {
 	upper := ""
 	if k == word || k == sign {
 		upper = strings.ToUpper(token)
@@ -85,11 +94,7 @@ func (s *splitter) token(k kind, token string) error {
 			s.copies++
 		}
 	}
-	if len(s.last) == 2 {
-		s.last = append(s.last[:0], s.last[1])
-	}
-	s.last = append(s.last, upper)
-	return nil
+	s.last = [2]string{s.last[1], upper}
 }
 
 // wordsSeen is how many words of a statement say what kind it is.
@@ -101,7 +106,7 @@ func (s *splitter) block(upper string) {
 		return
 	}
 	switch {
-	case upper == "ATOMIC" && len(s.last) > 0 && s.last[len(s.last)-1] == "BEGIN":
+	case upper == "ATOMIC" && s.last[1] == "BEGIN":
 		s.blocks++
 	case upper == "CASE" && s.blocks > 0:
 		s.blocks++
@@ -113,7 +118,7 @@ func (s *splitter) block(upper string) {
 // ends says whether a semicolon here ends the statement. SQLite's triggers end with ; END ; and with no other.
 func (s *splitter) ends() bool {
 	if s.dialect == SQLite && isTrigger(s.words) {
-		return len(s.last) == 2 && s.last[0] == ";" && s.last[1] == "END"
+		return s.last[0] == ";" && s.last[1] == "END"
 	}
 	return s.blocks == 0
 }
@@ -137,7 +142,7 @@ func (s *splitter) finish() error {
 		return faulty(s.first, "COPY … FROM STDIN takes data that only psql sends; use INSERT")
 	}
 	s.all = append(s.all, Statement{SQL: s.file[s.from:s.to], Line: s.first})
-	s.begun, s.parens, s.blocks, s.copies, s.words, s.last = false, 0, 0, 0, nil, nil
+	s.begun, s.parens, s.blocks, s.copies, s.words, s.last = false, 0, 0, 0, s.words[:0], [2]string{}
 	return nil
 }
 
@@ -146,15 +151,6 @@ func until(s, ends string) string {
 		return s[:i]
 	}
 	return s
-}
-
-// check refuses what is no plain SQL in a text that the tool sends as one.
-func check(file string, d Dialect, line int) error {
-	_, err := Split(file, d)
-	if f := (*fault)(nil); errors.As(err, &f) {
-		return &fault{line: f.line + line - 1, text: f.text}
-	}
-	return err
 }
 
 // At is the line in the file of a position that the server names: characters, from 1 on. 0 is the statement's own.

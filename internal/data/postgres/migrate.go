@@ -23,7 +23,7 @@ func (d *Database) Applied(ctx context.Context, tool layout.Tool) (layout.State,
 	defer s.close(ctx)
 	state, err := s.read(ctx, s.versionTable(tool))
 	if err != nil {
-		return state, fmt.Errorf("read the version table of %s in the database %s: %w", tool, d.name, err)
+		return state, d.failed(ctx, "read the version table of "+string(tool)+" in", err)
 	}
 	return state, nil
 }
@@ -40,10 +40,13 @@ func (d *Database) Run(ctx context.Context, o data.RunOptions) (data.Ran, error)
 		return data.Ran{}, err
 	}
 	defer s.close(ctx)
+	if err := s.allowed(o); err != nil {
+		return data.Ran{}, err
+	}
 	r := &runner{d: d, o: o, session: s, table: s.versionTable(o.Tool), waits: newWaits(d, o, s.pid())}
 	stop := r.waits.begin(ctx)
 	defer stop()
-	if err := r.lock(ctx); err != nil {
+	if err := r.lock(ctx, lockWait); err != nil {
 		return r.ran, err
 	}
 	state, err := r.start(ctx)
@@ -89,7 +92,7 @@ type runner struct {
 func (r *runner) start(ctx context.Context) (layout.State, error) {
 	state, err := r.session.read(ctx, r.table)
 	if err != nil {
-		return state, fmt.Errorf("read %s in the database %s: %w", r.table.Name, r.d.name, err)
+		return state, r.d.failed(ctx, "read the table "+r.table.Name+" in", err)
 	}
 	for _, a := range state.Applied {
 		if a.Failed {
@@ -214,8 +217,12 @@ func (r *runner) witness(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, "SAVEPOINT greenroom_witness"); err != nil {
 		return err
 	}
-	err := w.Held(ctx, func(ctx context.Context, query string) (value string, err error) {
-		return value, conn.QueryRow(ctx, query).Scan(&value)
+	err := w.Held(ctx, func(ctx context.Context, query string) (string, error) {
+		var value *string
+		if err := conn.QueryRow(ctx, query).Scan(&value); err != nil || value == nil {
+			return "", err
+		}
+		return *value, nil
 	})
 	end := "RELEASE greenroom_witness"
 	if err != nil {

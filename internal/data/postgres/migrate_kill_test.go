@@ -104,7 +104,7 @@ func TestMigratorProcessKilled(t *testing.T) {
 			}
 			t.Run(string(tool)+"/"+name, func(t *testing.T) {
 				_, _, d := account(t)
-				child := exec.CommandContext(bounded(t), os.Args[0], "-test.run=^TestMigrateAsAChild$") //nolint:gosec // this very program
+				child := exec.CommandContext(bounded(t), os.Args[0], "-test.run=^TestMigrateAsAChild$")
 				child.Env = append(os.Environ(), childURL+"="+d.URL(), fmt.Sprintf(childURL+"_POINT=%s %d %d", tool, told, held))
 				out, err := child.CombinedOutput()
 				if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
@@ -117,6 +117,31 @@ func TestMigratorProcessKilled(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestMigratorProcessKilledWhileItsStatementWaits: its session ends by itself, though the lock that it waits for is not to be
+// had. Nobody has to look for it first.
+func TestMigratorProcessKilledWhileItsStatementWaits(t *testing.T) {
+	_, _, d := account(t)
+	db := open(t, d.URL())
+	mustRun(t, d, layout.Goose, killed(t, layout.Goose)[:2], false)
+	clerk := locked(t, d, "SELECT * FROM people")
+	child := exec.CommandContext(bounded(t), os.Args[0], "-test.run=^TestMigrateAsAChild$")
+	child.Env = append(os.Environ(), childURL+"="+d.URL(), childURL+"_POINT=goose 0 0")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	sessions := "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'greenroom migrate test' AND datname = current_database()"
+	eventually(t, "its statement waits", func() bool { return query[int](t, db, sessions+" AND wait_event_type = 'Lock'") == 1 })
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait() // it was killed
+	eventually(t, "its session is gone", func() bool { return query[int](t, db, sessions) == 0 })
+	if _, err := clerk.Exec(bounded(t), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	completes(t, d, layout.Goose)
 }
 
 // completes holds what stands in a database against its version table, runs what is pending, and compares the result.

@@ -141,6 +141,26 @@ func (*listens) End(context.Context) (migration.Observation, error) {
 	return migration.Observation{}, nil
 }
 
+// TestWitnessSeesWhatIsHeld: whoever watches asks in the migration's own transaction, right before its commit.
+func TestWitnessSeesWhatIsHeld(t *testing.T) {
+	_, _, d := account(t)
+	execute(t, open(t, d.URL()), "CREATE TABLE orders (id int)")
+	o := migrateOptions(migrateFiles(t, "ALTER TABLE orders ADD note text"))
+	var held, none string
+	o.Watch = &listens{held: func(ask func(context.Context, string) (string, error)) {
+		var err1, err2 error
+		held, err1 = ask(bounded(t), "SELECT mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'orders'::regclass")
+		none, err2 = ask(bounded(t), "SELECT NULL::text")
+		if err := errors.Join(err1, err2); err != nil {
+			t.Error(err)
+		}
+	}}
+	ran, err := d.Run(bounded(t), o)
+	if err != nil || ran.Failed != "" || held != "AccessExclusiveLock" || none != "" {
+		t.Errorf("%v, %+v, it saw %q and %q", err, ran, held, none)
+	}
+}
+
 func TestMigrationEndsBlockersWhenTold(t *testing.T) {
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE orders (id int)")
@@ -206,6 +226,19 @@ func TestMigrationIsCancelled(t *testing.T) {
 		t.Error("something of it stays")
 	}
 	if s := mustApplied(t, d, layout.Migrate); s.Highest() != "1" {
+		t.Errorf("it stands at %+v", s)
+	}
+}
+
+func TestMigrationsTimeIsUp(t *testing.T) {
+	_, _, d := account(t)
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Second)
+	defer stop()
+	ran, err := d.Run(ctx, migrateOptions(migrateFiles(t, "CREATE TABLE made (id int);\nSELECT pg_sleep(600)")))
+	if p := problem.From(err); p == nil || p.Code != problem.Fail || !strings.Contains(ran.Failed, "taken back") || ran.Line != 2 {
+		t.Errorf("%v, %+v", err, ran)
+	}
+	if s := mustApplied(t, d, layout.Migrate); len(s.Applied) != 0 {
 		t.Errorf("it stands at %+v", s)
 	}
 }
@@ -316,7 +349,7 @@ func TestTwoMigratorsOfAnyKind(t *testing.T) {
 			}()
 			select {
 			case m := <-told:
-				if !m.Waits || len(m.Blocker) != 1 || !strings.Contains(m.Blocker[0].Who, " as ") && m.Blocker[0].Who == "" {
+				if !m.Waits || len(m.Blocker) != 1 || m.Blocker[0].Who == "" {
 					t.Errorf("it tells %+v", m)
 				}
 			case <-over:
@@ -389,9 +422,92 @@ func TestMigrationsBelongToTheRole(t *testing.T) {
 	}
 }
 
+// TestSomebodyElsesVersionTable has the name of golang-migrate's and is Rails': nothing is written to it.
+func TestSomebodyElsesVersionTable(t *testing.T) {
+	_, _, d := account(t)
+	db := open(t, d.URL())
+	execute(t, db, "CREATE TABLE schema_migrations (version varchar PRIMARY KEY)", "INSERT INTO schema_migrations VALUES ('20240102030405')")
+	_, applied := d.Applied(bounded(t), layout.Migrate)
+	_, ran := d.Run(bounded(t), migrateOptions(migrateFiles(t, "CREATE TABLE made (id int)")))
+	for _, err := range []error{applied, ran} {
+		if p := problem.From(err); p == nil || p.Code != problem.Fail || !strings.Contains(p.Message, "dirty") {
+			t.Errorf("it is answered with %v", err)
+		}
+	}
+	if n := query[int](t, db, "SELECT count(*) FROM schema_migrations WHERE version = '20240102030405' AND to_regclass('made') IS NULL"); n != 1 {
+		t.Error("it was changed")
+	}
+}
+
 func TestUnknownMigrator(t *testing.T) {
 	_, _, d := account(t)
 	if _, err := d.Run(bounded(t), data.RunOptions{Tool: layout.Goose}); problem.From(err) == nil || problem.From(err).Code != problem.Invalid {
 		t.Errorf("a migrator without a name is answered with %v", err)
+	}
+}
+
+// TestWaitForAnotherMigratorIsBounded, and says who it is.
+func TestWaitForAnotherMigratorIsBounded(t *testing.T) {
+	_, _, d := account(t)
+	clerk := locked(t, d, "SELECT pg_advisory_lock(4097083626)")
+	s, err := d.openSession(bounded(t), migrateOptions(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close(bounded(t))
+	r := &runner{d: d, session: s, waits: newWaits(d, migrateOptions(nil), s.pid())}
+	err = r.lock(bounded(t), 100*time.Millisecond)
+	if p := problem.From(err); p == nil || p.Code != problem.Blocked {
+		t.Fatalf("it is answered with %v", err)
+	}
+	mustContain(t, err.Error(), "a clerk", fmt.Sprint(clerk.PgConn().PID()), "100 ms")
+}
+
+// TestSettingsOfTheURL go before those of the role, also where Greenroom becomes it.
+func TestSettingsOfTheURL(t *testing.T) {
+	r, a, d := account(t)
+	execute(t, open(t, d.URL()), "CREATE SCHEMA elsewhere")
+	d, err := Open(Config{URL: r.accountURL(a) + "&search_path=elsewhere", Admin: r.adminURL(a.Database)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, d, layout.Migrate, migrateFiles(t, "CREATE TABLE mine (id int)"), false)
+	if !query[bool](t, open(t, d.URL()), "SELECT to_regclass('elsewhere.mine') IS NOT NULL AND to_regclass('elsewhere.schema_migrations') IS NOT NULL") {
+		t.Error("it is somewhere else")
+	}
+}
+
+func TestMigrationsStayTheRole(t *testing.T) {
+	_, _, d := account(t)
+	for _, sql := range []string{"RESET SESSION AUTHORIZATION", "set session\nauthorization default", "DO $$ BEGIN RESET  SESSION AUTHORIZATION; END $$"} {
+		_, err := d.Run(bounded(t), migrateOptions(migrateFiles(t, sql)))
+		if p := problem.From(err); p == nil || p.Code != problem.Invalid || !strings.HasPrefix(p.Message, "1_step.up.sql:1:") {
+			t.Errorf("%s is answered with %v", sql, err)
+		}
+	}
+	bare := withoutSchema(t, d)
+	if _, err := bare.Applied(bounded(t), layout.Goose); problem.From(err) == nil || problem.From(err).Code != problem.Invalid {
+		t.Errorf("a role without a schema is answered with %v", err)
+	}
+}
+
+// withoutSchema is the same database with an empty search path.
+func withoutSchema(t testing.TB, d *Database) *Database {
+	t.Helper()
+	o, err := Open(Config{URL: d.URL() + "&search_path=nowhere", Admin: "postgres://" + admin + "@/?host=" + d.admin.Host + "&port=" + fmt.Sprint(d.admin.Port)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestMigrateAnswersWhenTheRoleCannotComeIn(t *testing.T) {
+	r, a, _ := account(t)
+	d, err := Open(Config{URL: strings.Replace(r.accountURL(a), r.address(), "127.0.0.1:1", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Applied(bounded(t), layout.Goose); problem.From(err) == nil || problem.From(err).Code != problem.Unavailable {
+		t.Errorf("it is answered with %v", err)
 	}
 }

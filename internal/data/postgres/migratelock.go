@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"hash/crc32"
 	"time"
 	"unicode/utf16"
@@ -51,15 +52,15 @@ func flywayLock(table string) int64 {
 	return 0x466C79776179 + int64(hash)
 }
 
-// lock gets all of the locks, or none and the reason why not. They go with the session.
-func (r *runner) lock(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, lockWait, errTooLong)
+// lock gets all of the locks within so long, or none and the reason why not. They go with the session.
+func (r *runner) lock(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, errTooLong)
 	defer cancel()
 	keys := r.session.migratorLocks()
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		missing, err := r.tryLock(ctx, keys)
 		if err != nil {
-			return r.notLocked(ctx, err)
+			return r.notLocked(ctx, within, err)
 		}
 		if missing == 0 {
 			r.waits.ended()
@@ -67,25 +68,25 @@ func (r *runner) lock(ctx context.Context) error {
 		}
 		holders, err := r.holders(ctx, missing)
 		if err != nil {
-			return r.notLocked(ctx, err)
+			return r.notLocked(ctx, within, err)
 		}
 		r.waits.behind(holders)
 		select {
 		case <-ctx.Done():
-			return r.notLocked(ctx, ctx.Err())
+			return r.notLocked(ctx, within, ctx.Err())
 		case <-time.After(pause):
 		}
 	}
 }
 
-var errTooLong = problem.New(problem.Blocked, "another migrator has been at work for more than %s", lockWait)
+var errTooLong = errors.New("another migrator has been at work for too long")
 
-func (r *runner) notLocked(ctx context.Context, err error) error {
-	if context.Cause(ctx) == error(errTooLong) {
-		return problem.New(problem.Blocked, "another migrator has been at work on the database %s for more than %s: %s", r.d.name, lockWait, describe(r.waits.seen())).
+func (r *runner) notLocked(ctx context.Context, within time.Duration, err error) error {
+	switch {
+	case errors.Is(context.Cause(ctx), errTooLong):
+		return problem.New(problem.Blocked, "another migrator has been at work on the database %s for more than %s: %s", r.d.name, migration.Human(within), describe(r.waits.seen())).
 			WithHint("wait for it to end, and try again")
-	}
-	if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		return ctx.Err()
 	}
 	return r.d.failed(ctx, "lock the migrations of", err)

@@ -1,8 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +16,7 @@ import (
 
 	"greenroom/internal/data"
 	"greenroom/internal/layout"
+	"greenroom/internal/problem"
 )
 
 // session is the connection that migrations run on, as the database's own role: what they make has to belong to it.
@@ -34,45 +38,53 @@ func (d *Database) openSession(ctx context.Context, o data.RunOptions) (*session
 	if err != nil {
 		return nil, err
 	}
-	s := &session{name: clipped(o.Migrator), user: config.User, database: d.name, path: u.Path}
-	if s.path == "" {
-		s.path = "/" + d.name
-	}
-	version, super, settings, err := d.about(ctx, config.User)
+	s := &session{name: clipped(o.Migrator), user: config.User, database: d.name, path: cmp.Or(u.Path, "/"+d.name)}
+	who, err := d.about(ctx, config.User)
 	if err != nil {
 		return nil, err
 	}
-	if super && d.admin.User != config.User {
+	same := d.admin.User == config.User
+	settings := map[string]string{}
+	if who.super && !same {
+		// Whoever logs in gets them by itself.
+		settings = who.settings
+		s.assume = "SET SESSION AUTHORIZATION " + quote(s.user)
+	}
+	maps.Copy(settings, config.RuntimeParams) // what stands in the URL goes before what the role has
+	if who.super || same {
 		config = d.admin.Copy()
 		config.Database = d.name
-		s.assume = "SET SESSION AUTHORIZATION " + quote(s.user)
-	} else {
-		settings = nil // logging in brings them along
 	}
+	maps.Copy(settings, timeouts(o, who.version))
+	maps.Copy(config.RuntimeParams, settings)
+	config.RuntimeParams["application_name"] = s.name
 	config.ConnectTimeout = max(config.ConnectTimeout, d.admin.ConnectTimeout)
-	// Statements go to the server as they are, several at once where the tool sends them so.
-	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	return s, d.login(ctx, s, config)
+}
+
+// login connects and becomes the role.
+func (d *Database) login(ctx context.Context, s *session, config *pgx.ConnConfig) (err error) {
 	// A cancelled statement is cancelled at the server, and the connection lives on to roll back.
 	config.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: endTimeout}
 	}
-	for name, value := range settings {
-		config.RuntimeParams[name] = value
+	// A migration changes what a statement that was prepared before it means.
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	s.conn, err = pgx.ConnectConfig(ctx, config)
+	if err != nil && ctx.Err() == nil {
+		return problem.New(problem.Unavailable, "the database %s does not answer the role %s: %w", d.name, s.user, err)
+	} else if err != nil {
+		return err
 	}
-	for name, value := range timeouts(o, version) {
-		config.RuntimeParams[name] = value
-	}
-	config.RuntimeParams["application_name"] = s.name
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, d.failed(ctx, "connect for migrations to", err)
-	}
-	s.conn = conn
 	if err := s.begin(ctx); err != nil {
 		s.close(ctx)
-		return nil, d.failed(ctx, "become the role "+s.user+" in", err)
+		return d.failed(ctx, "become the role "+s.user+" in", err)
 	}
-	return s, nil
+	if s.schema == "" {
+		s.close(ctx)
+		return problem.New(problem.Invalid, "the role %s has no schema to work in: none of its search_path is there in the database %s", s.user, d.name)
+	}
+	return nil
 }
 
 func (s *session) begin(ctx context.Context) error {
@@ -80,6 +92,21 @@ func (s *session) begin(ctx context.Context) error {
 		return err
 	}
 	return s.conn.QueryRow(ctx, "SELECT coalesce(current_schema(), ''), current_user").Scan(&s.schema, &s.user)
+}
+
+// allowed refuses statements that would make the administrator of the role again.
+func (s *session) allowed(o data.RunOptions) error {
+	if s.assume == "" {
+		return nil
+	}
+	for _, m := range o.Migrations {
+		for _, statement := range slices.Concat(m.Up, m.Down) {
+			if strings.Contains(strings.ToLower(strings.Join(strings.Fields(statement.SQL), " ")), "session authorization") {
+				return problem.New(problem.Invalid, "%s:%d: SESSION AUTHORIZATION is Greenroom's: the migration runs as the role %s, and SET ROLE is for others", m.File, statement.Line, s.user)
+			}
+		}
+	}
+	return nil
 }
 
 // clipped is a name as the server keeps it: 63 bytes, printable ASCII alone.
@@ -118,12 +145,17 @@ func milliseconds(d time.Duration) string {
 	return strconv.FormatInt(max(1, d.Milliseconds()), 10)
 }
 
-// about tells the server's version, whether the administrator may become any role, and the settings that the role would
-// get when it logs in here.
-func (d *Database) about(ctx context.Context, role string) (version int, super bool, settings map[string]string, err error) {
-	settings = map[string]string{}
-	err = d.with(ctx, d.name, func(conn *pgx.Conn) error {
-		err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, rolsuper FROM pg_roles WHERE rolname = current_user`).Scan(&version, &super)
+// about is what has to be known of a server and a role before the role is there.
+type about struct {
+	version  int               // 150006
+	super    bool              // the administrator may become any role
+	settings map[string]string // that the role gets when it logs in here
+}
+
+func (d *Database) about(ctx context.Context, role string) (about, error) {
+	a := about{settings: map[string]string{}}
+	err := d.with(ctx, d.name, func(conn *pgx.Conn) error {
+		err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, rolsuper FROM pg_roles WHERE rolname = current_user`).Scan(&a.version, &a.super)
 		if err != nil {
 			return err
 		}
@@ -135,11 +167,11 @@ func (d *Database) about(ctx context.Context, role string) (version int, super b
 		all, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		for _, setting := range all {
 			name, value, _ := strings.Cut(setting, "=")
-			settings[name] = value
+			a.settings[name] = value
 		}
 		return err
 	})
-	return version, super, settings, err
+	return a, err
 }
 
 // reset makes the session what it was at its start: a migration may have set anything, and the next one must not depend on

@@ -162,6 +162,9 @@ func (r *runner) fail(ctx context.Context, m layout.Migration, f *failure, attem
 		if !r.ran.Partial {
 			r.ran.Failed += " and taken back"
 		}
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return problem.New(problem.Fail, "%s was stopped, since its time was up: %w", r.ran.File, ctx.Err())
+		}
 		return fmt.Errorf("migrate %s: %w", r.ran.File, ctx.Err())
 	case f.lost:
 		return r.lost(ctx, m, f.err)

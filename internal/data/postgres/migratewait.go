@@ -93,8 +93,7 @@ func (w *waits) look(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	var behind int
-	err = conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid <> $1 AND $1 = ANY (pg_blocking_pids(pid))`, w.pid).Scan(&behind)
+	behind, err := w.standBehind(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -106,6 +105,15 @@ func (w *waits) look(ctx context.Context, conn *pgx.Conn) error {
 	w.last = blockers
 	w.mu.Unlock()
 	return w.remove(ctx, conn, blockers)
+}
+
+// standBehind counts who waits for the migrator, when somebody is to be told: the server looks through all locks for it.
+func (w *waits) standBehind(ctx context.Context, conn *pgx.Conn) (n int, err error) {
+	if !w.due() {
+		return 0, nil
+	}
+	err = conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid <> $1 AND $1 = ANY (pg_blocking_pids(pid))`, w.pid).Scan(&n)
+	return n, err
 }
 
 // remove ends the sessions that the caller wants ended, as long as they still stand in the way.
@@ -164,9 +172,12 @@ func (w *waits) behind(holders []migration.Blocker) {
 	w.tell(migration.Moment{SQL: "wait for another migrator", Since: time.Since(since), Waits: true, Blocker: holders})
 }
 
-// tell is called by one goroutine at a time; it speaks at most four times a second.
+// due says whether it is time to tell: four times a second at most.
+func (w *waits) due() bool { return w.o.Progress != nil && time.Since(w.told) >= 250*time.Millisecond }
+
+// tell is called by one goroutine at a time.
 func (w *waits) tell(m migration.Moment) {
-	if w.o.Progress == nil || time.Since(w.told) < 250*time.Millisecond {
+	if !w.due() {
 		return
 	}
 	w.told = time.Now()

@@ -172,7 +172,7 @@ func TestGolangMigrateAndGreenroomTakeTurns(t *testing.T) {
 			if dirty {
 				t.Error("it is dirty")
 			}
-			return number(int64(v)) //nolint:gosec // versions of the folder above
+			return number(int64(v))
 		})
 }
 
