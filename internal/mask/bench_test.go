@@ -20,7 +20,7 @@ func spent() time.Duration {
 // benchValues are values of a use as production has them.
 func benchValues(use string) [][]byte {
 	form := map[string]string{
-		"email": "anna.example%d@mail%[1]d.example.org", "phone": "+49 170 55%06d", "number": "%d.50", "date": "2026-11-%02[2]d 10:%02[2]d:07.123456",
+		"email": "anna.example%d@mail%[2]d.example.org", "phone": "+49 170 55%06d", "number": "%d.50", "date": "2026-11-%02[2]d 10:%02[2]d:07.123456",
 		"uuid": "018f3a5c-1d2e-4f60-8a7b-%012x", "token": "tok_%032x", "ip": "203.0.113.%[2]d", "url": "https://shop%[2]d.example.com/item/%[1]d?q=a",
 		"iban": "DE89370400440532013000", "card": "4111 1111 1111 1111", "bytes": `\x%064x`, "text": "Please call before noon, order %d is for the neighbour",
 		"address": "Long Street %d, 10%03[2]d Town", "postcode": "1%04[2]d", "company": "Tools %d and Sons", "username": "user%d",

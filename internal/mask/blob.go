@@ -15,20 +15,29 @@ type bytesMask struct {
 const longBytes = 32
 
 func (m *bytesMask) mask(dst, value []byte) []byte {
-	digits, isHex := bytes.CutPrefix(value, []byte(`\x`))
-	if isHex {
-		raw, err := hex.AppendDecode(m.raw[:0], digits)
-		m.raw = raw
-		isHex = err == nil
-	}
+	raw, isHex := bytesOf(m.raw[:0], value)
 	if !isHex {
-		m.raw = append(m.raw[:0], value...)
+		raw = append(raw, value...)
 	}
+	m.raw = raw
 	m.permute(m.raw)
 	if !isHex {
 		return append(dst, m.raw...)
 	}
 	return hex.AppendEncode(append(dst, `\x`...), m.raw)
+}
+
+// bytesOf appends the bytes that \x and hexadecimal digits stand for.
+func bytesOf(dst, value []byte) (raw []byte, ok bool) {
+	digits, ok := bytes.CutPrefix(value, []byte(`\x`))
+	if !ok {
+		return dst, false
+	}
+	raw, err := hex.AppendDecode(dst, digits)
+	if err != nil {
+		return dst, false
+	}
+	return raw, true
 }
 
 func (m *bytesMask) permute(b []byte) {

@@ -69,21 +69,28 @@ func Compile(r Rules, k Key, s Shape) (*Mask, error) {
 	if err := checkKey(k); err != nil {
 		return nil, err
 	}
-	c := compiler{rules: r, shape: s, tables: map[string]*Table{}, referred: map[string]bool{}}
+	c := compiler{rules: r, shape: s, tables: map[string]*Table{}, referred: s.referred()}
 	for i := range s.Tables {
-		t := &s.Tables[i]
-		c.tables[t.Name] = t
-		for _, col := range t.Columns {
-			if col.Refers != "" {
-				c.referred[col.Refers] = true
-			}
-		}
+		c.tables[s.Tables[i].Name] = &s.Tables[i]
 	}
 	c.check()
 	if len(c.faults) > 0 {
 		return nil, (&Faults{List: c.faults}).problem()
 	}
 	return &Mask{key: slices.Clone(k), facts: c.facts(), tables: c.compiled()}, nil
+}
+
+// referred are the columns that foreign keys lead to, as "table.column".
+func (s Shape) referred() map[string]bool {
+	all := map[string]bool{}
+	for _, t := range s.Tables {
+		for _, col := range t.Columns {
+			if col.Refers != "" {
+				all[col.Refers] = true
+			}
+		}
+	}
+	return all
 }
 
 type compiler struct {
@@ -209,9 +216,13 @@ func (c *compiler) column(t *Table, col Column, r Rule) {
 	c.follows(t, col, r)
 }
 
+// distinct says whether the column's own constraints keep its values apart. Of columns that are unique together each has
+// to keep different values different: what the others hold need not.
+func (c Column) distinct() bool { return c.Unique || c.Together || c.Key }
+
 // distinct says whether a column's different values have to stay different.
 func (c *compiler) distinct(t *Table, col Column) bool {
-	return col.Unique || col.Key || c.referred[t.Name+"."+col.Name]
+	return col.distinct() || c.referred[t.Name+"."+col.Name]
 }
 
 // follows demands of a column that refers to another one that it has the same rule.
@@ -230,6 +241,7 @@ func (c *compiler) follows(t *Table, col Column, r Rule) {
 	}
 	if ok && !sameOutcome(r, rule) {
 		c.fault(t.Name, col.Name, "it refers to %s, which has %s: it needs the same rule to find its rows again, not %s", root, rule, r)
+		c.faults[len(c.faults)-1].Add = []string{"  " + yamlName(t.Name) + ":", ColumnLine(col.Name, rule)}
 	}
 }
 

@@ -26,6 +26,7 @@ func aShape() Shape {
 			{Name: "customer_email", Type: "character varying(60)", Kind: KindText, Length: 60, Refers: "customers.email"},
 			{Name: "Total Sum", Type: "numeric(10,2)", Kind: KindNumber},
 			{Name: "tags", Type: "text[]", Kind: KindArray},
+			{Name: "line", Type: "integer", Kind: KindNumber, Together: true},
 		}},
 		{Name: "sessions", Columns: []Column{{Name: "token", Type: "text", Kind: KindText, Key: true, NotNull: true}}},
 	}}
@@ -42,7 +43,7 @@ func aRules(t testing.TB) Rules {
 	return Rules{Tables: map[string]TableRules{
 		"customers": {Columns: map[string]Rule{"id": rule("number"), "email": rule("email"), "name": rule("name"), "plan": rule("keep")}},
 		"orders": {Columns: map[string]Rule{"id": rule("keep"), "customer_id": rule("number"), "customer_email": rule("email"),
-			"Total Sum": rule("number 0..100"), "tags": rule("array text")}},
+			"Total Sum": rule("number 0..100"), "tags": rule("array text"), "line": rule("keep")}},
 		"sessions": {Rows: "none"},
 	}}
 }
@@ -117,8 +118,11 @@ func TestCompileRefuses(t *testing.T) {
 		{"a constant that is no label", set("customers", "plan", "constant gold"), problem.Invalid, `the constant "gold" is none of free, paid`},
 		{"a constant that is no number", set("orders", "Total Sum", "constant x"), problem.Invalid, "is no value of numeric(10,2)"},
 		{"a constant on a unique column", set("customers", "email", "constant x"), problem.Invalid, "constant makes the same of different values"},
+		{"a constant on columns that are unique together", func(r *Rules) {
+			r.Tables["orders"].Columns["line"] = Rule{Use: "constant", Value: "1"}
+		}, problem.Invalid, "constant makes the same of different values, and the column's values have to stay different"},
 		{"a range on a key", set("customers", "id", "number 1..5"), problem.Invalid, "a range has fewer numbers"},
-		{"other than what it refers to", set("orders", "customer_id", "keep"), problem.Invalid, "it refers to customers.id, which has number: it needs the same rule to find its rows again, not keep"},
+		{"other than what it refers to", set("orders", "customer_id", "keep"), problem.Invalid, "it refers to customers.id, which has number: it needs the same rule to find its rows again, not keep\n  orders:\n    customer_id: number"},
 		{"rows that are referred to", func(r *Rules) { r.Tables["customers"] = TableRules{Rows: "none"} }, problem.Invalid, "it refers to customers.id, whose rows stay behind"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

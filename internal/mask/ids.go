@@ -144,7 +144,7 @@ func tokenIndex(alphabet int, c byte) uint32 {
 
 func (m *tokenMask) mask(dst, value []byte) []byte {
 	n := tokenAlphabet(value)
-	if n < 0 || bytes.ContainsFunc(value, func(r rune) bool { return r > '~' }) {
+	if n < 0 || len(value) > textPart || bytes.ContainsFunc(value, func(r rune) bool { return r > '~' }) {
 		return m.plainMask.mask(dst, value)
 	}
 	begin := len(dst)
@@ -192,13 +192,15 @@ func (m *hashMask) mask(dst, value []byte) []byte {
 	for i := 0; i < len(sum); i += 8 {
 		binary.LittleEndian.PutUint64(sum[i:], m.k.word())
 	}
-	if bytes.HasPrefix(value, []byte(`\x`)) {
-		return hex.AppendEncode(append(dst, `\x`...), sum[:])
+	begin, most := len(dst), hashDigits
+	if _, ok := bytesOf(nil, value); ok { // bytes, of which there are whole ones only
+		dst = append(dst, `\x`...)
+		begin += 2
+		if m.limit > 0 {
+			most = min(most, (m.limit-2)&^1)
+		}
+	} else if m.limit > 0 {
+		most = min(most, m.limit)
 	}
-	begin := len(dst)
-	dst = hex.AppendEncode(dst, sum[:])
-	if m.limit > 0 && m.limit < hashDigits {
-		dst = dst[:begin+m.limit]
-	}
-	return dst
+	return hex.AppendEncode(dst, sum[:])[:begin+most]
 }

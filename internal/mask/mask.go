@@ -29,6 +29,7 @@ type Column struct {
 	Length    int      `json:"length,omitempty"` // the most characters that it takes; 0: any number
 	NotNull   bool     `json:"not_null,omitempty"`
 	Unique    bool     `json:"unique,omitempty"`    // alone, by a constraint or an index
+	Together  bool     `json:"together,omitempty"`  // with others, by a constraint or an index: they are unique together
 	Key       bool     `json:"key,omitempty"`       // part of the primary key
 	Refers    string   `json:"refers,omitempty"`    // "table.column" that a foreign key leads to
 	Generated bool     `json:"generated,omitempty"` // computed by the database: it is not copied
@@ -110,6 +111,9 @@ func (m *Mask) Table(name string) (t *TableMask, none bool) {
 	t = &TableMask{table: c.table, maskers: make([]masker, len(c.rules)), changed: make([]int64, len(c.rules))}
 	for i, r := range c.rules {
 		t.maskers[i] = w.masker(r)
+		if ip, is := t.maskers[i].(*ipMask); is {
+			ip.room = c.table.Columns[i].Length
+		}
 	}
 	return t, c.none
 }

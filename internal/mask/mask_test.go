@@ -212,3 +212,32 @@ func shapeOf(r rune) any {
 	}
 	return r
 }
+
+// FuzzUses: no value stops a mask, and none that has something to mask stays, or becomes another one the second time.
+func FuzzUses(f *testing.F) {
+	for _, s := range []string{"anna@mail.de", "@", "+49 170", "2026-11-26 10:00:00.5+01", "::1/64", "https://[::1]:80/%41", "DE89370400440532013000", `\x00`, "-0.5e+10", "İß\xff"} {
+		f.Add(s)
+	}
+	var masks []func(string) string
+	uses := scalarUses()
+	for _, use := range uses {
+		masks = append(masks, maskerOf(f, 1, false, use), maskerOf(f, 1, true, use))
+	}
+	f.Fuzz(func(t *testing.T, v string) {
+		if v == "" {
+			return
+		}
+		for i, mask := range masks {
+			out := mask(v)
+			if again := mask(v); again != out {
+				t.Fatalf("%s of %q is %q and %q", uses[i/2], v, out, again)
+			}
+			if out == v && hasMaskable(v) {
+				t.Fatalf("%s of %q is the same", uses[i/2], v)
+			}
+			if utf8.ValidString(v) && !utf8.ValidString(out) && uses[i/2] != "bytes" {
+				t.Fatalf("%s of %q is %q: no UTF-8", uses[i/2], v, out)
+			}
+		}
+	})
+}

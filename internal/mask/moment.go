@@ -189,7 +189,7 @@ func (m *dateMask) move(at *moment) {
 // exact is the number of seconds that a moment is a multiple of: a day, a minute or one.
 func (at *moment) exact() int64 {
 	switch {
-	case len(at.fraction) > 0:
+	case !at.full():
 		return 1
 	case at.seconds == 0:
 		return daySeconds
@@ -226,7 +226,7 @@ func (m *dateMask) put(dst []byte, at moment) []byte {
 	}
 	if len(at.fraction) > 0 {
 		dst = append(dst, '.')
-		dst = m.as(dst, at.fraction, tweak{0, 1}, asDigits)
+		dst = m.fraction(dst, at)
 	}
 	dst = append(dst, at.rest...)
 	if bc {
@@ -234,6 +234,28 @@ func (m *dateMask) put(dst []byte, at moment) []byte {
 	}
 	return dst
 }
+
+// fraction adds to what stands behind the point what the moment's new second gives: so each second has its own, and they
+// can be told apart as before. None stays none, as a full second is the same however it is written.
+func (m *dateMask) fraction(dst []byte, at moment) []byte {
+	n := len(at.fraction)
+	if at.full() || n > mostDigits {
+		return m.as(dst, at.fraction, tweak{0, 1}, asText)
+	}
+	units, most := uint64(0), uint64(1)
+	for _, c := range at.fraction {
+		units, most = units*10+uint64(c-'0'), most*10
+	}
+	m.k.ofSized(tweak{uint64(at.day*daySeconds + at.seconds), 1}, roundPick, nil, n)
+	units = (units-1+m.k.below(most-1))%(most-1) + 1
+	for most /= 10; most > 0; most /= 10 {
+		dst = append(dst, '0'+byte(units/most%10))
+	}
+	return dst
+}
+
+// full says whether a moment has nothing behind the point but zeros.
+func (at *moment) full() bool { return len(bytes.Trim(at.fraction, "0")) == 0 }
 
 // epoch is for moments that are kept as seconds, or as parts of them, since 1970.
 func (m *dateMask) epoch(dst, value []byte) []byte {

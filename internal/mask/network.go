@@ -9,22 +9,31 @@ import (
 // all of its version, as there are fewer private ones. What is zero behind a network's prefix stays zero.
 type ipMask struct {
 	plainMask
+	room int // characters that a column of text takes; 0: any number. What may find no room is masked as text
 	part [16]byte
 }
+
+// How long addresses may become.
+const (
+	ipv4Long = 15
+	ipv6Long = 39
+)
+
+func (m *ipMask) holds(length int) bool { return m.room == 0 || length <= m.room }
 
 func (m *ipMask) mask(dst, value []byte) []byte {
 	text, prefix := value, []byte(nil)
 	if i := bytes.IndexByte(value, '/'); i >= 0 {
 		text, prefix = value[:i], value[i:]
 	}
-	if a, ok := parseIPv4(text); ok {
+	if isHardware(text) { // before all else: eight bytes with colons could be groups of an IPv6 address
+		return m.hardware(dst, value)
+	}
+	if a, ok := parseIPv4(text); ok && m.holds(ipv4Long+len(prefix)) {
 		return append(m.v4(dst, a, prefixBits(prefix, 32)), prefix...)
 	}
-	if a, ok := parseIPv6(text); ok {
+	if a, ok := parseIPv6(text); ok && m.holds(ipv6Long+len(prefix)) {
 		return append(m.v6(dst, a, prefixBits(prefix, 128)), prefix...)
-	}
-	if isHardware(value) {
-		return m.hardware(dst, value)
 	}
 	return m.plainMask.mask(dst, value)
 }
@@ -44,17 +53,15 @@ func (m *ipMask) v4(dst []byte, a uint32, prefix int) []byte {
 	network := uint64(a)&host == 0
 	var out uint64
 	switch {
-	case m.unique && network && prefix == 0:
-		out = 0
-	case m.unique && network:
+	case network && prefix == 0:
+	case network && (m.unique || prefix < privateLeast):
 		out = m.k.index(tweak{0, uint64(prefix)}, uint64(a)>>(32-prefix), 1<<prefix) << (32 - prefix)
 	case m.unique:
 		out = m.k.index(tweak{0, 32}, uint64(a), 1<<32)
+	case network:
+		out = m.private(a, host)
 	default:
-		out = m.private(a)
-		if network {
-			out &^= host
-		}
+		out = m.private(a, 0)
 	}
 	for i := 3; i >= 0; i-- {
 		dst = strconv.AppendUint(dst, out>>(8*i)&0xff, 10)
@@ -65,11 +72,14 @@ func (m *ipMask) v4(dst []byte, a uint32, prefix int) []byte {
 	return dst
 }
 
-func (m *ipMask) private(a uint32) uint64 {
+// privateLeast is from which prefix on there are enough networks in 10.0.0.0/8.
+const privateLeast = 12
+
+func (m *ipMask) private(a uint32, host uint64) uint64 {
 	in := [4]byte{byte(a >> 24), byte(a >> 16), byte(a >> 8), byte(a)}
 	m.k.ofSized(tweak{}, roundPick, in[:], len(in))
 	for {
-		if out := 10<<24 | m.k.below(1<<24); out != uint64(a) {
+		if out := (10<<24 | m.k.below(1<<24)) &^ host; out != uint64(a) {
 			return out
 		}
 	}
@@ -177,20 +187,28 @@ func groups(dst, text []byte) (n int, ok bool) {
 	return len(dst), true
 }
 
-// isHardware says whether a text is a hardware address: six or eight bytes with marks between them.
+// isHardware says whether a text is a hardware address: six or eight bytes with a mark between each, or three times two
+// with points.
 func isHardware(text []byte) bool {
-	digits, marks := 0, 0
-	for _, c := range text {
+	every := 3
+	switch len(text) {
+	case 17, 23:
+	case 14:
+		every = 5
+	default:
+		return false
+	}
+	for i, c := range text {
 		switch {
-		case isHex(c):
-			digits++
-		case c == ':' || c == '-' || c == '.':
-			marks++
-		default:
+		case i%every != every-1:
+			if !isHex(c) {
+				return false
+			}
+		case every == 5 && c != '.', every == 3 && c != ':' && c != '-', c != text[every-1]:
 			return false
 		}
 	}
-	return (digits == 12 || digits == 16) && marks >= 2 && marks <= 7
+	return true
 }
 
 func (m *ipMask) hardware(dst, value []byte) []byte {

@@ -25,10 +25,21 @@ func (w *worker) numbers(r Rule) masker {
 // number is a number's text in parts.
 type number struct {
 	sign     []byte // "-", "+" or nothing
-	zeros    int    // how many zeros stand before the first other digit; the point is not counted
 	digits   []byte // whole and fraction with the point in between
 	exponent []byte
 	scale    int
+}
+
+// trimmed is the number without the zeros at its end that say nothing, and those. So 2.50 becomes what 2.5 does, and a
+// whole number stays one.
+func (n number) trimmed() (short number, zeros []byte) {
+	if n.scale == 0 {
+		return n, nil
+	}
+	digits := bytes.TrimRight(n.digits, "0")
+	short, zeros = n, n.digits[len(digits):]
+	short.digits, short.scale = digits, n.scale-len(zeros)
+	return short, zeros
 }
 
 func parseNumber(text []byte) (n number, ok bool) {
@@ -48,15 +59,6 @@ func parseNumber(text []byte) (n number, ok bool) {
 		return n, false
 	}
 	n.digits, n.scale = text, len(fraction)
-	for _, c := range text {
-		if c == '.' {
-			continue
-		}
-		if c != '0' {
-			break
-		}
-		n.zeros++
-	}
 	return n, true
 }
 
@@ -79,19 +81,31 @@ func (m *numberMask) mask(dst, value []byte) []byte {
 	case m.span != nil:
 		return m.ranged(dst, value, n)
 	}
+	n, zeros := n.trimmed()
 	units, count, fits := n.units()
 	if count == 0 {
 		return append(dst, value...) // zero
 	}
 	dst = append(dst, n.sign...)
-	if !fits {
-		dst = m.long(dst, n)
+	if fits {
+		dst = n.put(dst, m.other(n, units, count))
 	} else {
-		low, size := band(units, count, n.scale == 0, len(n.sign) == 1 && n.sign[0] == '-')
-		units = low + m.k.index(tweak{0, low}, units-low, size)
-		dst = n.put(dst, units)
+		dst = m.long(dst, n)
 	}
+	dst = append(dst, zeros...)
 	return append(dst, n.exponent...)
+}
+
+// other permutes a number of so many digits. Behind a point the last of them is not zero, and stays so.
+func (m *numberMask) other(n number, units uint64, count int) uint64 {
+	low, size := band(units, count, n.scale == 0, len(n.sign) == 1 && n.sign[0] == '-')
+	at, t := units-low, tweak{0, low}
+	if n.scale == 0 || count == 1 {
+		return low + m.k.index(t, at, size)
+	}
+	t[0] = 1 << 63
+	at = m.k.index(t, at/10*9+at%10-1, size/10*9)
+	return low + at/9*10 + at%9 + 1
 }
 
 // long is for numbers with more digits than fit into a machine's word.

@@ -191,12 +191,14 @@ func (r *row) take(value []byte, how reading) {
 	inNumber := how == asDigits
 	for i := 0; i < len(value); i++ {
 		c := value[i]
-		if n := skipped(value[i:], how); n > 0 {
-			for range n {
-				r.kinds = append(r.kinds, byteKept)
+		if how >= asURL {
+			if n := skipped(value[i:], how); n > 0 {
+				for range n {
+					r.kinds = append(r.kinds, byteKept)
+				}
+				i, inNumber = i+n-1, false
+				continue
 			}
-			i, inNumber = i+n-1, false
-			continue
 		}
 		kind := byte(byteKept)
 		switch {
@@ -302,9 +304,23 @@ func (r *row) put(dst, value []byte) []byte {
 	return dst
 }
 
+// textPart is how much of a text is permuted at once: what a row takes of memory is many times as much.
+const textPart = 1 << 16
+
 // text appends the text that stands for a value.
 func (r *row) text(k *keyed, t tweak, dst, value []byte, how reading) []byte {
-	r.take(value, how)
-	r.permute(k, t)
-	return r.put(dst, value)
+	for part := uint64(0); ; part++ {
+		n := len(value)
+		if n > textPart {
+			for n = textPart; n > textPart-utf8.UTFMax && !utf8.RuneStart(value[n]); {
+				n--
+			}
+		}
+		r.take(value[:n], how)
+		r.permute(k, tweak{t[0] ^ part<<32, t[1]})
+		dst = r.put(dst, value[:n])
+		if value = value[n:]; len(value) == 0 {
+			return dst
+		}
+	}
 }

@@ -13,7 +13,7 @@ import (
 // refers to another column has the rule of that one. A column that must have a value, and is of a type that can't be
 // masked, gets no rule: Compile asks for one, and a person has to give it.
 func Propose(s Shape) (Rules, []Note) {
-	p := proposer{tables: map[string]*Table{}, rules: Rules{Tables: map[string]TableRules{}}}
+	p := proposer{tables: map[string]*Table{}, referred: s.referred(), rules: Rules{Tables: map[string]TableRules{}}}
 	for i := range s.Tables {
 		p.tables[s.Tables[i].Name] = &s.Tables[i]
 	}
@@ -72,9 +72,10 @@ func (c *compiler) merged(t Table, proposed TableRules) TableRules {
 }
 
 type proposer struct {
-	tables map[string]*Table
-	rules  Rules
-	notes  []Note
+	tables   map[string]*Table
+	referred map[string]bool
+	rules    Rules
+	notes    []Note
 }
 
 // proposal is what becomes of a column, and why. A rule without a use is none.
@@ -111,23 +112,19 @@ func (p *proposer) column(t Table, col Column) proposal {
 	c := compiler{tables: p.tables}
 	root, _, _ := c.root(&t, col)
 	if root == "" {
-		return propose(t, c.asReferred(t, col, p.tables))
+		return propose(t, p.asReferred(t, col))
 	}
 	i := strings.LastIndexByte(root, '.')
 	parent := p.tables[root[:i]]
 	at := slices.IndexFunc(parent.Columns, func(n Column) bool { return n.Name == root[i+1:] })
-	is := propose(*parent, c.asReferred(*parent, parent.Columns[at], p.tables))
+	is := propose(*parent, p.asReferred(*parent, parent.Columns[at]))
 	return proposal{rule: is.rule, why: "refers to " + root}
 }
 
 // asReferred is a column as one that has to keep its values apart, where a key leads to it.
-func (c *compiler) asReferred(t Table, col Column, tables map[string]*Table) Column {
-	for _, other := range tables {
-		for _, from := range other.Columns {
-			if from.Refers == t.Name+"."+col.Name {
-				col.Unique, col.NotNull = true, true
-			}
-		}
+func (p *proposer) asReferred(t Table, col Column) Column {
+	if p.referred[t.Name+"."+col.Name] {
+		col.Unique, col.NotNull = true, true
 	}
 	return col
 }
@@ -176,9 +173,9 @@ func (s sense) proposal(col Column) (is proposal, ok bool) {
 		return proposal{rule: Rule{Use: "keep"}, why: s.says, judge: true}, true
 	case text == "":
 		return proposal{}, false
-	case (s.secret || s.useless) && !col.NotNull && !col.Key && !col.Unique:
+	case (s.secret || s.useless) && !col.NotNull && !col.distinct():
 		return proposal{rule: Rule{Use: "null"}, why: why}, true
-	case s.useless && col.Kind == KindText && !col.Key && !col.Unique:
+	case s.useless && col.Kind == KindText && !col.distinct():
 		return proposal{rule: Rule{Use: "constant", Value: "!"}, why: why + ": nobody signs in with it"}, true
 	}
 	r, err := ParseRule(text)
@@ -285,8 +282,7 @@ func settle(col Column, is proposal) proposal {
 	}
 	fits := func(r Rule) bool {
 		u, _ := UseOf(r.Use)
-		distinct := col.Unique || col.Key
-		return u.takes(col.Kind) && misfit(nil, col, r) == "" && (!distinct || r.Use == "null" || meets(r) == "")
+		return u.takes(col.Kind) && misfit(nil, col, r) == "" && (!col.distinct() || r.Use == "null" || meets(r) == "")
 	}
 	if fits(is.rule) {
 		return is

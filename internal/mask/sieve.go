@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"io"
+	"maps"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -30,8 +31,9 @@ type Sieve struct {
 
 	mu       sync.Mutex
 	canaries map[uint64]canary
-	order    hashes // of the canaries and the innocent ones, the greatest first
-	innocent map[uint64]bool
+	order    hashes          // of the canaries and the innocent ones, the greatest first
+	innocent map[uint64]bool // whether a kept column holds it; else a mask made it
+	shared   map[string]int
 
 	texts map[uint64]*atomic.Bool // of the schema, by hash: whether it was among the values
 	gate  [1 << 12]uint64         // which first 18 bits of hashes texts have
@@ -56,7 +58,7 @@ const Canaries = 10_000
 
 // NewSieve makes a sieve of at most so many canaries, which looks out for the texts.
 func NewSieve(most int, texts []string) *Sieve {
-	s := &Sieve{seed: maphash.MakeSeed(), most: most, canaries: map[uint64]canary{}, innocent: map[uint64]bool{}, texts: map[uint64]*atomic.Bool{}}
+	s := &Sieve{seed: maphash.MakeSeed(), most: most, canaries: map[uint64]canary{}, innocent: map[uint64]bool{}, shared: map[string]int{}, texts: map[uint64]*atomic.Bool{}}
 	s.below.Store(math.MaxUint64)
 	for _, text := range texts {
 		h := maphash.String(s.seed, text)
@@ -83,7 +85,7 @@ func (s *Sieve) masked(value, out []byte, t *Table, column int) {
 			seen.Store(true)
 		}
 	}
-	s.kept(out)
+	s.innocence(out, false)
 	needle := needleOf(value, out)
 	if len(needle) < canaryLeast {
 		return
@@ -92,12 +94,15 @@ func (s *Sieve) masked(value, out []byte, t *Table, column int) {
 		h = maphash.Bytes(s.seed, needle)
 	}
 	if h < s.below.Load() && isCanary(needle) {
-		s.add(h, &canary{text: string(needle), from: t.Name + "." + t.Columns[column].Name, word: isWord(needle)})
+		s.add(h, &canary{text: string(needle), from: t.Name + "." + t.Columns[column].Name, word: isWord(needle)}, false)
 	}
 }
 
-// kept takes in a value that may stand in what is written.
-func (s *Sieve) kept(value []byte) {
+// kept takes in a value of a kept column.
+func (s *Sieve) kept(value []byte) { s.innocence(value, true) }
+
+// innocence takes in a value that may stand in what is written.
+func (s *Sieve) innocence(value []byte, kept bool) {
 	if len(value) < canaryLeast {
 		return
 	}
@@ -108,7 +113,7 @@ func (s *Sieve) kept(value []byte) {
 		return
 	}
 	if h := maphash.Bytes(s.seed, value); h < s.below.Load() {
-		s.add(h, nil)
+		s.add(h, nil, kept)
 	}
 }
 
@@ -168,20 +173,28 @@ func isCanary(text []byte) bool {
 }
 
 // add takes a hash in: of a canary, or of an innocent value. Where there are too many the greatest go.
-func (s *Sieve) add(h uint64, c *canary) {
+func (s *Sieve) add(h uint64, c *canary, kept bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, known := s.canaries[h]
+	before, known := s.canaries[h]
+	byKept, innocent := s.innocent[h]
 	switch {
-	case s.innocent[h]:
+	case innocent && c == nil:
+		s.innocent[h] = byKept || kept
 		return
-	case c == nil:
-		s.innocent[h] = true
-		delete(s.canaries, h)
-	case known:
+	case innocent && byKept:
+		s.shared[c.from]++
 		return
-	default:
+	case innocent || known && c != nil:
+		return
+	case c != nil:
 		s.canaries[h] = *c
+	default:
+		s.innocent[h] = kept
+		delete(s.canaries, h)
+		if known && kept {
+			s.shared[before.from]++
+		}
 	}
 	if known {
 		return
@@ -205,7 +218,7 @@ type hashes []uint64
 func (h hashes) Len() int           { return len(h) }
 func (h hashes) Less(i, j int) bool { return h[i] > h[j] }
 func (h hashes) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *hashes) Push(x any)        { *h = append(*h, x.(uint64)) } //nolint:errcheck // heap.Push is called here, with hashes
+func (h *hashes) Push(x any)        { *h = append(*h, x.(uint64)) }
 func (h *hashes) Pop() any {
 	last := (*h)[len(*h)-1]
 	*h = (*h)[:len(*h)-1]
@@ -217,6 +230,14 @@ func (s *Sieve) Canaries() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.canaries)
+}
+
+// Shared are the masked columns that have values which kept columns were shown to have too: of how many canaries that is
+// so, at least. It may be chance, or a column that should not be kept.
+func (s *Sieve) Shared() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.shared)
 }
 
 // Hit is a canary that was found. It does not say which value it is: that is what must not get anywhere.

@@ -110,6 +110,9 @@ func TestSieveRaisesNoFalseAlarm(t *testing.T) {
 		if hits, _ := s.Search(strings.NewReader("Blue Door " + string(made))); len(hits) != 0 {
 			t.Errorf("false alarm: %v", hits)
 		}
+		if got := s.Shared(); len(got) != 1 || got["t.secret"] != 1 {
+			t.Errorf("shared with kept columns are %v", got)
+		}
 		if s.Canaries() != 1 {
 			t.Errorf("%d canaries, not one", s.Canaries())
 		}

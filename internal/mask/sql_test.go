@@ -60,6 +60,9 @@ func TestMaskSchema(t *testing.T) {
 		{"a name", `DEFAULT 'Anna Lastname'`, `DEFAULT '` + text("Anna Lastname") + `'`, 1},
 		{"names in the database", `nextval('"Blue door"'::regclass)`, `nextval('"Blue door"'::regclass)`, 0},
 		{"a quoted name", `SELECT "anna@mail.de"`, `SELECT "anna@mail.de"`, 0},
+		{"bytes that are a text", `DEFAULT '\x616e6e61406d61696c2e6465'::bytea`, `DEFAULT '` + maskerOf(t, 7, false, "bytes")(`\x616e6e61406d61696c2e6465`) + `'::bytea`, 1},
+		{"bytes", `DEFAULT '\x00ff'::bytea`, `DEFAULT '\x00ff'::bytea`, 0},
+		{"another escape", `SELECT U&'anna!0040mail.de' UESCAPE '!'`, `SELECT U&'` + email("anna@mail.de") + `' UESCAPE '!'`, 1},
 		{"no end", `SELECT 'anna@mail.de`, `SELECT '` + email("anna@mail.de"), 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

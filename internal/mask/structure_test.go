@@ -116,6 +116,18 @@ func typeOf(token json.Token) any {
 	return token
 }
 
+// TestDeepJSON: what is deeper than a database takes it is masked as a text, whatever its size.
+func TestDeepJSON(t *testing.T) {
+	mask := maskerOf(t, 2, false, "json")
+	for _, deep := range []int{100, jsonDeep - 1, 1_000_000} {
+		in := strings.Repeat("[", deep) + `"Anna"` + strings.Repeat("]", deep)
+		out := mask(in)
+		if len(out) != len(in) || strings.Contains(out, "Anna") || out[:deep] != in[:deep] {
+			t.Errorf("%d deep it has lost its shape", deep)
+		}
+	}
+}
+
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{`{"a":[1,"x",{"b@c.de":null}]}`, `"\ud83d\ude00\u0041"`, `[1e5,-0.5,0,10.00]`, `{"a":"b"`, `[[[[]]]]`, "\"\xff\""} {
 		f.Add(s)

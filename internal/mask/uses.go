@@ -72,7 +72,7 @@ var Uses = []Use{
 	{Name: "token", Kinds: onText, Unique: UniqueAlways, Says: "random-looking characters of the same alphabet: digits, hexadecimal, or letters and digits"},
 	{Name: "hash", Kinds: []Kind{KindText, KindBytes}, Unique: UniqueAlways, Says: "64 hexadecimal digits, fewer where the column takes fewer"},
 	{Name: "ip", Kinds: []Kind{KindNetwork, KindText}, Unique: UniqueOnDemand,
-		Says: "an address in 10.0.0.0/8 or 2001:db8::/32; a hardware address that is locally administered"},
+		Says: "an address in 10.0.0.0/8 or 2001:db8::/32, a hardware address that is locally administered; another one of all where they have to stay unique, and of networks of less than 12 bits"},
 	{Name: "url", Kinds: onText, Unique: UniqueAlways, Says: "the scheme, a host below .example, and all else as text; eight characters longer where the column takes them"},
 	{Name: "iban", Kinds: onText, Unique: UniqueAlways, Says: "another account of the same country, with valid check digits"},
 	{Name: "card", Kinds: onText, Unique: UniqueAlways, Says: "another number that begins with the same digit, with a valid check digit"},

@@ -66,7 +66,7 @@ type sense struct {
 
 // senses are looked through in their order: what is more precise stands first.
 var senses = []sense{
-	{says: "a password", useless: true, text: "token",
+	{says: "a password", useless: true, text: "token", number: "number",
 		words: vocabulary{"*password*", "*passwd*", "pwd", "pass", "passhash", "passphrase", "*passwort*", "*kennwort*", "mot de passe", "motdepasse", "*contrasena*", "clave", "pin", "pin code", "encrypted pass", "pw", "pw hash", "otp secret", "totp", "totp secret", "security answer"}},
 	{says: "a secret", secret: true, text: "token", uuid: "uuid",
 		words: vocabulary{"*token", "*tokens", "*secret*", "api key", "apikey", "access key", "private key", "session", "session id", "sessionid", "session key", "sid", "cookie", "csrf", "nonce", "otp", "salt", "signature", "refresh", "jwt", "credential*", "fingerprint", "recovery code", "recovery codes", "backup codes", "device id", "push id", "invite code", "verification code", "confirmation code", "geheimnis", "schluessel", "jeton", "secreto"}},

@@ -128,9 +128,23 @@ func (t *taking) plan() []*part {
 		t.results = append(t.results, r)
 		t.catalog.Tables = append(t.catalog.Tables, entry)
 	}
+	if !masking(t.catalog) { // then there is nothing to search for
+		for i := range t.catalog.Tables {
+			for c := range t.catalog.Tables[i].Columns {
+				t.catalog.Tables[i].Columns[c].shown = false
+			}
+		}
+	}
 	t.meter.expect(counted)
 	slices.SortStableFunc(parts, func(a, b *part) int { return cmp.Compare(b.bytes, a.bytes) })
 	return parts
+}
+
+// masking says whether any column is masked.
+func masking(c catalog) bool {
+	return slices.ContainsFunc(c.Tables, func(t catalogTable) bool {
+		return slices.ContainsFunc(t.Columns, func(c catalogColumn) bool { return c.Masked })
+	})
 }
 
 func (t *taking) planTable(index int, entry *catalogTable, table *table, size int64) []*part {

@@ -69,13 +69,30 @@ func (d *Database) Load(ctx context.Context, dir string, o data.LoadOptions) (lo
 	return loaded, d.failed(ctx, "load the snapshot into", err)
 }
 
-// mayLoad is mayRestore: the two exclude each other.
+// ghost is how long the session of a Greenroom that was killed may go on, until it notices: it may be copying a database.
+const ghost = 30 * time.Second
+
+// mayLoad is mayRestore, so that the two exclude each other. The lock of one that was killed is waited for.
 func (d *Database) mayLoad(ctx context.Context, conn *pgx.Conn) error {
-	err := d.mayRestore(ctx, conn)
-	if p := problem.From(err); p != nil && p.Hint != "" {
-		return p.WithHint("ALTER ROLE … CREATEDB, or use a role that may create databases")
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(ghost); ; {
+		err := d.mayRestore(ctx, conn)
+		p := problem.From(err)
+		switch {
+		case p == nil || p.Code != problem.Blocked:
+			return err
+		case p.Hint != "": // it is not the lock
+			return p.WithHint("use a role that may create databases, or ALTER ROLE … CREATEDB")
+		case time.Now().After(deadline):
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
 	}
-	return err
 }
 
 // tidyTimeout is how long is waited for a database that came to nothing to go.

@@ -52,8 +52,8 @@ type filling struct {
 	tally tally
 }
 
-// fillTables copies all rows in and reads them back. A heap that is one file is filled, frozen and read back in one
-// transaction, while it is in memory. A heap of several files is filled by several connections, and read back later.
+// fillTables copies all rows in and reads them back. A heap is filled, frozen and read back in one transaction, while it is
+// in memory. Only one that the connections would end up waiting for is filled by several, and read back later.
 func (l *loading) fillTables(ctx context.Context, sessions []*loader) error {
 	var in, back []job
 	tables := make([]*filling, len(l.catalog.Tables))
@@ -67,7 +67,7 @@ func (l *loading) fillTables(ctx context.Context, sessions []*loader) error {
 			switch {
 			case f.Routed:
 				in = append(in, l.pour(f, f.catalogName, h.Files)...)
-			case len(h.Files) == 1:
+			case len(h.Files) == 1 || size(h.Files) <= l.size()/int64(len(sessions)):
 				in = append(in, l.frozen(f, h))
 			default:
 				in = append(in, l.pour(f, h.catalogName, h.Files)...)
@@ -88,6 +88,21 @@ func (l *loading) fillTables(ctx context.Context, sessions []*loader) error {
 		}
 	}
 	return nil
+}
+
+// size is how many bytes of values files have.
+func size(files []catalogPart) (bytes int64) {
+	for _, f := range files {
+		bytes += f.Bytes
+	}
+	return bytes
+}
+
+func (l *loading) size() (bytes int64) {
+	for _, t := range l.manifest.Tables {
+		bytes += t.Bytes
+	}
+	return bytes
 }
 
 // same compares a table with what the manifest says of it.
@@ -116,11 +131,7 @@ func (l *loading) pour(f *filling, into catalogName, files []catalogPart) (jobs 
 // frozen fills a heap in one transaction that also made it empty, so that PostgreSQL can mark its rows as old ones: nobody
 // has to look at them again to find out whether they were committed.
 func (l *loading) frozen(f *filling, h catalogHeap) job {
-	file := h.Files[0]
-	return job{size: file.Bytes, do: func(ctx context.Context, s *loader) error {
-		if file.Rows == 0 {
-			return l.copyIn(ctx, s, f, h.catalogName, file, "")
-		}
+	return job{size: size(h.Files), do: func(ctx context.Context, s *loader) error {
 		tx, err := s.Begin(ctx)
 		if err != nil {
 			return err
@@ -128,8 +139,10 @@ func (l *loading) frozen(f *filling, h catalogHeap) job {
 		if _, err := tx.Exec(ctx, "TRUNCATE ONLY "+h.sql()); err != nil {
 			return err
 		}
-		if err := l.copyIn(ctx, s, f, h.catalogName, file, " WITH (FREEZE)"); err != nil {
-			return err
+		for _, file := range h.Files {
+			if err := l.copyIn(ctx, s, f, h.catalogName, file, " WITH (FREEZE)"); err != nil {
+				return err
+			}
 		}
 		if err := l.countBack(ctx, s, f, copyText(h.sql(), f.names(), "TO STDOUT")); err != nil {
 			return err

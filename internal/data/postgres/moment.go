@@ -26,12 +26,12 @@ type moment struct {
 // longer stands in front of everybody who only wants to read that table.
 const (
 	lockPatience = time.Second
-	lockTries    = 8
+	lockTries    = 5
 	lockPause    = time.Second
 )
 
 // takeMoment takes a moment and locks for readers connections beside the one that keeps it. Where a table can't be locked
-// within a second it lets go of everything, waits a second and begins anew; after eight times that is Blocked, with who is
+// within a second it lets go of everything, waits a second and begins anew; after five times that is Blocked, with who is
 // in the way.
 func (d *Database) takeMoment(ctx context.Context, readers int, timeout time.Duration) (*moment, error) {
 	for try := 1; ; try++ {

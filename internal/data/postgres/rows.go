@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"runtime"
 	"slices"
 
 	"github.com/zeebo/xxh3"
@@ -116,6 +117,9 @@ func (w *rowMasker) pass(p []byte) error {
 	}
 	if len(p) > large {
 		_, err := w.out.Write(p)
+		if len(p) > immense {
+			runtime.GC()
+		}
 		return err
 	}
 	w.buf = append(w.buf, p...)
@@ -161,7 +165,7 @@ func (w *rowMasker) row(p []byte) error {
 	w.buf = append(w.buf, '\n')
 	w.tally.bytes++
 	if huge {
-		return w.endHuge()
+		return w.endHuge(len(p))
 	}
 	w.tally.sum.add(xxh3.Hash128(w.sum))
 	if len(w.buf) > large {
@@ -176,7 +180,7 @@ func (w *rowMasker) put(c byte) {
 }
 
 // endHuge lets go of what a huge row took.
-func (w *rowMasker) endHuge() error {
+func (w *rowMasker) endHuge(size int) error {
 	if _, err := w.hash.Write(w.sum); err != nil {
 		return err
 	}
@@ -190,7 +194,22 @@ func (w *rowMasker) endHuge() error {
 	if cap(w.raw) > large {
 		w.raw = nil
 	}
+	if size > immense {
+		runtime.GC()
+	}
 	return err
+}
+
+// immense is from where on it is worth a collection to have the row before out of memory.
+const immense = 16 << 20
+
+// room makes room for a masked value at once, since growing into it would take it twice.
+func (w *rowMasker) room(size int) {
+	if size > immense {
+		w.value = nil
+		runtime.GC()
+	}
+	w.value = slices.Grow(w.value[:0], size+size/8)
 }
 
 var null = []byte(`\N`)
@@ -207,7 +226,7 @@ func (w *rowMasker) field(c column, field []byte, huge bool) error {
 		value = w.unescape(field)
 	}
 	if len(value) > large {
-		w.value = slices.Grow(w.value[:0], len(value)+len(value)/8)
+		w.room(len(value))
 	}
 	masked := w.mask.Value(w.value[:0], c.index, value)
 	if masked == nil {
