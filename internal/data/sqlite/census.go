@@ -178,7 +178,7 @@ func (d *Database) Ask(ctx context.Context, query string) (answer string, err er
 			return nil
 		})
 	})
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !isBusy(err) {
 		return "", problem.New(problem.Fail, "the query %q on %s: %w", query, d.file, err)
 	}
 	return answer, err
