@@ -90,6 +90,7 @@ type snapshotWriter struct {
 	sieve     *mask.Sieve
 	statement map[string]string // what is executed, by the entry's id
 	unchecked bool              // checks are made once the tables have their final statements
+	secure    bool              // what is freed is overwritten
 }
 
 // write fills the file from the connection's moment.
@@ -157,6 +158,9 @@ func (w *snapshotWriter) begin(ctx context.Context, to *sql.Conn) error {
 		statements = append(statements, "PRAGMA "+p)
 	}
 	w.drafts()
+	if w.secure {
+		statements = append(statements, "PRAGMA secure_delete = on")
+	}
 	if w.unchecked {
 		statements = append(statements, "PRAGMA ignore_check_constraints = on")
 	}
