@@ -67,10 +67,11 @@ type Snapshot struct {
 	Rules     string          `json:"rules"`            // SHA-256 of the rules' JSON
 	Tables    []SnapshotTable `json:"tables"`           // sorted by name
 	Literals  int             `json:"literals"`
-	Files     []SnapshotFile  `json:"files"`    // all but the manifest, sorted by name
-	Size      int64           `json:"size"`     // of the folder, bytes
-	Source    int64           `json:"source"`   // bytes of the database on disk
-	Canaries  int             `json:"canaries"` // values of changed columns that were searched for in what was written
+	Files     []SnapshotFile  `json:"files"`            // all but the manifest, sorted by name
+	Size      int64           `json:"size"`             // of the folder, bytes
+	Source    int64           `json:"source"`           // bytes of the database on disk
+	Canaries  int             `json:"canaries"`         // values of changed columns that were searched for in what was written
+	Shared    map[string]int  `json:"shared,omitempty"` // masked columns of which values stand in kept columns too: of how many canaries, at least
 	Collation string          `json:"collation,omitempty"`
 }
 

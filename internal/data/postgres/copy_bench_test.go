@@ -2,8 +2,11 @@ package postgres
 
 import (
 	"bytes"
+	"compress/gzip"
+	"crypto/md5"
 	"database/sql"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -128,4 +131,39 @@ func processor(b *testing.B, r *running) float64 {
 		total += float64(n) / 100
 	}
 	return total
+}
+
+// BenchmarkCompression compares what a snapshot's files could be packed with, on rows as the shop's.
+func BenchmarkCompression(b *testing.B) {
+	var rows []byte
+	for g := range 100_000 {
+		sum := md5.Sum([]byte(strconv.Itoa(g)))
+		rows = fmt.Appendf(rows, "%d\tCustomer %x\tcustomer%d@example.com\t+49 30 %d\tStreet %d, %d\t1950-01-01\t2024-01-01 00:%02d:00+00\n", g, sum[:6], g, g, g%1000, g%100, g%60)
+	}
+	for name, pack := range map[string]func(io.Writer) (io.WriteCloser, error){
+		"gzip fastest": func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, gzip.BestSpeed) },
+		"gzip default": func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil },
+		"zstd fastest": func(w io.Writer) (io.WriteCloser, error) { return compressor(w) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(rows)))
+			var packed bytes.Buffer
+			for b.Loop() {
+				packed.Reset()
+				w, err := pack(&packed)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for at := 0; at < len(rows); at += large {
+					if _, err := w.Write(rows[at:min(len(rows), at+large)]); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if err := w.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(100*float64(packed.Len())/float64(len(rows)), "%-of-size")
+		})
+	}
 }

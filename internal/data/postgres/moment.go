@@ -189,6 +189,12 @@ func perform(ctx context.Context, conn *pgx.Conn, sql string) error {
 	return err
 }
 
+// leave lets go of the connection that exported the moment: those who joined it have it without that.
+func (m *moment) leave(ctx context.Context) {
+	hangUp(ctx, m.exporter)
+	<-m.exporter.PgConn().CleanupDone()
+}
+
 // end lets go of everything. The server rolls back what a connection leaves.
 func (m *moment) end(ctx context.Context) {
 	for _, conn := range append(m.readers, m.exporter) {

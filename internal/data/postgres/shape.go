@@ -135,9 +135,9 @@ func (s *structure) readColumns(ctx context.Context, tx querier, types typeTable
 		var typ *uint32
 		var modifier *int32
 		var notNull *bool
-		var generated, unique, key bool
+		var generated, unique, together, key bool
 		if err := rows.Scan(&oid, &space, &name, &kind, &number, &column, &written, &typ, &modifier, &notNull,
-			&generated, &unique, &key, &refSpace, &refTable, &refColumn); err != nil {
+			&generated, &unique, &together, &key, &refSpace, &refTable, &refColumn); err != nil {
 			return nil, err
 		}
 		t := byOID[oid]
@@ -149,7 +149,7 @@ func (s *structure) readColumns(ctx context.Context, tx querier, types typeTable
 		if number == nil {
 			continue
 		}
-		c := mask.Column{Name: *column, Type: *written, NotNull: *notNull, Unique: unique, Key: key, Generated: generated}
+		c := mask.Column{Name: *column, Type: *written, NotNull: *notNull, Unique: unique, Together: together, Key: key, Generated: generated}
 		c.Kind, c.Length, c.Labels = types.kind(*typ, *modifier)
 		if refTable != nil {
 			c.Refers = ruleName(*refSpace, *refTable) + "." + rulePart(*refColumn)

@@ -19,6 +19,12 @@ SELECT t.oid, t.nspname, t.relname, t.relkind,
        -- unique alone: by an index that is whole, of this column and not of an expression
        EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisunique AND i.indisvalid
                  AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum AND i.indpred IS NULL),
+       -- unique in part: with others, where a condition holds, or what is computed of it
+       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisunique
+                 AND (i.indnkeyatts > 1 OR i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
+                 AND (a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+                      OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 1259 AND d.objid = i.indexrelid  -- pg_class
+                                   AND d.refclassid = 1259 AND d.refobjid = t.oid AND d.refobjsubid = a.attnum))),
        EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary
                  AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])),
        f.nspname, f.relname, f.attname

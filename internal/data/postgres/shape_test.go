@@ -50,8 +50,8 @@ func TestShape(t *testing.T) {
 		"kinds.ea":         {Name: "ea", Type: "public.mood[]", Kind: mask.KindArray, Labels: labels},
 		"kinds.vc":         {Name: "vc", Type: "character varying(10)", Kind: mask.KindText, Length: 10},
 		"kinds.twice":      {Name: "twice", Type: "integer", Kind: mask.KindNumber, Generated: true},
-		"kinds.b":          {Name: "b", Type: "boolean", Kind: mask.KindBoolean}, // unique in part only
-		"events.id":        {Name: "id", Type: "bigint", Kind: mask.KindNumber, NotNull: true, Key: true},
+		"kinds.b":          {Name: "b", Type: "boolean", Kind: mask.KindBoolean, Together: true}, // unique where it is true
+		"events.id":        {Name: "id", Type: "bigint", Kind: mask.KindNumber, NotNull: true, Key: true, Together: true},
 		"a_to_b.b":         {Name: "b", Type: "integer", Kind: mask.KindNumber, Unique: true, Refers: "b_to_a.id"},
 		"reading.region":   {Name: "region", Type: "text", Kind: mask.KindText, Refers: "events.region"},
 		"tree.up":          {Name: "up", Type: "integer", Kind: mask.KindNumber, Refers: "tree.id"},

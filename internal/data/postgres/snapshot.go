@@ -113,7 +113,7 @@ func (t *taking) run(ctx context.Context) (s data.Snapshot, err error) {
 		return s, err
 	}
 	s.Tables = t.tables()
-	s.Canaries = t.sieve.Canaries()
+	s.Canaries, s.Shared = t.sieve.Canaries(), t.sieve.Shared()
 	s.Took = t.o.Now().Sub(started)
 	return s, t.searchManifest(s)
 }
@@ -174,6 +174,7 @@ func (t *taking) copyAll(ctx context.Context, s *data.Snapshot) error {
 	if err != nil {
 		return err
 	}
+	t.moment.leave(ctx) // everybody has joined
 	t.sieve = mask.NewSieve(mask.Canaries, textsOf(scripts))
 	queue := make(chan *part, len(parts))
 	for _, p := range parts {
@@ -200,7 +201,8 @@ func (t *taking) copyAll(ctx context.Context, s *data.Snapshot) error {
 	return t.search(ctx)
 }
 
-// read copies parts until there are none, and then lets go of the moment.
+// read copies parts until there are none, and then lets go of the moment: whatever comes after that is not production's
+// affair.
 func (t *taking) read(ctx context.Context, conn *pgx.Conn, queue <-chan *part) error {
 	masks := map[int]*mask.TableMask{}
 	for p := range queue {

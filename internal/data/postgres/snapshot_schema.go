@@ -119,8 +119,9 @@ func (t *taking) writeCompressed(name string, text []byte) error {
 	return errors.Join(z.Close(), f.Close())
 }
 
-// compressor is zstd at its fastest, in the goroutine that writes: measured on rows of a shop it takes a fifth of the time
-// that PostgreSQL takes to write them, and leaves a third of the bytes. Its memory is bounded by its window of 4 MB.
+// compressor is zstd at its fastest, in the goroutine that writes. BenchmarkCompression packs the same rows with it in less
+// than half the time of gzip's fastest, to little more than half the size; gzip as pg_dump uses it takes five times as
+// long. Without any the disk would have nine times as much to take. Its memory is bounded by its window of 4 MB.
 func compressor(w io.Writer) (*zstd.Encoder, error) {
 	return zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
 }
