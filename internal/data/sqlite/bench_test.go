@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"greenroom/internal/data"
@@ -16,21 +17,13 @@ func customers(b *testing.B, rows int) *Database {
 	for _, s := range []string{
 		"CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT UNIQUE, phone TEXT, note TEXT, created DATETIME)",
 		"INSERT INTO customers SELECT n, 'Adam Miller ' || n, 'adam.miller' || n || '@mail.com', '+49 170 ' || (1000000 + n), 'said that he would call again on ' || n, '2024-02-03 04:05:06' FROM " +
-			"(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT " + number10(rows) + ") SELECT n FROM c)",
+			"(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT " + strconv.Itoa(rows) + ") SELECT n FROM c)",
 	} {
 		if _, err := db.Exec(s); err != nil {
 			b.Fatal(err)
 		}
 	}
 	return d
-}
-
-func number10(n int) string {
-	digits := ""
-	for ; n > 0; n /= 10 {
-		digits = string(rune('0'+n%10)) + digits
-	}
-	return digits
 }
 
 const benchRows = 200_000

@@ -146,7 +146,7 @@ func (t *table) orphans(ctx context.Context, conn *sql.Conn, keys []foreignKey) 
 			for i, c := range k.from {
 				condition[i] = quote(c) + " IS NOT NULL"
 			}
-			if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM "+quote(t.name)+" WHERE "+strings.Join(condition, " AND ")).Scan(&n); err != nil {
+			if err := queryRow(ctx, conn, "SELECT count(*) FROM "+quote(t.name)+" WHERE "+strings.Join(condition, " AND "), &n); err != nil {
 				return nil, err
 			}
 		}
@@ -178,7 +178,7 @@ func (d *Database) Ask(ctx context.Context, query string) (answer string, err er
 			return nil
 		})
 	})
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !isBusy(err) {
 		return "", problem.New(problem.Fail, "the query %q on %s: %w", query, d.file, err)
 	}
 	return answer, err

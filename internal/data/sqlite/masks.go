@@ -27,7 +27,7 @@ func (s *structure) compile(r mask.Rules, k mask.Key) (*masks, error) {
 	for _, t := range s.tables {
 		if _, none := m.proper.Table(t.name); t.empty && !none {
 			return nil, problem.New(problem.Blocked, "the table %s is an index of words whose texts it does not keep (content=''), so they can't be masked", t.name).
-				WithHint("let its rows stay behind: in the mask, tables: {%s: {rows: none}}", t.name)
+				WithHint("let its rows stay behind: %s: none in mask.yaml", t.name)
 		}
 	}
 	if m.texts, err = compileAll(shape, k, mask.KindText, "text"); err != nil {

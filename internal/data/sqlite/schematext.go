@@ -15,16 +15,25 @@ import (
 // among the values of masked columns. So it is made with all texts masked that could be such, and gets its final statement
 // once the rows are there: what may be left of the first one in the file's free space says nothing.
 
-// drafts are the statements to begin with.
+// drafts are the statements to begin with. A table that computes columns begins with the texts that it has: 'unixepoch' in
+// another spelling computes nothing. What is left of them is then overwritten where SQLite frees it.
 func (w *snapshotWriter) drafts() {
 	w.statement = map[string]string{}
 	known := w.source.names()
+	computing := map[string]bool{}
+	for _, t := range w.source.tables {
+		computing[t.name] = slices.ContainsFunc(t.columns, func(c column) bool { return c.generated })
+	}
 	for _, e := range w.source.entries {
 		draft, _ := w.text(e, known, func(string) bool { return true })
-		w.statement[e.id()] = draft
-		if final, _ := w.text(e, known, nil); e.kind == "table" && final != draft {
-			w.unchecked = true
+		if plainer, _ := w.text(e, known, nil); e.kind == "table" && plainer != draft {
+			if computing[e.name] {
+				draft, w.secure = plainer, true
+			} else {
+				w.unchecked = true
+			}
 		}
+		w.statement[e.id()] = draft
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -54,9 +55,12 @@ func (d *Database) Snapshot(ctx context.Context, dir string, o data.SnapshotOpti
 	started := time.Now()
 	err = d.moment(held, func(conn *sql.Conn) error { return w.write(held, conn) })
 	switch {
-	case err != nil && context.Cause(held) == errHeld && ctx.Err() == nil:
+	case err != nil && errors.Is(context.Cause(held), errHeld) && ctx.Err() == nil:
 		return data.Snapshot{}, problem.New(problem.Fail, "the snapshot of %s was not done within %s, and its moment is not held longer", d.file, o.Timeout).
 			WithHint("give it more time, or a higher rate")
+	case codeOf(err) == codeFull:
+		return data.Snapshot{}, problem.New(problem.Unavailable, "the disk is full where the snapshot %s is written: %w", dir, err).
+			WithHint("make room there (df -h %s); nothing was left behind", filepath.Dir(dir))
 	case err != nil:
 		return data.Snapshot{}, fmt.Errorf("take a snapshot of %s: %w", d.file, err)
 	}
@@ -86,6 +90,7 @@ type snapshotWriter struct {
 	sieve     *mask.Sieve
 	statement map[string]string // what is executed, by the entry's id
 	unchecked bool              // checks are made once the tables have their final statements
+	secure    bool              // what is freed is overwritten
 }
 
 // write fills the file from the connection's moment.
@@ -153,6 +158,9 @@ func (w *snapshotWriter) begin(ctx context.Context, to *sql.Conn) error {
 		statements = append(statements, "PRAGMA "+p)
 	}
 	w.drafts()
+	if w.secure {
+		statements = append(statements, "PRAGMA secure_delete = on")
+	}
 	if w.unchecked {
 		statements = append(statements, "PRAGMA ignore_check_constraints = on")
 	}

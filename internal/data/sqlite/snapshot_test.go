@@ -308,32 +308,36 @@ func TestAnIndexWithoutItsTexts(t *testing.T) {
 	d := fresh(t)
 	execute(t, open(t, d.file, "wal"), "CREATE VIRTUAL TABLE words USING fts5(body, content = '')", "INSERT INTO words (rowid, body) VALUES (1, 'secret')")
 	_, err := d.Snapshot(bounded(t), filepath.Join(t.TempDir(), "s"), data.SnapshotOptions{Key: key, Rules: rulesFor(t, d)})
-	if p := problem.From(err); err == nil || p.Code != problem.Blocked || !strings.Contains(p.Hint, "rows: none") {
+	if p := problem.From(err); err == nil || p.Code != problem.Blocked || !strings.Contains(p.Hint, "words: none") {
 		t.Errorf("got %v", err)
 	}
 }
 
 // TestMasksThatDoNotFit are refused with the constraint's name and no value, and nothing is left.
 func TestMasksThatDoNotFit(t *testing.T) {
-	for name, schema := range map[string]string{
-		"a check":  `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT CONSTRAINT known CHECK (a = 'AdamSecret'))`,
-		"an index": `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); CREATE UNIQUE INDEX first ON t (substr(a, 1, 0))`,
-		"a strict": `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT CHECK (length(a) = 10)); CREATE TRIGGER tt AFTER INSERT ON t BEGIN SELECT 1; END`,
+	for _, c := range []struct{ name, schema, refused string }{
+		{"a check of a code", `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT CONSTRAINT known CHECK (a = 'AdamSecret'))`, "known"},
+		{"a check of a length", `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT CHECK (length(a) = 10))`, ""},
+		{"an index of nothing", `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); CREATE UNIQUE INDEX first ON t (substr(a, 1, 0))`, ""},
+		{"a trigger that says no", `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT);
+			CREATE TRIGGER no BEFORE INSERT ON t WHEN new.a <> 'AdamSecret' BEGIN SELECT raise(ABORT, 'no'); END`, ""},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			d := fresh(t)
-			execute(t, open(t, d.file, "wal"), schema, `INSERT INTO t (a) VALUES ('AdamSecret')`)
+			execute(t, open(t, d.file, "wal"), c.schema, `INSERT INTO t (a) VALUES ('AdamSecret')`)
 			parent := t.TempDir()
 			_, err := d.Snapshot(bounded(t), filepath.Join(parent, "s"), data.SnapshotOptions{Key: key, Rules: rulesFor(t, d)})
-			if name == "a check" {
-				if p := problem.From(err); err == nil || p.Code != problem.Fail || !strings.Contains(p.Message, "known") || strings.Contains(p.Message, "Secret") {
-					t.Errorf("got %v", err)
+			if c.refused == "" {
+				if err != nil {
+					t.Error(err)
 				}
-				if left, _ := os.ReadDir(parent); len(left) != 0 {
-					t.Errorf("left %v", left)
-				}
-			} else if err != nil {
-				t.Error(err)
+				return
+			}
+			if p := problem.From(err); err == nil || p.Code != problem.Fail || !strings.Contains(p.Message, c.refused) || strings.Contains(p.Message, "Secret") {
+				t.Errorf("got %v", err)
+			}
+			if left, _ := os.ReadDir(parent); len(left) != 0 {
+				t.Errorf("left %v", left)
 			}
 		})
 	}
@@ -479,5 +483,24 @@ func TestAValueThatGotThrough(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(parent); len(left) != 0 {
 		t.Errorf("left %v", left)
+	}
+}
+
+// TestComputedColumns has expressions whose texts say how they compute.
+func TestComputedColumns(t *testing.T) {
+	d := fresh(t)
+	execute(t, open(t, d.file, "wal"), `CREATE TABLE t (id INTEGER PRIMARY KEY, at INTEGER, doc JSON,
+		day TEXT NOT NULL GENERATED ALWAYS AS (strftime('%Y-%m-%d', at, 'unixepoch')) STORED,
+		kind TEXT NOT NULL AS (json_extract(doc, '$.settings.kind')), CHECK (json_extract(doc, '$.settings.kind') <> 'no such kind'))`,
+		`CREATE INDEX kinds ON t (kind)`, `INSERT INTO t (at, doc) VALUES (1700000000, '{"settings": {"kind": "Zebra"}}')`)
+	r := rulesFor(t, d)
+	r.Tables["t"].Columns["at"] = mask.Rule{Use: "keep"}
+	dir, _ := snapshot(t, d, r)
+	target := fresh(t)
+	if _, err := target.Load(bounded(t), dir, data.LoadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := text(t, target, "SELECT day || length(kind) || (kind <> 'Zebra') FROM t"); got != "2023-11-1451" {
+		t.Error(got)
 	}
 }

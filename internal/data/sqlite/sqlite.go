@@ -69,7 +69,16 @@ func (d *Database) withOptions(ctx context.Context, options url.Values, f func(*
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return connect(ctx, source, f)
+	return locked(d.file, connect(ctx, source, f))
+}
+
+// locked tells a person that somebody else's lock was in the way for longer than is waited for one.
+func locked(file string, err error) error {
+	if !isBusy(err) {
+		return err
+	}
+	return problem.New(problem.Unavailable, "another process holds the database %s: %w", file, err).
+		WithHint("lsof %s tells which; try again once it is done", file)
 }
 
 // address is a file as SQLite's URI, in which a path may hold anything.

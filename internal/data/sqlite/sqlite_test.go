@@ -3,15 +3,19 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	"greenroom/internal/data"
 	"greenroom/internal/data/datatest"
 	"greenroom/internal/layout"
+	"greenroom/internal/problem"
 )
 
 func TestConformance(t *testing.T) {
@@ -233,5 +237,21 @@ func TestComparerConformance(t *testing.T) {
 				"CREATE TABLE people (id integer PRIMARY KEY)", "CREATE TABLE visits (id integer PRIMARY KEY, person integer REFERENCES people (id))",
 				"INSERT INTO people VALUES (1)", "INSERT INTO visits VALUES (1, 1), (2, 7), (3, 8), (4, NULL)")
 		})
+	}
+}
+
+// TestLocked has what SQLite says to whoever does not wait.
+func TestLocked(t *testing.T) {
+	d := fresh(t)
+	db := open(t, d.file, "delete")
+	execute(t, db, "CREATE TABLE t (n)", "BEGIN EXCLUSIVE")
+	err := connect(bounded(t), address(d.file, url.Values{}), func(conn *sql.Conn) error {
+		return run(bounded(t), conn, "PRAGMA busy_timeout = 0", "SELECT count(*) FROM sqlite_master")
+	})
+	if p := problem.From(locked(d.file, err)); p == nil || p.Code != problem.Unavailable || !strings.Contains(p.Hint, d.file) {
+		t.Errorf("%v is told as %+v", err, p)
+	}
+	if err := locked(d.file, context.Canceled); !errors.Is(err, context.Canceled) || problem.From(err).Code != problem.Interrupted {
+		t.Errorf("something else is told as %v", err)
 	}
 }

@@ -29,7 +29,6 @@ type table struct {
 	name    string
 	columns []column
 	pk      []string
-	strict  bool
 	virtual bool
 	empty   bool   // nothing can be read from it, and its index holds values: FTS5 with content=''
 	rowid   string // the name under which the hidden number of a row can be read and set; "" where there is none
@@ -112,16 +111,15 @@ func (s *structure) resolve() {
 type tableType struct {
 	kind         string // table, view, virtual, shadow
 	withoutRowid bool
-	strict       bool
 }
 
 // readEntries reads the statements, but not those of the tables that virtual tables keep for themselves.
 func (s *structure) readEntries(ctx context.Context, conn *sql.Conn) (map[string]tableType, error) {
 	types := map[string]tableType{}
-	err := each(ctx, conn, `SELECT name, type, wr, strict FROM pragma_table_list WHERE schema = 'main'`, func(scan func(...any) error) error {
+	err := each(ctx, conn, `SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main'`, func(scan func(...any) error) error {
 		var name string
 		var t tableType
-		err := scan(&name, &t.kind, &t.withoutRowid, &t.strict)
+		err := scan(&name, &t.kind, &t.withoutRowid)
 		types[name] = t
 		return err
 	})
@@ -148,13 +146,13 @@ func (s *structure) readHeader(ctx context.Context, conn *sql.Conn) error {
 		name string
 		into any
 	}{{"encoding", &s.encoding}, {"page_size", &s.pageSize}, {"journal_mode", &s.journal}} {
-		if err := conn.QueryRowContext(ctx, "PRAGMA "+p.name).Scan(p.into); err != nil {
+		if err := queryRow(ctx, conn, "PRAGMA "+p.name, p.into); err != nil {
 			return err
 		}
 	}
 	for _, name := range []string{"auto_vacuum", "application_id", "user_version"} {
 		var n string
-		if err := conn.QueryRowContext(ctx, "PRAGMA "+name).Scan(&n); err != nil {
+		if err := queryRow(ctx, conn, "PRAGMA "+name, &n); err != nil {
 			return err
 		}
 		s.pragmas = append(s.pragmas, name+" = "+n)
@@ -164,7 +162,7 @@ func (s *structure) readHeader(ctx context.Context, conn *sql.Conn) error {
 
 // readTable reads a table's columns: nil for one that keeps nothing, one without columns for an index of another's rows.
 func readTable(ctx context.Context, conn *sql.Conn, e entry, typ tableType) (*table, error) {
-	t := &table{name: e.name, strict: typ.strict, sql: e.sql, rows: -1}
+	t := &table{name: e.name, sql: e.sql, rows: -1}
 	if typ.kind == "virtual" {
 		t.virtual = true
 		switch keeps, module := virtualContent(e.sql); keeps {
@@ -316,7 +314,7 @@ func (s *structure) measureVirtual(ctx context.Context, conn *sql.Conn, byName m
 		if !t.virtual {
 			continue
 		}
-		if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM "+quote(t.name)).Scan(&t.rows); err != nil {
+		if err := queryRow(ctx, conn, "SELECT count(*) FROM "+quote(t.name), &t.rows); err != nil {
 			return err
 		}
 		err := conn.QueryRowContext(ctx, `SELECT coalesce(sum(d.pgsize), 0) FROM pragma_table_list AS l JOIN dbstat AS d ON d.name = l.name
@@ -373,6 +371,11 @@ func each(ctx context.Context, conn *sql.Conn, query string, f func(scan func(..
 		}
 	}
 	return rows.Err()
+}
+
+// queryRow reads the one row of a query.
+func queryRow(ctx context.Context, conn *sql.Conn, query string, into ...any) error {
+	return conn.QueryRowContext(ctx, query).Scan(into...)
 }
 
 // quote writes a name so that SQLite reads it as one whatever it holds.
