@@ -258,7 +258,7 @@ func harmless(o Observation, b Budget) []Finding {
 	for _, f := range longestOf(o, b) {
 		if f.Took > 0 {
 			f.Verdict = pass
-			f.Text += fmt.Sprintf(" %s would have stood still for %s at most, and %s is allowed", tableLabel(f.Table), Human(f.Took), Human(f.Budget))
+			f.Text += fmt.Sprintf(" %s would have stood still for %s, and %s is allowed", tableLabel(f.Table), atMost(f.Took), Human(f.Budget))
 			found = append(found, f)
 		}
 	}
@@ -266,6 +266,13 @@ func harmless(o Observation, b Budget) []Finding {
 		found = []Finding{{Verdict: pass, Text: "nobody would have stood still", Statement: -1}}
 	}
 	return found
+}
+
+func atMost(d time.Duration) string {
+	if d < time.Millisecond {
+		return Human(d)
+	}
+	return Human(d) + " at most"
 }
 
 // longestOf has the longest time that reads and that writes would have stood still anywhere, as findings without a verdict

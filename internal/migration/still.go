@@ -3,6 +3,7 @@ package migration
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -114,13 +115,8 @@ func changesRows(sql []token) bool {
 
 // bookkeeping says whether a table is one that a migration tool keeps its versions or its own lock in.
 func bookkeeping(table string) bool {
-	for i := len(table) - 1; i >= 0; i-- {
-		if table[i] == '.' {
-			table = table[i+1:]
-			break
-		}
-	}
-	switch table {
+	table = table[strings.LastIndexByte(table, '.')+1:]
+	switch strings.TrimSuffix(table, "_id_seq") {
 	case "goose_db_version", "schema_migrations", "schema_lock", "flyway_schema_history", "schema_version",
 		"atlas_schema_revisions", "alembic_version", "django_migrations", "ar_internal_metadata", "_prisma_migrations",
 		"knex_migrations", "knex_migrations_lock", "SequelizeMeta", "databasechangelog", "databasechangeloglock",

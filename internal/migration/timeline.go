@@ -72,12 +72,16 @@ func statementRows(o Observation) []Row {
 	return rows
 }
 
-// lockRows has a row for each table, with all its locks in it, so that an upgrade of a lock reads as one.
+// lockRows has a row for each table, with all its locks in it, so that an upgrade of a lock reads as one. A migration tool's
+// own tables have none: nobody else uses them.
 func lockRows(o Observation) []Row {
 	var rows []Row
 	at := map[string]int{}
 	worst, took := map[string]string{}, map[string]time.Duration{}
 	for _, l := range o.Locks {
+		if bookkeeping(l.Table) {
+			continue
+		}
 		i, ok := at[l.Table]
 		if !ok {
 			i = len(rows)

@@ -12,7 +12,7 @@ func Human(d time.Duration) string {
 	case d <= 0:
 		return "0 ms"
 	case d < time.Millisecond:
-		return "below 1 ms"
+		return "less than 1 ms"
 	case d < time.Second:
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	case d < 10*time.Second:

@@ -121,7 +121,11 @@ func (t *track) takeHeld(s seenSession, at time.Time) {
 		t.mine[s.pid] = w
 	}
 	t.named = true
+	if !w.xact.Equal(s.xact) {
+		w.finish(t.last) // the statement that looks know of was in another transaction
+	}
 	t.hold(w, s, now)
+	w.xact = s.xact
 	t.held, t.open = true, 0
 }
 
@@ -247,7 +251,7 @@ func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
 			l = nil
 		}
 		if l == nil {
-			l = &trackedLock{lockKey: k, open: true, xact: s.xact, by: w.now, asked: t.first(w, now)}
+			l = &trackedLock{lockKey: k, open: true, xact: s.xact, by: w.taking(t.last), asked: t.first(w, now)}
 			l.from = l.asked
 			t.locks = append(t.locks, l)
 			t.changed = now
@@ -262,6 +266,14 @@ func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
 			t.changed = now
 		}
 	}
+}
+
+// taking is the statement that took what was not there at the last look; nil where it ended before that one.
+func (w *trackedSession) taking(last time.Duration) *trackedStatement {
+	if w.now != nil && w.now.done && w.now.until <= last {
+		return nil
+	}
+	return w.now
 }
 
 // first is from when on something is taken to be there that was not there at the last look: since the statement began,
