@@ -18,8 +18,8 @@ func CloneFolder(ctx context.Context, from, to string) (how string, err error) {
 	return data.CloneFolder(ctx, from, to)
 }
 
-// clonePristine makes a data folder out of From's. Its accounts and databases come along, its settings don't: those are in
-// Command and in Dir. A server that still runs there, or one of another major version, is Blocked.
+// clonePristine makes a data folder out of From's. Its accounts and databases come along, and what ALTER SYSTEM set; all
+// other settings are in Command and in Dir. A server that still runs there, or one of another major version, is Blocked.
 func (s Server) clonePristine(ctx context.Context, fresh string) error {
 	version, err := os.ReadFile(filepath.Join(s.From, "PG_VERSION"))
 	if errors.Is(err, fs.ErrNotExist) {
