@@ -41,6 +41,14 @@ type Migration struct {
 	DownChecksum string      `json:"down_checksum,omitempty"` // as Checksum, of DownFile; Flyway's only
 }
 
+// OutsideTx says whether the statements of that direction run outside a transaction.
+func (m Migration) OutsideTx(down bool) bool {
+	if down {
+		return m.DownNoTx
+	}
+	return m.NoTx
+}
+
 // Statement is one statement of a file, or what the tool sends as one.
 type Statement struct {
 	SQL  string `json:"sql"`

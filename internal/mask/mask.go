@@ -18,7 +18,8 @@ type Table struct {
 	Name    string   `json:"name"`    // as rules name it: "customers", "billing.invoices" outside the default schema
 	Columns []Column `json:"columns"` // in the table's order
 	Rows    int64    `json:"rows"`    // about how many; -1 where nobody knows
-	Bytes   int64    `json:"bytes"`   // on disk, indexes included
+	Bytes   int64    `json:"bytes"`   // on disk, without indexes
+	Index   int64    `json:"index"`   // bytes of its indexes
 }
 
 // Column is a column.

@@ -135,7 +135,7 @@ func (r *Rehearsals) productionSizes(ctx context.Context, t *run.Task, s *set) [
 	}
 	sizes := make([]migration.Size, len(shape.Tables))
 	for i, table := range shape.Tables {
-		sizes[i] = migration.Size{Table: table.Name, Rows: table.Rows, Bytes: table.Bytes}
+		sizes[i] = migration.Size{Table: table.Name, Rows: table.Rows, Bytes: table.Bytes, Index: table.Index}
 	}
 	return sizes
 }

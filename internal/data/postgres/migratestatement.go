@@ -22,7 +22,7 @@ func (r *runner) statement(ctx context.Context, m layout.Migration, s layout.Sta
 	err := r.session.run(ctx, s.SQL)
 	r.waits.ended()
 	if w, ok := r.o.Watch.(data.Witness); ok {
-		told := data.Told{SQL: s.SQL, File: r.file(m), Began: began, Ended: time.Now(), Retries: retries}
+		told := data.Told{SQL: s.SQL, File: r.file(m), Began: began, Ended: time.Now(), Retries: retries, NoTx: m.OutsideTx(r.o.Down)}
 		if err != nil {
 			told.Error = err.Error()
 		}

@@ -182,7 +182,7 @@ func readHeaps(ctx context.Context, tx querier, byOID map[uint32]*table) error {
 			continue
 		}
 		t.heaps = append(t.heaps, h)
-		t.Bytes += total
+		t.Bytes, t.Index = t.Bytes+h.bytes, t.Index+total-h.bytes
 		if tuples < 0 || t.Rows < 0 {
 			t.Rows = -1
 		} else {

@@ -191,7 +191,8 @@ func (a *attempt) exec(ctx context.Context, s layout.Statement) error {
 		err = fmt.Errorf("it took longer than the %s that a statement may take, and was ended", a.options.Statement)
 	}
 	if a.witness != nil {
-		told := data.Told{SQL: s.SQL, File: a.file(a.migration), Began: began, Ended: time.Now(), Retries: a.retries}
+		told := data.Told{SQL: s.SQL, File: a.file(a.migration), Began: began, Ended: time.Now(), Retries: a.retries,
+			NoTx: a.migration.OutsideTx(a.options.Down)}
 		if err != nil {
 			told.Error = err.Error()
 		}

@@ -56,11 +56,11 @@ func inMoment(ctx context.Context, conn *sql.Conn, f func() error) (err error) {
 func (s *structure) shape() mask.Shape {
 	var shape mask.Shape
 	for _, t := range s.tables {
-		m := mask.Table{Name: t.name, Rows: t.rows, Bytes: t.bytes}
+		m := mask.Table{Name: t.name, Rows: t.rows, Bytes: t.own, Index: t.bytes - t.own}
 		for _, c := range t.columns {
 			m.Columns = append(m.Columns, mask.Column{
 				Name: c.name, Type: c.typ, Kind: kindOf(c.typ), Length: lengthIn(c.typ), NotNull: c.notNull,
-				Unique: c.unique, Key: c.key, Refers: c.refers, Generated: c.generated,
+				Unique: c.unique, Together: c.together, Key: c.key, Refers: c.refers, Generated: c.generated,
 			})
 		}
 		shape.Tables = append(shape.Tables, m)

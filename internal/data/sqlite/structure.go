@@ -45,7 +45,8 @@ type column struct {
 	notNull   bool
 	key       bool
 	generated bool
-	unique    bool
+	unique    bool // alone
+	together  bool // with others
 	refers    string
 }
 
@@ -252,19 +253,22 @@ func (t *table) freeRowid() string {
 	return ""
 }
 
-// readUnique marks the columns that an index or the primary key keeps unique by themselves.
+// readUnique marks the columns that an index or the primary key keeps unique, by themselves or with others.
 func (s *structure) readUnique(ctx context.Context, conn *sql.Conn) error {
 	for _, t := range s.tables {
 		if len(t.pk) == 1 {
 			t.columns[t.index(t.pk[0])].unique = true
 		}
-		err := each(ctx, conn, `SELECT max(c.name) FROM pragma_index_list(?) AS i, pragma_index_xinfo(i.name) AS c
-			WHERE i."unique" AND NOT i.partial AND c.key GROUP BY i.name HAVING count(*) = 1 AND max(c.cid) >= 0`,
+		err := each(ctx, conn, `SELECT c.name, i.partial OR count(*) OVER (PARTITION BY i.name) > 1
+			FROM pragma_index_list(?) AS i, pragma_index_xinfo(i.name) AS c
+			WHERE i."unique" AND c.key AND c.cid >= 0`,
 			func(scan func(...any) error) error {
 				var name string
-				err := scan(&name)
+				var together bool
+				err := scan(&name, &together)
 				if i := t.index(name); err == nil && i >= 0 {
-					t.columns[i].unique = true
+					t.columns[i].together = t.columns[i].together || together
+					t.columns[i].unique = t.columns[i].unique || !together
 				}
 				return err
 			}, t.name)
