@@ -118,12 +118,16 @@ func TestSecluded(t *testing.T) {
 	h.wantOutcome(h.await(rehearsal.ID), plan.Succeeded)
 	report, err := h.client.Report(h.ctx(), appUnderTest, rehearsal.ID)
 	must(t, err)
-	t.Logf("%s", report.Isolation)
 	if report.Verdict != evidence.Pass || report.Isolation == nil || !report.Isolation.Isolated || len(report.Isolation.Faults()) > 0 {
 		t.Errorf("the report: %s, %+v, %v", report.Verdict, report.Isolation, report.Results)
 	}
 	if !slices.ContainsFunc(report.Notes, func(n string) bool { return strings.HasPrefix(n, "isolated: ") }) {
 		t.Errorf("the notes are %q", report.Notes)
+	}
+	for _, what := range []string{"addresses outside the machine", "listeners of the machine", "addresses of other environments", evidence.OwnServices} {
+		if !slices.ContainsFunc(report.Isolation.Facts, func(f evidence.Fact) bool { return f.What == what }) {
+			t.Errorf("nothing was tried of %s: %+v", what, report.Isolation.Facts)
+		}
 	}
 	for _, what := range []string{"migrates", "checks"} {
 		if got := h.said(what + "-rehearsal"); !strings.Contains(got, "refused") {

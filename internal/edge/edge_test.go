@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"greenroom/internal/netns"
 	"greenroom/internal/proc"
 )
 
@@ -53,6 +54,17 @@ func childEdge() int {
 		return 1
 	}
 	return 0
+}
+
+// childBroker is the broker of a namespace.
+func childBroker() int {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: os.Args[1], Net: "unix"})
+	if err == nil {
+		fmt.Println("ready")
+		err = netns.Serve(context.Background(), l)
+	}
+	fmt.Println(err)
+	return 1
 }
 
 // spawn starts the test program as a child of the given kind; it is killed at the latest when the test ends.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -22,17 +21,6 @@ import (
 	"greenroom/internal/problem"
 	"greenroom/internal/proc"
 )
-
-// childBroker is the broker of a namespace.
-func childBroker() int {
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: os.Args[1], Net: "unix"})
-	if err == nil {
-		fmt.Println("ready")
-		err = netns.Serve(context.Background(), l)
-	}
-	fmt.Println(err)
-	return 1
-}
 
 // inner is a network namespace with its broker.
 type inner struct {

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -59,6 +60,25 @@ func (i Isolation) proven() string {
 		text += fmt.Sprintf("; its own services (%d) were", n)
 	}
 	return text
+}
+
+// With is the isolation with the facts of an earlier test about kinds of things that were tried only then. One of which
+// either found a fault stays as it is.
+func (i Isolation) With(earlier Isolation) Isolation {
+	if !i.Isolated || !earlier.Isolated {
+		return i
+	}
+	tried := map[string]bool{}
+	for _, f := range i.Facts {
+		tried[f.What] = true
+	}
+	i.Facts = slices.Clone(i.Facts)
+	for _, f := range earlier.Facts {
+		if !tried[f.What] {
+			i.Facts = append(i.Facts, f)
+		}
+	}
+	return i
 }
 
 // Faults are the facts that speak against it: what was reached and must not be, or could not be decided.

@@ -201,10 +201,15 @@ func notes(s *set, reason string, cancelled bool) []string {
 	return append(out, s.stage.Isolation(s.New)...)
 }
 
-// isolation is what the stage could reach: tried once more where its services run, else as it was found before. It is nil
+// isolation is what the stage could reach: tried once more where its services run, and as it was found before. It is nil
 // where nobody asked, and where the rehearsal did not get there.
 func (r *Rehearsals) isolation(ctx context.Context, t *run.Task, s *set) (*evidence.Isolation, error) {
 	why, err := r.notStarted(t)
+	if err != nil {
+		return nil, err
+	}
+	var before evidence.Isolation
+	done, err := t.Result("stage", &before)
 	if err != nil {
 		return nil, err
 	}
@@ -213,14 +218,13 @@ func (r *Rehearsals) isolation(ctx context.Context, t *run.Task, s *set) (*evide
 		if p := problem.From(err); !asked || err != nil && (p == nil || p.Code != problem.Blocked) {
 			return nil, err
 		}
+		proof = proof.With(before)
 		return &proof, nil
 	}
-	var proof evidence.Isolation
-	done, err := t.Result("stage", &proof)
-	if err != nil || !done || s.stage.Settings.Data == nil {
-		return nil, err
+	if !done || s.stage.Settings.Data == nil {
+		return nil, nil
 	}
-	return &proof, nil
+	return &before, nil
 }
 
 // isolated is the note about what the stage could reach.
