@@ -5,7 +5,7 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 BUILD     := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: all build demo test torture quick lint bench fuzz setup clean
+.PHONY: all build demo test torture quick lint bench bench-data fuzz setup clean
 
 all: build
 
@@ -42,13 +42,19 @@ lint:
 	cd tools && $(GO) build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	./bin/golangci-lint run ./...
 
-## bench: the edge beside its peers, and what a promotion costs, in one run
+## bench: the edge beside its peers, what a promotion, proof and copies cost, in one run
 bench:
 	@./scripts/setup bench
 	$(GO) run ./bench/edge
 	$(GO) run ./bench/promotion
 	$(GO) run ./bench/trust
+	$(GO) run ./bench/data -size 100MB
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/...
+
+## bench-data: copying, resetting and watching a database beside PostgreSQL's own programs (make bench-data SIZE=20GB)
+bench-data:
+	@./scripts/setup demo
+	$(GO) run ./bench/data -size $(or $(SIZE),1GB)
 
 ## fuzz: each fuzz target for half a minute
 fuzz:

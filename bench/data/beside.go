@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"greenroom/internal/data"
+	"greenroom/internal/migration"
+)
+
+// resets makes databases again what they were, beside PostgreSQL's copy of a template.
+func (b *bench) resets(ctx context.Context) error {
+	for _, d := range []*database{b.small, b.large} {
+		if err := d.Keep(ctx); err != nil {
+			return err
+		}
+	}
+	var how string
+	reset := func(d *database) func(context.Context) (time.Duration, error) {
+		return func(ctx context.Context) (took time.Duration, err error) {
+			if err := d.execute(ctx, "CHECKPOINT"); err != nil {
+				return 0, err
+			}
+			began := time.Now()
+			how, err = d.Reset(ctx)
+			return time.Since(began), err
+		}
+	}
+	template := func(options ...string) func(context.Context) (time.Duration, error) {
+		return func(ctx context.Context) (time.Duration, error) { return b.templated(ctx, options...) }
+	}
+	small := &contender{name: "reset of " + migration.Bytes(b.small.size), do: reset(b.small)}
+	own := &contender{name: "reset of " + migration.Bytes(b.large.size), do: reset(b.large)}
+	file := &contender{name: "createdb -T, by files", do: template()}
+	all := []*contender{small, own, file}
+	if b.server.Programs.Major >= 15 { // before, there was no other way
+		file.do = template("--strategy=file_copy")
+		all = append(all, &contender{name: "createdb -T, as it is by default (through the log)", do: template()})
+	}
+	if err := b.turns(ctx, all...); err != nil {
+		return err
+	}
+	b.say("\nback to what was kept (%s)", how)
+	for _, c := range all {
+		b.took(c.name, c.all, 0, "")
+	}
+	b.below("reset to createdb -T by files", ratio(own.all, file.all), 1.2)
+	if how == "clone" {
+		b.constant("reset", own.all, small.all)
+	} else {
+		b.say("  that it takes the same time at any size can't be shown with this server and this file system: bytes are copied")
+	}
+	return b.clones(ctx)
+}
+
+// constant is an aim that eight times the size takes no longer. A third is for what the machine does beside.
+func (b *bench) constant(what string, large, small []time.Duration) {
+	b.below(what+", to that of an eighth of the size", ratio(large, small), 1.33)
+}
+
+// clones copies the folders of both databases as a stage's data are copied.
+func (b *bench) clones(ctx context.Context) error {
+	var how string
+	clone := func(d *database) func(context.Context) (time.Duration, error) {
+		return func(ctx context.Context) (took time.Duration, err error) {
+			from, err := d.folder(ctx)
+			if err != nil {
+				return 0, err
+			}
+			to, err := os.MkdirTemp(b.dir, "clone-*")
+			if err != nil {
+				return 0, err
+			}
+			defer func() { err = errors.Join(err, os.RemoveAll(to)) }()
+			began := time.Now()
+			how, err = data.CloneFolder(ctx, from, to)
+			return time.Since(began), err
+		}
+	}
+	small := &contender{name: "files of a stopped server, " + migration.Bytes(b.small.size), do: clone(b.small)}
+	large := &contender{name: "files of a stopped server, " + migration.Bytes(b.large.size), do: clone(b.large)}
+	if err := b.turns(ctx, small, large); err != nil {
+		return err
+	}
+	b.took(small.name, small.all, 0, "")
+	b.took(large.name, large.all, 0, "")
+	if how != "clone" {
+		b.say("  this file system can't share blocks (btrfs and XFS can; TMPDIR says where this runs): bytes were copied")
+		return nil
+	}
+	b.constant("files of a stopped server, shared", large.all, small.all)
+	return nil
+}
+
+// templated makes a database out of another.
+func (b *bench) templated(ctx context.Context, options ...string) (took time.Duration, err error) {
+	if err := b.large.execute(ctx, "CHECKPOINT"); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	if err := b.server.program(ctx, "createdb", append(options, "--template="+b.large.name, "copied")...); err != nil {
+		return 0, err
+	}
+	took = time.Since(began)
+	return took, b.server.program(ctx, "dropdb", "copied")
+}
+
+const migrator = "bench migrator"
+
+// changes are a migration that rewrites a table and makes an index.
+var changes = []string{"ALTER TABLE moved ALTER COLUMN product TYPE bigint", "CREATE INDEX moved_price ON moved (price, product)",
+	"ALTER TABLE moved ADD CHECK (price >= 0)"}
+
+// migrations runs the same migration watched and not watched. The rounds are more than elsewhere: what is looked for is
+// small.
+func (b *bench) migrations(ctx context.Context) error {
+	var with, without []time.Duration
+	var seen migration.Observation
+	for r := range 2*b.rounds + 3 {
+		for _, watched := range []bool{r%2 == 0, r%2 == 1} {
+			took, o, err := b.migrated(ctx, watched)
+			if err != nil {
+				return err
+			}
+			if watched {
+				with, seen = append(with, took), o
+			} else {
+				without = append(without, took)
+			}
+		}
+	}
+	b.say("\na migration that rewrites a table of %s rows and makes an index, medians of %d rounds", migration.Thousands(4*b.large.customers), len(with))
+	b.took("alone", without, 0, "")
+	b.took("watched", with, 0, "")
+	b.say("  %d looks, %d statements, gap %s", seen.Samples, len(seen.Statements), seen.Gap)
+	b.below("watched to alone", ratio(with, without), 1.03)
+	return nil
+}
+
+func (b *bench) migrated(ctx context.Context, watched bool) (took time.Duration, o migration.Observation, err error) {
+	if err := b.large.execute(ctx, "DROP TABLE IF EXISTS moved", "CREATE TABLE moved AS SELECT * FROM items", "CHECKPOINT"); err != nil {
+		return 0, o, err
+	}
+	conn, err := b.large.connect(ctx, migrator)
+	if err != nil {
+		return 0, o, err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // all that it was for is done
+	if watched {
+		w, err := b.large.Watch(ctx, data.WatchOptions{Migrator: migrator})
+		if err != nil {
+			return 0, o, err
+		}
+		defer func() {
+			var ended error
+			o, ended = w.End(ctx)
+			err = errors.Join(err, ended)
+		}()
+	}
+	began := time.Now()
+	for _, change := range changes {
+		if _, err := conn.Exec(ctx, change); err != nil {
+			return 0, o, err
+		}
+	}
+	return time.Since(began), o, nil
+}
