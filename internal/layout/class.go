@@ -150,10 +150,10 @@ func BuildsIndex(sql string) string {
 		k, n := lex(sql[at:], Postgres)
 		token := sql[at : at+n]
 		at += n
-		switch {
-		case k == space || k == comment:
+		switch k {
+		case space, comment:
 			continue
-		case k == word:
+		case word:
 			switch strings.ToUpper(token) {
 			case "CREATE", "UNIQUE", "INDEX", "CONCURRENTLY", "IF", "NOT", "EXISTS":
 				continue

@@ -103,7 +103,7 @@ func (r *reader) flywayName(name string) (f flywayParts, ok bool) {
 	case f.prefix != 'R' && flywayVersion.MatchString(version):
 		return f, true
 	case flywayNear.MatchString(base):
-		r.fault(name, fmt.Errorf("Flyway would pass over this name in silence; it has to look like %s", map[byte]string{'V': "V1_2__name.sql", 'U': "U1_2__name.sql", 'R': "R__name.sql"}[f.prefix]))
+		r.fault(name, fmt.Errorf("this name is one that Flyway would pass over in silence; it has to look like %s", map[byte]string{'V': "V1_2__name.sql", 'U': "U1_2__name.sql", 'R': "R__name.sql"}[f.prefix]))
 	}
 	return f, false
 }

@@ -41,11 +41,7 @@ func (m *arrayMask) elements(dst, body []byte) ([]byte, bool) {
 		full = body[i] != '{' && body[i] != ','
 		switch c := body[i]; c {
 		case '{', '}', ',':
-			if c == '{' {
-				depth++
-			} else if c == '}' {
-				depth--
-			}
+			depth += nesting(c)
 			dst = append(dst, c)
 			if i++; depth < 1 {
 				return dst, depth == 0 && i == len(body)
@@ -115,4 +111,16 @@ func (m *arrayMask) put(dst, element []byte) []byte {
 		dst = append(dst, c)
 	}
 	return append(dst, '"')
+}
+
+// nesting is by how much a sign of an array's text leads deeper.
+func nesting(c byte) int {
+	switch c {
+	case '{':
+		return 1
+	case '}':
+		return -1
+	default:
+		return 0
+	}
 }

@@ -196,7 +196,7 @@ func (c *compiler) missed(t *Table, what string, cols ...Column) {
 
 // missing is the rule to propose for a column. One that refers to a column that has a rule already follows that one.
 func (c *compiler) missing(t *Table, col Column, proposal TableRules) Rule {
-	if root, rule, ok := c.root(t, col); ok && root != "" {
+	if root, rule, ok := c.root(col); ok && root != "" {
 		return rule
 	}
 	if rule, ok := proposal.Columns[col.Name]; ok {
@@ -242,7 +242,7 @@ func (c *compiler) distinct(t *Table, col Column) bool {
 
 // follows demands of a column that refers to another one that it has the same rule.
 func (c *compiler) follows(t *Table, col Column, r Rule) {
-	root, rule, ok := c.root(t, col)
+	root, rule, ok := c.root(col)
 	if root == "" || r.Use == "null" {
 		return
 	}
@@ -262,7 +262,7 @@ func (c *compiler) follows(t *Table, col Column, r Rule) {
 
 // root follows foreign keys from a column to the last that they lead to, and gives its rule where it has one. A column
 // that refers to none has no root.
-func (c *compiler) root(t *Table, col Column) (name string, r Rule, ok bool) {
+func (c *compiler) root(col Column) (name string, r Rule, ok bool) {
 	for range len(c.tables) + 1 { // keys may lead round in a circle
 		if col.Refers == "" || col.Refers == name {
 			break
@@ -277,8 +277,8 @@ func (c *compiler) root(t *Table, col Column) (name string, r Rule, ok bool) {
 			break
 		}
 		name = col.Refers
-		t, col = next, next.Columns[at]
-		r, ok = c.rules.Tables[t.Name].Columns[col.Name]
+		col = next.Columns[at]
+		r, ok = c.rules.Tables[next.Name].Columns[col.Name]
 	}
 	return name, r, ok
 }

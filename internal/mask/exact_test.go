@@ -199,7 +199,7 @@ func TestNobodysAddresses(t *testing.T) {
 		email, phone, ip, url := maskerOf(t, 1, unique, "email"), maskerOf(t, 1, unique, "phone"), maskerOf(t, 1, unique, "ip"), maskerOf(t, 1, unique, "url")
 		rapid.Check(t, func(t *rapid.T) {
 			v := valuesFor("email").Filter(func(v string) bool { return isEmail([]byte(v)) }).Draw(t, "email")
-			if out := email(v); !isReserved([]byte(out[strings.LastIndexByte(out, '@')+1:])) || strings.ToLower(out) != strings.ToLower(email(strings.ToLower(v))) {
+			if out := email(v); !isReserved([]byte(out[strings.LastIndexByte(out, '@')+1:])) || !strings.EqualFold(out, email(strings.ToLower(v))) {
 				t.Fatalf("%s becomes %s", v, out)
 			}
 			v = rapid.StringMatching(`(\+|0|\(0)[1-9][0-9]{2}[)/ -]?[0-9]{4,8}`).Draw(t, "phone")

@@ -91,7 +91,7 @@ func TestDifferentStaysDifferent(t *testing.T) {
 						continue
 					}
 					low := strings.ToLower(out)
-					if before, ok := folded[low]; ok && strings.ToLower(before) != strings.ToLower(v) {
+					if before, ok := folded[low]; ok && !strings.EqualFold(before, v) {
 						t.Fatalf("%q and %q both become %q in small letters", before, v, low)
 					}
 					folded[low] = v

@@ -16,7 +16,7 @@ func isIBAN(text []byte) bool {
 		if c == ' ' {
 			continue
 		}
-		if n < 4 {
+		if n < len(head) {
 			if letter := c|0x20 >= 'a' && c|0x20 <= 'z'; letter != (n < 2) || !letter && (c < '0' || c > '9') {
 				return false
 			}
@@ -100,9 +100,10 @@ func (m *ibanMask) put(dst, value []byte, head [4]byte) []byte {
 		if dst[i] == ' ' {
 			continue
 		}
-		if n == 2 {
+		switch n {
+		case 2:
 			dst[i] = '0' + byte(check/10)
-		} else if n == 3 {
+		case 3:
 			dst[i] = '0' + byte(check%10)
 		}
 		n++

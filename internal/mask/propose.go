@@ -61,7 +61,7 @@ func (c *compiler) merged(t Table, proposed TableRules) TableRules {
 	}
 	for _, col := range t.Columns {
 		rule, has := proposed.Columns[col.Name]
-		if root, as, known := c.root(&t, col); root != "" && known {
+		if root, as, known := c.root(col); root != "" && known {
 			rule, has = as, !col.Generated
 		}
 		if _, there := all.Columns[col.Name]; has && !there {
@@ -110,7 +110,7 @@ func (p *proposer) table(t Table) {
 // column proposes for a column; one that refers to another follows it to where that leads.
 func (p *proposer) column(t Table, col Column) proposal {
 	c := compiler{tables: p.tables}
-	root, _, _ := c.root(&t, col)
+	root, _, _ := c.root(col)
 	if root == "" {
 		return propose(t, p.asReferred(t, col))
 	}

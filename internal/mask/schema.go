@@ -70,7 +70,7 @@ type literalMask struct {
 const seenLeast = 6
 
 func (m *literalMask) literal(text string, at Quoted) (string, bool) {
-	if len(text) >= seenLeast && m.seen != nil && !(at.Compared && isCode(text)) && m.seen(text) {
+	if len(text) >= seenLeast && m.seen != nil && (!at.Compared || !isCode(text)) && m.seen(text) {
 		return string(m.looks.mask(nil, []byte(text))), true
 	}
 	if body, ok := strings.CutPrefix(text, `\x`); ok {
@@ -179,12 +179,13 @@ func statementOf(tokens []sqlToken, body bool) statement {
 			}
 		case sqlMark:
 			word = t.text
-			if t.text == "(" {
+			switch t.text {
+			case "(":
 				if last == "CHECK" && check < 0 {
 					check = depth
 				}
 				depth++
-			} else if t.text == ")" {
+			case ")":
 				if depth--; depth == check {
 					check = -1
 				}

@@ -213,11 +213,7 @@ func readArray(text string) (elements []string, ok bool) {
 		full = text[i] != '{' && text[i] != ','
 		switch c := text[i]; c {
 		case '{', '}', ',':
-			if c == '{' {
-				depth++
-			} else if c == '}' {
-				depth--
-			}
+			depth += nesting(c)
 			elements = append(elements, text[i:i+1])
 			if depth == 0 {
 				return elements, i == len(text)-1

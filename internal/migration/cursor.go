@@ -97,7 +97,7 @@ func (c *cursor) list() []*cursor {
 	var out []*cursor
 	from, depth := c.at, c.peek().depth
 	for i := c.at; i <= len(c.toks); i++ {
-		if i < len(c.toks) && !(c.toks[i].is(",") && c.toks[i].depth == depth) {
+		if i < len(c.toks) && (!c.toks[i].is(",") || c.toks[i].depth != depth) {
 			continue
 		}
 		if i > from {

@@ -114,8 +114,8 @@ func (t *taking) plan() []*part {
 	var parts []*part
 	counted := 0
 	for i, table := range t.moment.structure.tables {
-		m, none := t.mask.Table(table.Table.Name)
-		entry := catalogTable{catalogName: catalogName{table.space, table.name}, Rule: table.Table.Name, None: none, Divided: table.kind == "p"}
+		m, none := t.mask.Table(table.Name)
+		entry := catalogTable{catalogName: catalogName{table.space, table.name}, Rule: table.Name, None: none, Divided: table.kind == "p"}
 		r := &result{changed: make([]int64, len(table.Columns))}
 		if !none {
 			entry.Columns = columnsOf(table, m)

@@ -116,7 +116,7 @@ func readStructure(ctx context.Context, tx querier) (*structure, error) {
 	if err := readHeaps(ctx, tx, byOID); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(s.tables, func(a, b *table) int { return cmp.Compare(a.Table.Name, b.Table.Name) })
+	slices.SortFunc(s.tables, func(a, b *table) int { return cmp.Compare(a.Name, b.Name) })
 	return s, s.readLiterals(ctx, tx)
 }
 

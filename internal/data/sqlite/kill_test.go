@@ -130,7 +130,7 @@ func whole(t *testing.T, d *Database) {
 		t.Fatal(got)
 	}
 	before, after := text(t, d, "SELECT count(*) FROM t WHERE a LIKE 'before %'"), text(t, d, "SELECT count(*) FROM t WHERE a = 'after'")
-	if !(before == "1000" && after == "0" || before == "0" && after == "1000") {
+	if (before != "1000" || after != "0") && (before != "0" || after != "1000") {
 		t.Errorf("%s rows as before and %s as after", before, after)
 	}
 	kept := Open(d.pristine())
