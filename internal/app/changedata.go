@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"greenroom/internal/mask"
 	"greenroom/internal/migration"
@@ -174,9 +173,9 @@ func (c *comparison) migrating() {
 	was, is := c.before.Migrating, c.now.Migrating
 	const budget = "migrations.budget."
 	compare(c, budget+"blocked_reads", was.Budget.BlockedReads, is.Budget.BlockedReads, durationText,
-		allows(int64(cmp.Or(was.Budget.BlockedReads, blockedReads)), int64(cmp.Or(is.Budget.BlockedReads, blockedReads)))...)
+		allows(int64(was.Budget.Default().BlockedReads), int64(is.Budget.Default().BlockedReads))...)
 	compare(c, budget+"blocked_writes", was.Budget.BlockedWrites, is.Budget.BlockedWrites, durationText,
-		allows(int64(cmp.Or(was.Budget.BlockedWrites, blockedWrites)), int64(cmp.Or(is.Budget.BlockedWrites, blockedWrites)))...)
+		allows(int64(was.Budget.Default().BlockedWrites), int64(is.Budget.Default().BlockedWrites))...)
 	compare(c, budget+"duration", was.Budget.Duration, is.Budget.Duration, durationText,
 		allows(cmp.Or(int64(was.Budget.Duration), math.MaxInt64), cmp.Or(int64(is.Budget.Duration), math.MaxInt64))...)
 	compare(c, budget+"growth", was.Budget.Growth, is.Budget.Growth, sizeText,
@@ -320,9 +319,3 @@ func blockersText(end bool) string {
 	}
 	return ""
 }
-
-// What a budget is where none is given.
-const (
-	blockedReads  = 250 * time.Millisecond
-	blockedWrites = time.Second
-)

@@ -17,8 +17,8 @@ import (
 // searches for these in what was written. It also remembers which texts of the schema stood among the values.
 //
 // A canary is a value of a masked column that the mask changed, or its first 64 bytes; of JSON, XML and arrays the first
-// text in it that was changed. It has eight bytes at least, and is not a word in small letters, a moment, or a number
-// below twelve digits: such stand anywhere. Nor is it one that came out of a mask, or was shown as a value of a kept
+// text in it that was changed. It has eight bytes at least, and is not a word in small letters, a moment, a number
+// below twelve digits, or anything else without a letter of at most twelve: such stand anywhere. Nor is it one that came out of a mask, or was shown as a value of a kept
 // column (TableMask.Kept), before it or after it. Of a canary that is one word of letters only whole words are hits.
 //
 // The canaries are those values whose keyed hashes are the smallest. So each different value has the same chance, however
@@ -157,16 +157,20 @@ func isCanary(text []byte) bool {
 	if _, ok := parseMoment(text); ok {
 		return false
 	}
-	digits, small := 0, 0
+	digits, small, letters := 0, 0, 0
 	for _, c := range text {
 		switch {
 		case c >= '0' && c <= '9':
 			digits++
 		case c >= 'a' && c <= 'z' || c == '_' || c == '-':
 			small++
+			letters++
+		case c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf:
+			letters++
 		}
 	}
-	if _, ok := parseNumber(text); ok && digits < canaryLong {
+	// An IPv4 address has twelve digits at most, and is part of many another.
+	if _, ok := parseNumber(text); ok && digits < canaryLong || letters == 0 && digits <= canaryLong && !ok {
 		return false
 	}
 	return small < len(text)
