@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"time"
 
 	"greenroom/internal/data"
 	"greenroom/internal/migration"
@@ -18,18 +17,18 @@ func (b *bench) resets(ctx context.Context) error {
 		}
 	}
 	var how string
-	reset := func(d *database) func(context.Context) (time.Duration, error) {
-		return func(ctx context.Context) (took time.Duration, err error) {
+	reset := func(d *database) func(context.Context) (spent, error) {
+		return func(ctx context.Context) (took spent, err error) {
 			if err := d.execute(ctx, "CHECKPOINT"); err != nil {
-				return 0, err
+				return took, err
 			}
-			began := time.Now()
+			stop := b.server.stopwatch()
 			how, err = d.Reset(ctx)
-			return time.Since(began), err
+			return stop(), err
 		}
 	}
-	template := func(options ...string) func(context.Context) (time.Duration, error) {
-		return func(ctx context.Context) (time.Duration, error) { return b.templated(ctx, options...) }
+	template := func(options ...string) func(context.Context) (spent, error) {
+		return func(ctx context.Context) (spent, error) { return b.templated(ctx, options...) }
 	}
 	small := &contender{name: "reset of " + migration.Bytes(b.small.size), do: reset(b.small)}
 	own := &contender{name: "reset of " + migration.Bytes(b.large.size), do: reset(b.large)}
@@ -44,9 +43,9 @@ func (b *bench) resets(ctx context.Context) error {
 	}
 	b.say("\nback to what was kept (%s)", how)
 	for _, c := range all {
-		b.took(c.name, c.all, 0, "")
+		b.took(c.name, c.all, 0)
 	}
-	b.below("reset to createdb -T by files", ratio(own.all, file.all), 1.2)
+	b.times("reset to createdb -T by files", own.all, file.all, 1.2)
 	if how == "clone" {
 		b.constant("reset", own.all, small.all)
 	} else {
@@ -56,27 +55,27 @@ func (b *bench) resets(ctx context.Context) error {
 }
 
 // constant is an aim that eight times the size takes no longer. A third is for what the machine does beside.
-func (b *bench) constant(what string, large, small []time.Duration) {
-	b.below(what+", to that of an eighth of the size", ratio(large, small), 1.33)
+func (b *bench) constant(what string, large, small []spent) {
+	b.times(what+", to that of an eighth of the size", large, small, 1.33)
 }
 
 // clones copies the folders of both databases as a stage's data are copied.
 func (b *bench) clones(ctx context.Context) error {
 	var how string
-	clone := func(d *database) func(context.Context) (time.Duration, error) {
-		return func(ctx context.Context) (took time.Duration, err error) {
+	clone := func(d *database) func(context.Context) (spent, error) {
+		return func(ctx context.Context) (took spent, err error) {
 			from, err := d.folder(ctx)
 			if err != nil {
-				return 0, err
+				return took, err
 			}
 			to, err := os.MkdirTemp(b.dir, "clone-*")
 			if err != nil {
-				return 0, err
+				return took, err
 			}
 			defer func() { err = errors.Join(err, os.RemoveAll(to)) }()
-			began := time.Now()
+			stop := b.server.stopwatch()
 			how, err = data.CloneFolder(ctx, from, to)
-			return time.Since(began), err
+			return stop(), err
 		}
 	}
 	small := &contender{name: "files of a stopped server, " + migration.Bytes(b.small.size), do: clone(b.small)}
@@ -84,8 +83,8 @@ func (b *bench) clones(ctx context.Context) error {
 	if err := b.turns(ctx, small, large); err != nil {
 		return err
 	}
-	b.took(small.name, small.all, 0, "")
-	b.took(large.name, large.all, 0, "")
+	b.took(small.name, small.all, 0)
+	b.took(large.name, large.all, 0)
 	if how != "clone" {
 		b.say("  this file system can't share blocks (btrfs and XFS can; TMPDIR says where this runs): bytes were copied")
 		return nil
@@ -95,15 +94,15 @@ func (b *bench) clones(ctx context.Context) error {
 }
 
 // templated makes a database out of another.
-func (b *bench) templated(ctx context.Context, options ...string) (took time.Duration, err error) {
+func (b *bench) templated(ctx context.Context, options ...string) (took spent, err error) {
 	if err := b.large.execute(ctx, "CHECKPOINT"); err != nil {
-		return 0, err
+		return took, err
 	}
-	began := time.Now()
+	stop := b.server.stopwatch()
 	if err := b.server.program(ctx, "createdb", append(options, "--template="+b.large.name, "copied")...); err != nil {
-		return 0, err
+		return took, err
 	}
-	took = time.Since(began)
+	took = stop()
 	return took, b.server.program(ctx, "dropdb", "copied")
 }
 
@@ -116,7 +115,7 @@ var changes = []string{"ALTER TABLE moved ALTER COLUMN product TYPE bigint", "CR
 // migrations runs the same migration watched and not watched. The rounds are more than elsewhere: what is looked for is
 // small.
 func (b *bench) migrations(ctx context.Context) error {
-	var with, without []time.Duration
+	var with, without []spent
 	var seen migration.Observation
 	for r := range 2*b.rounds + 3 {
 		for _, watched := range []bool{r%2 == 0, r%2 == 1} {
@@ -132,26 +131,26 @@ func (b *bench) migrations(ctx context.Context) error {
 		}
 	}
 	b.say("\na migration that rewrites a table of %s rows and makes an index, medians of %d rounds", migration.Thousands(4*b.large.customers), len(with))
-	b.took("alone", without, 0, "")
-	b.took("watched", with, 0, "")
+	b.took("alone", without, 0)
+	b.took("watched", with, 0)
 	b.say("  %d looks, %d statements, gap %s", seen.Samples, len(seen.Statements), seen.Gap)
-	b.below("watched to alone", ratio(with, without), 1.03)
+	b.times("watched to alone", with, without, 1.03)
 	return nil
 }
 
-func (b *bench) migrated(ctx context.Context, watched bool) (took time.Duration, o migration.Observation, err error) {
+func (b *bench) migrated(ctx context.Context, watched bool) (took spent, o migration.Observation, err error) {
 	if err := b.large.execute(ctx, "DROP TABLE IF EXISTS moved", "CREATE TABLE moved AS SELECT * FROM items", "CHECKPOINT"); err != nil {
-		return 0, o, err
+		return took, o, err
 	}
 	conn, err := b.large.connect(ctx, migrator)
 	if err != nil {
-		return 0, o, err
+		return took, o, err
 	}
 	defer conn.Close(ctx) //nolint:errcheck // all that it was for is done
 	if watched {
 		w, err := b.large.Watch(ctx, data.WatchOptions{Migrator: migrator})
 		if err != nil {
-			return 0, o, err
+			return took, o, err
 		}
 		defer func() {
 			var ended error
@@ -159,11 +158,11 @@ func (b *bench) migrated(ctx context.Context, watched bool) (took time.Duration,
 			err = errors.Join(err, ended)
 		}()
 	}
-	began := time.Now()
+	stop := b.server.stopwatch()
 	for _, change := range changes {
 		if _, err := conn.Exec(ctx, change); err != nil {
-			return 0, o, err
+			return took, o, err
 		}
 	}
-	return time.Since(began), o, nil
+	return stop(), o, nil
 }

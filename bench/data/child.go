@@ -31,10 +31,11 @@ type work struct {
 
 // worked is what it answers.
 type worked struct {
-	Took time.Duration
 	Rows int64
 	Size int64 // of the snapshot
 	Most int64 // bytes of memory that it had at most; 0 where that is not known
+
+	spent spent // what its parent measured: the start of the process is in it, as it is in that of other programs
 }
 
 func child(ctx context.Context) int {
@@ -58,7 +59,6 @@ func (w work) do(ctx context.Context) (done worked, err error) {
 	if err != nil {
 		return done, err
 	}
-	began := time.Now()
 	if w.Load {
 		var l data.Loaded
 		l, err = d.Load(ctx, w.Dir, data.LoadOptions{Jobs: w.Jobs})
@@ -71,7 +71,7 @@ func (w work) do(ctx context.Context) (done worked, err error) {
 			done.Rows += t.Rows
 		}
 	}
-	done.Took, done.Most = time.Since(began), most()
+	done.Most = most()
 	return done, err
 }
 
@@ -107,9 +107,11 @@ func (b *bench) child(ctx context.Context, d *database, w work) (done worked, er
 	cmd.WaitDelay = 30 * time.Second
 	var out, said bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(text), &out, &said
+	stop := b.server.stopwatch()
 	if err := cmd.Run(); err != nil {
 		return done, fmt.Errorf("%w: %s", err, said.String())
 	}
+	done.spent = stop()
 	return done, json.Unmarshal(out.Bytes(), &done)
 }
 

@@ -10,7 +10,8 @@ import (
 // perCustomer is how many bytes a customer takes with the orders, their items and all indexes.
 const perCustomer = 900
 
-// shop makes a database of about this size. What is in it follows from numbers alone, so that every run has the same.
+// shop makes a database of about this size. What is in it follows from numbers alone, so that every run has the same. Names,
+// streets and cities are as many as a country has, and some of them much more frequent than others.
 func (s *server) shop(ctx context.Context, name string, size int64) (*database, error) {
 	d, err := s.database(ctx, name)
 	if err != nil {
@@ -25,16 +26,21 @@ func (s *server) shop(ctx context.Context, name string, size int64) (*database, 
 			state text NOT NULL, total numeric(10, 2) NOT NULL, placed timestamptz NOT NULL)`,
 		`CREATE TABLE items (order_id bigint NOT NULL REFERENCES orders, place smallint, product integer NOT NULL, price numeric(10, 2) NOT NULL,
 			PRIMARY KEY (order_id, place))`,
+		`CREATE FUNCTION word(kind text, drawn text, most integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+			SELECT initcap(substr(translate(md5(kind || n), '0123456789', 'aeiouaeiou'), 1, 4 + n % 6))
+			FROM (SELECT (power(('x' || drawn)::bit(24)::integer / 16777216.0, 3) * most)::integer AS n) numbers $$`,
 		fmt.Sprintf(`INSERT INTO customers (name, email, phone, address, born, note, vip, created)
-			SELECT initcap(substr(translate(h, '0123456789', 'aeiouaeiou'), 1, 4 + g %% 5)) || ' ' || initcap(substr(translate(h, '0123456789', 'aeiouaeiou'), 12, 5 + g %% 7)),
+			SELECT word('first', substr(h, 1, 6), 2000) || ' ' || word('last', substr(h, 7, 6), 40000),
 				substr(h, 1, 8) || '.' || g || '@' || (ARRAY['mail', 'post', 'web', 'inbox'])[1 + g %% 4] || '.example.com',
-				'+49 30 ' || lpad((g * 7919 %% 10000000)::text, 7, '0'), 'Station Road ' || g %% 300 || ', ' || 10000 + g * 31 %% 89999 || ' Springfield',
-				'1940-01-01'::date + (g * 17 %% 25000)::integer, CASE WHEN g %% 3 = 0 THEN 'Please ring at the back door, order ' || substr(h, 20, 6) || ' came late twice' END,
+				'+49 30 ' || lpad((g::bigint * 7919 %% 10000000)::text, 7, '0'),
+				word('street', substr(h, 13, 6), 5000) || ' Road ' || g %% 300 || ', ' || 10000 + g::bigint * 31 %% 89999 || ' ' || word('city', substr(h, 19, 6), 3000),
+				'1940-01-01'::date + (g::bigint * 17 %% 25000)::integer, CASE WHEN g %% 3 = 0 THEN 'Please ring at the back door, order ' || substr(h, 20, 6) || ' came late twice' END,
 				g %% 50 = 0, '2020-01-01'::timestamptz + g * interval '1 minute'
 			FROM (SELECT g, md5(g::text) AS h FROM generate_series(1, %d) g) numbers`, n),
-		fmt.Sprintf(`INSERT INTO orders (customer_id, state, total, placed) SELECT 1 + g * 7 %% %d, (ARRAY['paid', 'sent', 'open'])[1 + g %% 3], g %% 10000 / 100.0,
+		`DROP FUNCTION word`,
+		fmt.Sprintf(`INSERT INTO orders (customer_id, state, total, placed) SELECT 1 + g::bigint * 7 %% %d, (ARRAY['paid', 'sent', 'open'])[1 + g %% 3], g %% 10000 / 100.0,
 			'2023-01-01'::timestamptz + g * interval '1 second' FROM generate_series(1, %d) g`, n, 2*n),
-		fmt.Sprintf(`INSERT INTO items SELECT 1 + g / 2, g %% 2, g * 13 %% 5000, g %% 1000 / 10.0 FROM generate_series(0, %d) g`, 4*n-1),
+		fmt.Sprintf(`INSERT INTO items SELECT 1 + g / 2, g %% 2, g::bigint * 13 %% 5000, g %% 1000 / 10.0 FROM generate_series(0, %d) g`, 4*n-1),
 		`CREATE INDEX ON customers (name)`, `CREATE INDEX ON orders (customer_id)`, `CREATE INDEX ON orders (placed)`, `CREATE INDEX ON items (product)`,
 		`VACUUM (ANALYZE, FREEZE)`, `CHECKPOINT`)
 	if err != nil {

@@ -137,6 +137,7 @@ const (
 	roundWord
 	roundHash
 	roundPick
+	roundDraw
 )
 
 // below draws a number below n from the stream, n > 0. It is off even by less than n in 2^64.

@@ -78,6 +78,26 @@ func (r *row) permute(k *keyed, t tweak) {
 	}
 }
 
+// drawn appends another text of the shape of a short one. It is drawn and not permuted, which is a twelfth of the work where
+// two texts may become the same one: of the tweak and the place alone, and again until it is another.
+func (r *row) drawn(k *keyed, t tweak, place byte, dst, value []byte) []byte {
+	if len(value) > textPart {
+		return r.text(k, t, dst, value, asText)
+	}
+	r.take(value, asText)
+	begin := len(dst)
+	k.ofSized(t, roundDraw, []byte{place}, len(r.index))
+	for d := (digits{k: k}); ; {
+		for i, size := range r.size {
+			r.index[i] = d.below(size)
+		}
+		dst = r.put(dst[:begin], value)
+		if len(r.index) == 0 || !bytes.Equal(dst[begin:], value) {
+			return dst
+		}
+	}
+}
+
 func (r *row) scramble(k *keyed, t tweak, n int) {
 	for round := range n {
 		d, from, to := r.half(k, t, round)

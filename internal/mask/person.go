@@ -16,6 +16,7 @@ type wordsMask struct {
 
 func (m *wordsMask) mask(dst, value []byte) []byte {
 	var numbers tweak
+	drawn := byte(0)
 	for i := 0; i < len(value); {
 		n, kind := run(value[i:])
 		word := value[i : i+n]
@@ -28,7 +29,8 @@ func (m *wordsMask) mask(dst, value []byte) []byte {
 			if numbers == (tweak{}) {
 				numbers = m.k.tweakOf(m.w.fold(value))
 			}
-			dst = m.as(dst, word, numbers, asText)
+			dst = m.w.row.drawn(m.k, numbers, drawn, dst, word)
+			drawn++
 		case n == 1 || kind == runScript:
 			dst = m.as(dst, word, tweak{}, asText)
 		default:

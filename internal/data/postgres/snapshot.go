@@ -202,33 +202,41 @@ func (t *taking) copyAll(ctx context.Context, s *data.Snapshot) error {
 }
 
 // read copies parts until there are none, and then lets go of the moment: whatever comes after that is not production's
-// affair.
+// affair. Of masks, which remember words, it holds one at a time: tables may be thousands, and the parts of one come one
+// after the other.
 func (t *taking) read(ctx context.Context, conn *pgx.Conn, queue <-chan *part) error {
-	masks := map[int]*mask.TableMask{}
+	var m *mask.TableMask
+	of := -1
 	for p := range queue {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		m := masks[p.table]
-		if m == nil {
-			m, _ = t.mask.Table(t.moment.structure.tables[p.table].Table.Name)
+		if p.table != of {
+			t.count(of, m)
+			of = p.table
+			m, _ = t.mask.Table(t.moment.structure.tables[of].Table.Name)
 			m.Watch(t.sieve)
-			masks[p.table] = m
 		}
 		if err := t.copyPart(ctx, conn, p, m); err != nil {
 			return fmt.Errorf("copy the table %s: %w", t.moment.structure.tables[p.table].Table.Name, withoutValues(err))
 		}
 	}
-	for i, m := range masks {
-		r := t.results[i]
-		r.mu.Lock()
-		for c, n := range m.Changed() {
-			r.changed[c] += n
-		}
-		r.mu.Unlock()
-	}
+	t.count(of, m)
 	hangUp(ctx, conn)
 	return nil
+}
+
+// count adds what a mask changed to what is known of the table.
+func (t *taking) count(table int, m *mask.TableMask) {
+	if m == nil {
+		return
+	}
+	r := t.results[table]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c, n := range m.Changed() {
+		r.changed[c] += n
+	}
 }
 
 func (t *taking) copyPart(ctx context.Context, conn *pgx.Conn, p *part, m *mask.TableMask) error {
