@@ -77,7 +77,7 @@ func (h *house) dieAround(steps []plan.Step, points []run.Point, begin func() ap
 			if begun.ID == "" {
 				begun = begin()
 			} else {
-				h.start()
+				h.launch() // it may die before it answers
 			}
 			h.awaitDeath()
 		}

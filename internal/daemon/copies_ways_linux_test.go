@@ -41,6 +41,7 @@ func TestRehearsalOnACopyOfSQLite(t *testing.T) {
 	h := newHouse(t)
 	s := withSQLite().saying(exceptAll, "").saying("environments:\n", "environments:\n  staging:\n    data: {from: production, mask: mask.yaml}\n    rollout: {watch: 200ms}\n").
 		saying("  production:\n    rollout", "  production:\n    after: staging\n    rollout")
+	s = s.saying("{at: start,", "{at: start, budget: {blocked_reads: 5s, blocked_writes: 5s},") // its one lock is that of the whole database
 	s.migrate += "CREATE TABLE IF NOT EXISTS customers (id integer PRIMARY KEY, email text);\nINSERT OR IGNORE INTO customers VALUES (1, 'planted-0001@canary-farm.test');\n"
 	s.mask = "tables:\n  entries: {id: keep, release: keep}\n  customers: {id: keep, email: email}\n"
 	h.up(s)
