@@ -24,6 +24,11 @@ func (h *house) addsSince(version string) release.Digest {
 	return h.build(onCopy().as(version, "ALTER TABLE customers ADD COLUMN IF NOT EXISTS since date"))
 }
 
+// patiently is the app with a budget that is kept however little time the machine has.
+func patiently(s sources) sources {
+	return s.saying("budget: {blocked_reads: 400ms, blocked_writes: 400ms}", patient)
+}
+
 // TestRehearsalOnACopyKilled kills the control plane around every step of a rehearsal on a masked copy, and in the midst of
 // the long ones. It finds what it finds undisturbed, and nothing is left of it.
 func TestRehearsalOnACopyKilled(t *testing.T) {
@@ -31,7 +36,7 @@ func TestRehearsalOnACopyKilled(t *testing.T) {
 	needNetworks(t)
 	needPostgres(t)
 	h := newHouse(t)
-	live := h.onACopy(onCopy())
+	live := h.onACopy(patiently(onCopy()))
 	next := h.addsSince("v2")
 	report, _ := h.found(next)
 	if report.Verdict != evidence.Pass {
@@ -155,7 +160,7 @@ func TestRehearsalOnACopyCancelled(t *testing.T) {
 	needNetworks(t)
 	needPostgres(t)
 	h := newHouse(t)
-	live := h.onACopy(onCopy())
+	live := h.onACopy(patiently(onCopy()))
 	customers := h.customersOf(h.status().Address)
 	cancelled := func(id string) {
 		must(h, h.client.Cancel(h.ctx(), id))

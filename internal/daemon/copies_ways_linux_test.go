@@ -16,7 +16,7 @@ func TestRehearsalOnACopyAtStart(t *testing.T) {
 	needNetworks(t)
 	needPostgres(t)
 	h := newHouse(t)
-	s := onCopy().saying("down: bin/app migrate-down, ", "").saying("run: bin/app migrate,", "at: start,").
+	s := patiently(onCopy()).saying("blocked_reads: 5s, blocked_writes: 5s", "blocked_reads: 2s, blocked_writes: 2s").saying("down: bin/app migrate-down, ", "").saying("run: bin/app migrate,", "at: start,").
 		saying("      CONTROL: CONTROL_FOLDER\n", "      CONTROL: CONTROL_FOLDER\n      MIGRATE: start\n")
 	h.onACopy(s)
 	next := h.build(s.as("v2", "ALTER TABLE customers ADD COLUMN IF NOT EXISTS since date"))
@@ -27,6 +27,11 @@ func TestRehearsalOnACopyAtStart(t *testing.T) {
 	}
 	if m.Schema == nil || m.Schema.Before == m.Schema.After || len(m.Migration.Lost)+len(m.Migration.Changed) > 0 {
 		t.Errorf("the migration: %+v, %+v", m.Schema, m.Migration)
+	}
+	// Its sessions carry no name of Greenroom's, and are known by what they lock.
+	_, found = h.found(h.build(s.as("v3", "ALTER TABLE customers ADD COLUMN IF NOT EXISTS until date;\nSELECT pg_sleep(2.5)")))
+	if m := found["migration"]; m.Verdict != evidence.Fail || !strings.Contains(m.Summary, "reads of customers and writes to it would have stood still") {
+		t.Errorf("the one that holds everybody up: %s, %s", m.Verdict, m.Summary)
 	}
 	h.toStaging(next)
 	h.wantOutcome(h.promote(next), plan.Succeeded)
@@ -41,7 +46,7 @@ func TestRehearsalOnACopyOfSQLite(t *testing.T) {
 	h := newHouse(t)
 	s := withSQLite().saying(exceptAll, "").saying("environments:\n", "environments:\n  staging:\n    data: {from: production, mask: mask.yaml}\n    rollout: {watch: 200ms}\n").
 		saying("  production:\n    rollout", "  production:\n    after: staging\n    rollout")
-	s = s.saying("{at: start,", "{at: start, budget: {blocked_reads: 5s, blocked_writes: 5s},") // its one lock is that of the whole database
+	s = s.saying("{at: start,", "{at: start, "+patient+",") // its one lock is that of the whole database
 	s.migrate += "CREATE TABLE IF NOT EXISTS customers (id integer PRIMARY KEY, email text);\nINSERT OR IGNORE INTO customers VALUES (1, 'planted-0001@canary-farm.test');\n"
 	s.mask = "tables:\n  entries: {id: keep, release: keep}\n  customers: {id: keep, email: email}\n"
 	h.up(s)

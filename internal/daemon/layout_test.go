@@ -13,7 +13,7 @@ import (
 
 // inFolder is the app whose migrations are a folder as goose has it.
 func inFolder() sources {
-	s := withPostgres().saying("{run: bin/app migrate, timeout: 1m}", "{dir: migrations, timeout: 1m, lock_timeout: 300ms, budget: {blocked_reads: 5s, blocked_writes: 5s}}")
+	s := withPostgres().saying("{run: bin/app migrate, timeout: 1m}", "{dir: migrations, timeout: 1m, "+patient+"}")
 	s.folder = map[string]string{"00001_entries.sql": "-- +goose Up\nCREATE TABLE entries (id text NOT NULL, release text NOT NULL);\n-- +goose Down\nDROP TABLE entries;\n"}
 	return s
 }

@@ -33,7 +33,7 @@ environments:
 keys:
   staging: {key: "STAGING", environments: [rehearsal, staging, build]}
   production: {key: "PRODUCTION", environments: [production]}
-migrations: {run: bin/app migrate, timeout: 1m}
+migrations: {run: bin/app migrate, timeout: 1m, ` + patient + `}
 checks:
   journey: {run: CONTROL=CONTROL_FOLDER bin/app journey, files: [bin/app, VERSION], journey: true, production: true, timeout: 20s}
 `
