@@ -2,12 +2,15 @@ package daemon
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
 
+	"greenroom/internal/api"
 	"greenroom/internal/evidence"
 	"greenroom/internal/plan"
+	"greenroom/internal/run"
 )
 
 // TestRehearsalOnACopyAtStart rehearses a release that migrates as it starts on a masked copy.
@@ -72,6 +75,15 @@ func TestRehearsalOnACopyOfSQLite(t *testing.T) {
 	}
 	if m.Migration != nil && !strings.Contains(m.Migration.Data, "a masked copy of production") {
 		t.Errorf("it was measured on %s", m.Migration.Data)
+	}
+	dry, err := h.client.Plan(h.ctx(), api.RunRequest{Kind: plan.Rehearsal, App: appUnderTest, Release: string(safe)})
+	must(t, err)
+	begun := h.dieAround(dry.Plan.Steps, []run.Point{run.AfterDo}, func() api.RunView { return h.rehearse(safe) })
+	h.wantOutcome(h.await(begun.ID), plan.Succeeded)
+	again, err := h.client.Report(h.ctx(), appUnderTest, begun.ID)
+	must(t, err)
+	if want, got := findings(report), findings(again); !maps.Equal(want, got) {
+		t.Errorf("undisturbed it finds\n%v\nand killed at every step\n%v\n%+v", want, got, again.Results)
 	}
 	_, found = h.found(h.build(s.as("v3", "DELETE FROM entries WHERE id = 'e7'")))
 	if m := found["migration"]; m.Verdict != evidence.Fail || m.Migration == nil || len(m.Migration.Lost) == 0 {

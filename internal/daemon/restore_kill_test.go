@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"greenroom/internal/api"
@@ -13,8 +14,6 @@ import (
 	"greenroom/internal/proc"
 	"greenroom/internal/release"
 	"greenroom/internal/run"
-
-	"syscall"
 )
 
 // backedUp writes an entry, takes a backup, and writes another: what a restore keeps, and what it gives up.
@@ -67,6 +66,11 @@ func (h *house) wantData(later bool) {
 			h.Errorf("of %s there is %q, want %q", id, found, wanted)
 		}
 	}
+}
+
+// wantNothingBeside fails the test when a restore left a database of its own behind.
+func (h *house) wantNothingBeside() {
+	h.Helper()
 	var beside int
 	must(h, h.connect().QueryRow(h.ctx(), "SELECT count(*) FROM pg_database WHERE datname LIKE 'app\\_%'").Scan(&beside))
 	if beside > 0 {
@@ -98,12 +102,14 @@ func TestRestoreKilled(t *testing.T) {
 		h.tell("fail-journey", "v1", "")
 		h.wantSound(second)
 		h.wantData(true)
+		h.wantNothingBeside()
 	})
 	h.part(t, "forth", func() {
 		begun := h.dieAround(steps, []run.Point{run.BeforeDo, run.AfterDo, run.DoRecorded}, func() api.RunView { return h.restore(backup) })
 		h.wantOutcome(h.await(begun.ID), plan.Succeeded)
 		h.wantSound(first)
 		h.wantData(false)
+		h.wantNothingBeside()
 		if wrong := h.wrongPorts(first); wrong != "" {
 			h.Error(wrong)
 		}
@@ -121,6 +127,7 @@ func TestRestoreThatFails(t *testing.T) {
 	asBefore := func(live release.Digest) {
 		h.wantSound(live)
 		h.wantData(true)
+		h.wantNothingBeside()
 	}
 
 	h.part(t, "a damaged backup", func() {
@@ -179,5 +186,34 @@ func TestRestoreThatFails(t *testing.T) {
 		must(h, os.Remove(strings.TrimSuffix(file, ".backup")+".json")) // so it is not known of which release it is
 		h.wantOutcome(h.await(h.restore(backup).ID), plan.RolledBack, `relation "records" does not exist`)
 		asBefore(renamed)
+	})
+}
+
+// TestRestoreKilledOnSQLite is TestRestoreKilled for a database that is a file, under the release that is live.
+func TestRestoreKilledOnSQLite(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	live := h.live(withSQLite())
+	backup := h.backedUp()
+	dry, err := h.client.Plan(h.ctx(), toBackup(backup))
+	must(t, err)
+	steps := dry.Plan.Steps
+
+	h.part(t, "back", func() {
+		h.failCandidate("v1")
+		candidate := slices.IndexFunc(steps, func(s plan.Step) bool { return s.Name == "candidate" })
+		undone := slices.DeleteFunc(slices.Clone(steps[:candidate]), func(s plan.Step) bool { return !s.Changes })
+		slices.Reverse(undone)
+		begun := h.dieAround(undone, []run.Point{run.AfterUndo}, func() api.RunView { return h.restore(backup) })
+		h.wantOutcome(h.await(begun.ID), plan.RolledBack, "the customer can't buy")
+		h.tell("fail-journey", "v1", "")
+		h.wantLive(live, "v1")
+		h.wantData(true)
+	})
+	h.part(t, "forth", func() {
+		begun := h.dieAround(steps, []run.Point{run.BeforeDo, run.AfterDo}, func() api.RunView { return h.restore(backup) })
+		h.wantOutcome(h.await(begun.ID), plan.Succeeded)
+		h.wantLive(live, "v1")
+		h.wantData(false)
 	})
 }
