@@ -23,10 +23,11 @@ const appUnderTest = "app"
 type sources struct {
 	compose    string
 	definition string
-	version    string // of the release that is built from it
-	migrate    string // migrate.sql
-	table      string // in which it keeps what is written
-	mask       string // mask.yaml; "" for none
+	version    string            // of the release that is built from it
+	migrate    string            // migrate.sql
+	table      string            // in which it keeps what is written
+	mask       string            // mask.yaml; "" for none
+	folder     map[string]string // files of the folder migrations; nil for none
 }
 
 // withPostgres is the app with two replicas that answer and a worker that must not run twice. Its gate asks for no
@@ -106,6 +107,11 @@ func (h *house) write(s sources) (dir string) {
 		"mask.yaml": s.mask,
 	} {
 		must(h, os.WriteFile(filepath.Join(dir, name), []byte(fill.Replace(text)), 0o644))
+	}
+	must(h, os.RemoveAll(filepath.Join(dir, "migrations")))
+	for name, text := range s.folder {
+		must(h, os.MkdirAll(filepath.Join(dir, "migrations"), 0o755))
+		must(h, os.WriteFile(filepath.Join(dir, "migrations", name), []byte(text), 0o644))
 	}
 	program := filepath.Join(dir, "bin", "app")
 	if err := os.Remove(program); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"greenroom/internal/api"
 	"greenroom/internal/data"
@@ -130,7 +131,12 @@ func (d *Daemon) otherSchema(env *environment.Environment, record store.Environm
 	v.State = api.DatabaseHalfMigrated
 	v.Says = things + " differ from the schema of before a migration that did not come to its end"
 	v.Next = "finish what it began, or take it back, by hand: once the schema is whole it counts as proven again"
-	if backups, err := env.Backups(); err == nil && len(backups) > 0 {
-		v.Next += fmt.Sprintf("; or greenroom backup restore %s --environment %s", backups[0].ID, v.Environment)
+	backups, err := env.Backups()
+	if err != nil {
+		return
+	}
+	// A later one, as a restore takes before it begins, holds the half of it.
+	if i := slices.IndexFunc(backups, func(b environment.Backup) bool { return b.Schema == record.Schema }); i >= 0 {
+		v.Next += fmt.Sprintf("; or greenroom backup restore %s --environment %s", backups[i].ID, v.Environment)
 	}
 }

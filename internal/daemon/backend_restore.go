@@ -102,9 +102,17 @@ func (d *Daemon) options(ctx context.Context, a store.App, record store.Environm
 		forward, backups[i].ID, record.Name, backups[i].Release.Short(), loss), nil
 }
 
+// ago is how long ago something was, as exactly as one wants to know.
+func ago(d time.Duration) string {
+	if d < time.Minute {
+		return "less than a minute"
+	}
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+}
+
 // loss is what a restore would lose, in time and rows.
 func (d *Daemon) loss(ctx context.Context, env *environment.Environment, record store.Environment, b environment.Backup) (string, error) {
-	text := "everything written since " + b.Taken.UTC().Format("2006-01-02 15:04 UTC") + " (" + d.world.Now().Sub(b.Taken).Round(time.Minute).String() + ")"
+	text := "everything written since " + b.Taken.UTC().Format("2006-01-02 15:04 UTC") + " (" + ago(d.world.Now().Sub(b.Taken)) + ")"
 	live, err := d.world.Release(ctx, record.Live)
 	if err != nil {
 		return "", err

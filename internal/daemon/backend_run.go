@@ -85,9 +85,13 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 		return plan.Plan{}, problem.New(problem.Invalid, "%s is live in production already: there is nothing to rehearse", f.New.Short()).
 			WithHint("greenroom build, once something has changed")
 	}
-	if f.Old != "" {
-		f.OldContents, err = d.contents(ctx, f.Old)
+	if f.Old == "" {
+		return rehearsal.Make(f), nil
 	}
+	if f.Data != nil && d.world.Elsewhere(a.Policy, f.Data.From) {
+		return plan.Plan{}, rehearsal.DataElsewhere(f.Data.From)
+	}
+	f.OldContents, err = d.contents(ctx, f.Old)
 	return rehearsal.Make(f), err
 }
 

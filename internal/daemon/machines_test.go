@@ -33,7 +33,7 @@ environments:
 keys:
   staging: {key: "STAGING", environments: [rehearsal, staging, build]}
   production: {key: "PRODUCTION", environments: [production]}
-migrations: {run: bin/app migrate, timeout: 1m}
+migrations: {run: bin/app migrate, timeout: 1m, ` + patient + `}
 checks:
   journey: {run: CONTROL=CONTROL_FOLDER bin/app journey, files: [bin/app, VERSION], journey: true, production: true, timeout: 20s}
 `
@@ -150,6 +150,19 @@ func TestTwoMachines(t *testing.T) {
 		m.Errorf("taking it twice takes %d: %v", again.Taken, err)
 	}
 	m.strangers(second)
+	m.dataStaysWhereItIs()
+}
+
+// dataStaysWhereItIs asks for a copy of production's data on a machine where that is not: the refusal comes before a stage
+// is made.
+func (m *machines) dataStaysWhereItIs() {
+	m.Helper()
+	s := m.sources.saying("  staging: {rollout: {watch: 200ms}}\n", "  staging: {data: {from: production, mask: mask.yaml}, rollout: {watch: 200ms}}\n")
+	s.mask = "tables:\n  entries: {id: keep, release: keep}\n  second: {n: keep}\n"
+	m.staging.register(s)
+	r := m.staging.build(s.as("v3", ""))
+	_, err := m.staging.client.Start(m.staging.ctx(), api.RunRequest{Kind: plan.Rehearsal, App: appUnderTest, Release: string(r)})
+	wantProblem(m, err, problem.Blocked, "production lives elsewhere, and its data with it", "leave `data:` away")
 }
 
 // repacked is a bundle with those of its envelopes that are kept.

@@ -14,6 +14,9 @@ import (
 // rehearsed is the app whose gate asks for a rehearsal.
 func rehearsed() sources { return withPostgres().saying(exceptAll, "") }
 
+// patient is a budget that is kept on a machine that has too much to do to look all the time.
+const patient = "lock_timeout: 250ms, budget: {blocked_reads: 5s, blocked_writes: 5s}"
+
 // wantRehearsed rehearses a release, which passes.
 func (h *house) wantRehearsed(r release.Digest) {
 	h.Helper()
@@ -27,7 +30,7 @@ func (h *house) wantRehearsed(r release.Digest) {
 // rehearsedLive makes the first release live, by the book.
 func (h *house) rehearsedLive(s sources) release.Digest {
 	h.Helper()
-	h.up(s)
+	h.up(s.saying("timeout: 1m}", "timeout: 1m, "+patient+"}"))
 	r := h.build(s)
 	h.wantRehearsed(r)
 	h.wantOutcome(h.promote(r), plan.Succeeded)

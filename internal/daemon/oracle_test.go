@@ -60,6 +60,9 @@ func (h *house) wrongReplicas(all []driver.Status, live release.Digest) string {
 	}
 	got := map[string]int{}
 	for _, s := range all {
+		if s.Environment == "staging" {
+			continue
+		}
 		if s.Environment != "production" || s.Release != "" && s.Release != string(live) {
 			return fmt.Sprintf("%s runs", s.ID)
 		}
@@ -84,6 +87,9 @@ func (h *house) wrongRoutes(all []driver.Status, live release.Digest) string {
 		address[s.ID] = s.Listen.Address
 	}
 	for _, r := range t.Routes {
+		if strings.HasPrefix(r.Name, appUnderTest+"/staging") {
+			continue
+		}
 		if len(r.Pools) != 1 || r.Pools[0].Release != string(live) || r.Pools[0].Weight != 100 || r.Hold > 0 || r.Maintenance != nil {
 			return fmt.Sprintf("the route %s is %+v", r.Name, r)
 		}

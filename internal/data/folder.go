@@ -39,7 +39,7 @@ func NewFolder(dir string) (*Folder, error) {
 		}
 		return nil, problem.New(problem.Blocked, "there is something at %s already", dir)
 	}
-	if err := sweepFolders(filepath.Dir(dir)); err != nil {
+	if err := SweepFolders(filepath.Dir(dir)); err != nil {
 		return nil, err
 	}
 	f := &Folder{dir: dir, part: filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+partial)}
@@ -70,8 +70,8 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// sweepFolders removes the unfinished snapshots in a folder that nobody writes any more.
-func sweepFolders(parent string) error {
+// SweepFolders removes the unfinished snapshots in a folder that nobody writes any more.
+func SweepFolders(parent string) error {
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return err

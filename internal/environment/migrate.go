@@ -137,7 +137,8 @@ func (m *migrator) moment(ctx context.Context, now migration.Moment) {
 		m.waiting = time.Now()
 	}
 	m.blocked = blockers(now.Blocker)
-	if m.LockTimeout == 0 || time.Since(m.waiting) < m.LockTimeout {
+	// Greenroom's own runner keeps the time-out itself, and knows which statements may wait for longer.
+	if m.LockTimeout == 0 || m.runsItself() || time.Since(m.waiting) < m.LockTimeout {
 		return
 	}
 	m.ended = true
@@ -153,15 +154,25 @@ func (m *migrator) moment(ctx context.Context, now migration.Moment) {
 // tellMoment says what is worth a line: another statement, or that it waits for somebody.
 func (m *migrator) tellMoment(now migration.Moment) {
 	text := firstLine(now.SQL)
-	if now.Waits {
-		text = "waits for a lock: " + blockers(now.Blocker)
+	what := text
+	if now.Waits { // how long they have been there is another thing each time, and no news
+		text, what = "waits for a lock: "+blockers(now.Blocker), "waits"
+		for _, b := range now.Blocker {
+			what += fmt.Sprintf(" %d", b.PID)
+		}
 	}
-	if m.Tell == nil || text == m.told || text == "" {
+	if now.Waits && m.LockTimeout > 0 && m.runsItself() {
+		text += fmt.Sprintf("; within %s it lets everybody else pass and is tried again", m.LockTimeout)
+	}
+	if m.Tell == nil || what == m.told || what == "" {
 		return
 	}
-	m.told = text
+	m.told = what
 	m.Tell(text)
 }
+
+// runsItself says whether Greenroom runs the statements itself, which tries again by itself as well.
+func (m *migrator) runsItself() bool { return m.release.Contents.Migrations.Dir != "" }
 
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
@@ -204,7 +215,7 @@ func (m *migrator) attempts(ctx context.Context, out *Migration) error {
 			return err
 		}
 		who, locked := m.lockFailure(output + failed)
-		if !locked {
+		if !locked || m.runsItself() {
 			return nil
 		}
 		out.Failed = fmt.Sprintf("it did not get its lock within %s: %s", m.LockTimeout, who)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"greenroom/internal/app"
@@ -43,7 +44,9 @@ const keepSnapshots = 3
 func (e *Environment) snapshots() string { return filepath.Join(e.Folder(), "snapshots") }
 
 // verifiedFile is beside a snapshot's folder, which is never changed, and says when it was loaded.
-func verifiedFile(dir string) string { return dir + ".verified.json" }
+func verifiedFile(dir string) string { return dir + verifiedSuffix }
+
+const verifiedSuffix = ".verified.json"
 
 // TakeSnapshot makes a masked copy of the environment's database under that id. One that is there already is returned.
 func (e *Environment) TakeSnapshot(ctx context.Context, r release.Release, d app.Data, id string, say func(string)) (Snapshot, error) {
@@ -206,14 +209,36 @@ func (e *Environment) SweepSnapshots(keep int) error {
 	if err != nil {
 		return err
 	}
-	left, err := filepath.Glob(filepath.Join(e.snapshots(), removedPrefix+"*")) // its id has no special letter
-	for _, dir := range left {
-		err = errors.Join(err, os.RemoveAll(dir))
-	}
+	err = e.sweepLeft()
 	for _, s := range all[min(keep, len(all)):] {
 		err = errors.Join(err, e.RemoveSnapshot(s.ID))
 	}
 	return err
+}
+
+// sweepLeft removes what a kill left: of a snapshot that was being taken, of one that was being removed, and the note that
+// one could be loaded where it is gone.
+func (e *Environment) sweepLeft() error {
+	entries, err := os.ReadDir(e.snapshots())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range entries {
+		name := filepath.Join(e.snapshots(), f.Name())
+		dir, note := strings.CutSuffix(name, verifiedSuffix)
+		if strings.HasPrefix(f.Name(), removedPrefix) || note && !there(dir) {
+			err = errors.Join(err, os.RemoveAll(name))
+		}
+	}
+	return errors.Join(err, data.SweepFolders(e.snapshots()))
+}
+
+func there(name string) bool {
+	_, err := os.Lstat(name)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // Populate makes the database of a stage, or of an environment other than the one that the snapshot is of, exactly what

@@ -77,6 +77,10 @@ func TestJudge(t *testing.T) {
 			Budget{Growth: 1e6}, fail, []string{"it takes 15 MB more of the disk at its peak, and 1 MB is allowed"}},
 		{"nobody was seen to do it", seen(Observation{Tables: []Table{{Name: "a", Made: true}}}), Budget{}, inconclusive,
 			[]string{"tables were changed, and no session was seen that did it: the migration has to log in under the application name that it is given"}},
+		{"a file that was changed faster than one looks", Observation{Engine: "sqlite", Samples: 50, Gap: 6 * ms, Tables: []Table{{Name: "a", Made: true}}}, Budget{}, pass,
+			[]string{"nobody would have stood still"}},
+		{"a file that nobody looked at for long", Observation{Engine: "sqlite", Samples: 50, Gap: 200 * ms, Tables: []Table{{Name: "a", Made: true}}}, Budget{}, inconclusive,
+			[]string{"reads of a table may have stood still for longer than the 250 ms that are allowed, because nobody could look for 200 ms"}},
 		{"a gap", Observation{Samples: 50, Gap: 600 * ms}, Budget{}, inconclusive, []string{
 			"reads of a table may have stood still for longer than the 250 ms that are allowed, because nobody could look for 600 ms",
 			"writes to a table may have stood still for longer than the 1 s that are allowed, because nobody could look for 600 ms"}},

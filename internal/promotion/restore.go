@@ -2,9 +2,11 @@ package promotion
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
+	"greenroom/internal/data"
 	"greenroom/internal/gate"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
@@ -64,6 +66,10 @@ func (p *Promotions) restore(ctx context.Context, t *run.Task, sc *scene) (any, 
 	if err := t.Args(&a); err != nil {
 		return nil, err
 	}
+	record, err := p.World.Store.Environment(ctx, sc.env.App, sc.env.Name) // it stays as it is until the step is done
+	if err != nil {
+		return nil, err
+	}
 	if err := p.restoreFrom(ctx, t, sc, a); err != nil {
 		return nil, err
 	}
@@ -72,7 +78,26 @@ func (p *Promotions) restore(ctx context.Context, t *run.Task, sc *scene) (any, 
 		return nil, err
 	}
 	recordSchema(t, sc, schema, gate.SchemaProven)
-	return nil, nil
+	return wayBack{Schema: record.Schema, SchemaState: record.SchemaState}, nil
+}
+
+// copyIntact reads the copy that a restore is made of, before anybody is shown a maintenance page for one that is damaged.
+func (p *Promotions) copyIntact(t *run.Task, sc *scene) error {
+	for _, s := range t.Plan.Steps {
+		var a RestoreArgs
+		if s.Action != ActionRestore {
+			continue
+		}
+		if err := json.Unmarshal(s.Args, &a); err != nil || a.Snapshot { // a snapshot is checked as it is loaded
+			return err
+		}
+		backup, err := sc.env.BackupOf(a.ID)
+		if err != nil {
+			return err
+		}
+		return data.Intact(backup.Copy.File)
+	}
+	return nil
 }
 
 func (p *Promotions) restoreFrom(ctx context.Context, t *run.Task, sc *scene, a RestoreArgs) error {
@@ -103,11 +128,12 @@ func (p *Promotions) unrestore(ctx context.Context, t *run.Task, sc *scene) erro
 	if err := sc.env.Restore(ctx, sc.database(), sc.env.BackupFile(t.Run)); err != nil {
 		return err
 	}
-	schema, err := sc.env.Fingerprint(ctx, sc.database())
-	if err != nil {
+	// What was recorded before holds again: a schema that was half-migrated is no proven one because a restore failed.
+	var was wayBack
+	if done, err := t.Result(t.Step.Name, &was); err != nil || !done {
 		return err
 	}
-	recordSchema(t, sc, schema, gate.SchemaProven)
+	recordSchema(t, sc, was.Schema, was.SchemaState)
 	return nil
 }
 

@@ -108,6 +108,9 @@ func (p *Promotions) prepare(ctx context.Context, t *run.Task, sc *scene) (any, 
 			return nil, err
 		}
 	}
+	if err := p.copyIntact(t, sc); err != nil {
+		return nil, err
+	}
 	return nil, sc.env.NeedSecrets(ctx, sc.New)
 }
 
@@ -176,7 +179,7 @@ func (p *Promotions) proveOld(ctx context.Context, t *run.Task, sc *scene) error
 	if !proven {
 		t.Progress("rolled back, not proven by a journey: no check is marked production: true")
 	}
-	if !tried(t) || sc.Old.Contents.Database == nil {
+	if !tried(t) || sc.Old.Contents.Database == nil || t.Plan.Kind == plan.Restore { // that one's own step records what was there
 		return nil
 	}
 	schema, err := sc.env.Fingerprint(ctx, sc.Old) // the new release may have made tables as it started

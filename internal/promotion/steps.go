@@ -208,6 +208,11 @@ func (p *Promotions) unlive(_ context.Context, t *run.Task, sc *scene) error {
 			return err
 		}
 		record.Live, record.Since, record.Previous = t.Plan.From, back.Since, back.Previous
+		if t.Plan.Kind == plan.Restore { // nobody said that it is bad, but for this restore
+			if err := tx.ClearBad(ctx, sc.env.App, t.Plan.From); err != nil {
+				return err
+			}
+		}
 		return changed(tx.PutEnvironment(ctx, record))
 	})
 	return nil

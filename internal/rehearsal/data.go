@@ -30,8 +30,7 @@ func (r *Rehearsals) data(ctx context.Context, t *run.Task, s *set) (any, error)
 		return nil, problem.New(problem.Blocked, "the definition in force has no data for the stage any more").WithHint("greenroom rehearse %s", t.Plan.Release.Short())
 	}
 	if r.World.Elsewhere(s.Policy, from.From) {
-		return nil, problem.New(problem.Blocked, "%s lives elsewhere, and its data with it", from.From).
-			WithHint("leave `data:` away where production is on another machine")
+		return nil, DataElsewhere(from.From)
 	}
 	source, ok := r.World.Open(s.Policy, from.From)
 	if !ok {
@@ -42,6 +41,9 @@ func (r *Rehearsals) data(ctx context.Context, t *run.Task, s *set) (any, error)
 	if err != nil {
 		return nil, err
 	}
+	if err := source.SweepSnapshots(from.Keep); err != nil { // now, because from here on it may be cancelled
+		return nil, err
+	}
 	t.Progress("loading it")
 	if err := s.stage.Populate(ctx, s.Old, snapshot, say(t)); err != nil {
 		return nil, err
@@ -50,7 +52,26 @@ func (r *Rehearsals) data(ctx context.Context, t *run.Task, s *set) (any, error)
 	if err := s.stage.KeepPristine(ctx, s.Old); err != nil {
 		return nil, err
 	}
-	return described(snapshot, *from), source.SweepSnapshots(from.Keep)
+	return described(snapshot, *from), nil
+}
+
+// DataElsewhere is the refusal of a rehearsal on a copy of data that is on another machine: it does not travel.
+func DataElsewhere(from string) error {
+	return problem.New(problem.Blocked, "%s lives elsewhere, and its data with it", from).
+		WithHint("leave `data:` away where %s is on another machine, then greenroom apply", from)
+}
+
+// sweep removes what is too much of the copies that rehearsals took, and what one that was killed left of its own.
+func (r *Rehearsals) sweep(s *set) error {
+	from := s.stage.Settings.Data
+	if from == nil || r.World.Elsewhere(s.Policy, from.From) {
+		return nil
+	}
+	source, ok := r.World.Open(s.Policy, from.From)
+	if !ok {
+		return nil
+	}
+	return source.SweepSnapshots(from.Keep)
 }
 
 func described(s environment.Snapshot, from app.Data) Data {

@@ -43,7 +43,8 @@ func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, err
 	}
 	started := r.World.Now()
 	load := r.use(ctx, t, s)
-	m, err := s.stage.Migrate(ctx, s.New, t.Run, environment.Migrating{Watch: true, Load: load.says(s), Tell: say(t)})
+	// Where production is empty nobody stands behind a migration, and how long it holds a lock says nothing.
+	m, err := s.stage.Migrate(ctx, s.New, t.Run, environment.Migrating{Watch: s.HasOld, Load: load.says(s), Tell: say(t)})
 	used := load.end()
 	if err != nil {
 		return nil, err

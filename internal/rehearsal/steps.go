@@ -2,6 +2,7 @@ package rehearsal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -281,9 +282,9 @@ func (r *Rehearsals) notStarted(t *run.Task) (string, error) {
 	return "", nil
 }
 
-// down takes the stage down.
+// down takes the stage down, and sees to it that production keeps no more copies than it is to.
 func (r *Rehearsals) down(ctx context.Context, _ *run.Task, s *set) (any, error) {
-	return nil, s.stage.Remove(ctx)
+	return nil, errors.Join(s.stage.Remove(ctx), r.sweep(s))
 }
 
 // both is the stage's traffic with this share for the new release.
