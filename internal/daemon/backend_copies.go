@@ -68,13 +68,14 @@ func copiesOf(env *environment.Environment, kind api.CopyKind) (views []api.Copy
 func backupView(b environment.Backup) api.CopyView {
 	return api.CopyView{
 		Kind: api.CopyBackup, ID: b.ID, Environment: b.Environment, Taken: b.Taken, Size: b.Copy.Size, Path: b.Copy.File, Schema: b.Schema,
-		SHA256: b.Copy.SHA256, Release: b.Release, Verified: b.Verified, Undeclared: b.Release == "",
+		SHA256: b.Copy.SHA256, Release: b.Release, Verified: b.Verified, Undeclared: b.Release == "", Damaged: b.Damaged,
 	}
 }
 
 func snapshotView(s environment.Snapshot) api.CopyView {
 	v := api.CopyView{
 		Kind: api.CopySnapshot, ID: s.ID, Environment: s.Environment, Taken: s.Data.Taken, Size: s.Data.Size, Path: s.Dir, Schema: s.Data.Schema,
+		Damaged: s.Damaged,
 	}
 	if s.Verified != nil {
 		v.Verified = s.Verified.At

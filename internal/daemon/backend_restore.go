@@ -90,7 +90,7 @@ func (d *Daemon) options(ctx context.Context, a store.App, record store.Environm
 	if err != nil {
 		return "", err
 	}
-	i := slices.IndexFunc(backups, func(b environment.Backup) bool { return b.Release != "" && b.Release != record.Live })
+	i := slices.IndexFunc(backups, func(b environment.Backup) bool { return b.Damaged == "" && b.Release != "" && b.Release != record.Live })
 	if i < 0 {
 		return forward + "; there is no backup from before it", nil
 	}
