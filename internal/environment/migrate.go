@@ -292,12 +292,15 @@ func (m *migrator) run(ctx context.Context, line string) (failed, output string,
 	return failed, m.quoted(output), err
 }
 
+// pgOptions is the variable with options for the server; the last one counts of those that stand there twice.
+const pgOptions = "PGOPTIONS"
+
 // variablesOf are what a migrator of the team's gets beside the service's variables, so that its sessions are known in the
 // server. libpq, and what reads its variables, passes the options on to the server.
 func (m *migrator) variablesOf() map[string]string {
 	v := map[string]string{"PGAPPNAME": m.name}
 	if m.LockTimeout > 0 {
-		v["PGOPTIONS"] = fmt.Sprintf("-c lock_timeout=%d", max(1, m.LockTimeout.Milliseconds()))
+		v[pgOptions] = fmt.Sprintf("-c lock_timeout=%d", max(1, m.LockTimeout.Milliseconds()))
 	}
 	return v
 }

@@ -3,6 +3,7 @@ package migration
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -60,5 +61,16 @@ func TestWithoutValues(t *testing.T) {
 	}
 	if o.Statements[1].SQL == got.Statements[1].SQL {
 		t.Error("the observation itself was changed")
+	}
+}
+
+// TestJudgeForecast: what a seed can't show is no pass.
+func TestJudgeForecast(t *testing.T) {
+	found := JudgeForecast(Forecast{BlockedReads: 200 * time.Millisecond, BlockedWrites: 40 * time.Second, Why: "orders has 3,000,000 rows there and 3 here"}, Budget{})
+	if len(found) != 1 || Verdict(found) != inconclusive || !strings.Contains(found[0].Text, "writes may stand still in production for up to 40 s") {
+		t.Errorf("%+v", found)
+	}
+	if found := JudgeForecast(Forecast{BlockedReads: time.Second, BlockedWrites: time.Second}, Budget{BlockedReads: time.Second}); len(found) != 0 {
+		t.Errorf("%+v", found)
 	}
 }
