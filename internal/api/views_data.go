@@ -37,6 +37,7 @@ type CopyView struct {
 	Verified    time.Time      `json:"verified,omitzero"`    // when it was last restored and counted; zero: never
 	Tables      []CopyTable    `json:"tables,omitempty"`     // of a snapshot
 	Undeclared  bool           `json:"undeclared,omitempty"` // a backup of an earlier Greenroom: nothing is known of it but the file
+	Damaged     string         `json:"damaged,omitempty"`    // why it can't be used
 }
 
 // CopyTable is a table in a snapshot.

@@ -46,6 +46,9 @@ func rowsOf(c api.CopyView) (rows, changed int64) {
 }
 
 func verifiedAt(s term.Screen, c api.CopyView, now time.Time) string {
+	if c.Damaged != "" {
+		return s.Paint(term.Red, "damaged")
+	}
 	if c.Verified.IsZero() {
 		return s.Paint(term.Yellow, "no")
 	}

@@ -68,13 +68,14 @@ func copiesOf(env *environment.Environment, kind api.CopyKind) (views []api.Copy
 func backupView(b environment.Backup) api.CopyView {
 	return api.CopyView{
 		Kind: api.CopyBackup, ID: b.ID, Environment: b.Environment, Taken: b.Taken, Size: b.Copy.Size, Path: b.Copy.File, Schema: b.Schema,
-		SHA256: b.Copy.SHA256, Release: b.Release, Verified: b.Verified, Undeclared: b.Release == "",
+		SHA256: b.Copy.SHA256, Release: b.Release, Verified: b.Verified, Undeclared: b.Release == "", Damaged: b.Damaged,
 	}
 }
 
 func snapshotView(s environment.Snapshot) api.CopyView {
 	v := api.CopyView{
 		Kind: api.CopySnapshot, ID: s.ID, Environment: s.Environment, Taken: s.Data.Taken, Size: s.Data.Size, Path: s.Dir, Schema: s.Data.Schema,
+		Damaged: s.Damaged,
 	}
 	if s.Verified != nil {
 		v.Verified = s.Verified.At
@@ -242,11 +243,24 @@ func (d *Daemon) VerifyCopy(ctx context.Context, r api.CopyRequest) (api.Stream[
 	}), nil
 }
 
+// secluded is what makes a stage one that holds production's data, also where staging is none and another environment has
+// the copies.
+func (c copied) secluded() (*app.Data, error) {
+	if like := c.policy.Staging(); like.Data != nil {
+		return like.Data, nil
+	}
+	data, err := c.masked()
+	return &data, err
+}
+
 // try loads a snapshot on a stage that is made for that, and takes the stage down again.
 func (d *Daemon) try(ctx context.Context, c copied, s environment.Snapshot, say func(string)) (err error) {
 	unlock := d.locks.Lock(c.App, app.TrialName)
 	defer unlock()
 	stage := d.world.Stage(c.policy, app.TrialName)
+	if stage.Settings.Data, err = c.secluded(); err != nil {
+		return err
+	}
 	if err := stage.Remove(ctx); err != nil { // what an interrupted one left
 		return err
 	}
@@ -255,6 +269,9 @@ func (d *Daemon) try(ctx context.Context, c copied, s environment.Snapshot, say 
 			err = downErr
 		}
 	}()
+	if _, _, err := stage.Isolate(ctx); err != nil {
+		return err
+	}
 	return stage.Populate(ctx, c.live, s, say)
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"greenroom/internal/api"
+	"greenroom/internal/app"
 	"greenroom/internal/environment"
 	"greenroom/internal/gate"
 	"greenroom/internal/plan"
@@ -71,8 +72,21 @@ func (d *Daemon) mayPopulate(c copied, a promotion.RestoreArgs) error {
 	if !ok {
 		return problem.New(problem.NotFound, "%s has no environment %q", c.App, a.From).WithHint("greenroom status")
 	}
+	if err := accepted(c.env.Name, c.env.Settings.Data); err != nil {
+		return err
+	}
 	_, err := from.Snapshot(a.ID)
 	return err
+}
+
+// accepted says whether production's data, masked, may come to an environment that lasts. Unlike a stage it is in no network
+// of its own, and what runs in it has its real secrets, so somebody has to have said in words why that may be.
+func accepted(environment string, data *app.Data) error {
+	if data != nil && data.NotIsolated != "" {
+		return nil
+	}
+	return problem.New(problem.Blocked, "%s can reach the network, and mail the customers that a mask left recognizable: production's data does not come to it", environment).
+		WithHint(`rehearse on a stage, which is isolated; or accept it in greenroom.yaml: environments: {%s: {data: {not_isolated: "why it may be all the same"}}}, then: greenroom apply`, environment)
 }
 
 // restores says whether a step makes an environment of that copy.
@@ -90,7 +104,7 @@ func (d *Daemon) options(ctx context.Context, a store.App, record store.Environm
 	if err != nil {
 		return "", err
 	}
-	i := slices.IndexFunc(backups, func(b environment.Backup) bool { return b.Release != "" && b.Release != record.Live })
+	i := slices.IndexFunc(backups, func(b environment.Backup) bool { return b.Damaged == "" && b.Release != "" && b.Release != record.Live })
 	if i < 0 {
 		return forward + "; there is no backup from before it", nil
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"greenroom/internal/api"
+	"greenroom/internal/app"
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
 	"greenroom/internal/plan"
@@ -140,6 +141,26 @@ func TestRehearsalOnACopy(t *testing.T) {
 			h.Errorf("%s is live", live.Short())
 		}
 	})
+	h.part(t, "one that fails on what production has", h.failsInProduction)
+}
+
+// failsInProduction promotes a migration that works on the copy and fails on what was written since: the server and the
+// migrator both show the row.
+func (h *house) failsInProduction() {
+	h.Helper()
+	bad := h.build(onCopy().as("v6", "CREATE UNIQUE INDEX IF NOT EXISTS customers_note ON customers (note)"))
+	_, found := h.found(bad)
+	if m := found["migration"]; m.Verdict != evidence.Pass {
+		h.Fatalf("on the copy: %s, %s", m.Verdict, m.Summary)
+	}
+	h.toStaging(bad)
+	_, err := h.connect().Exec(h.ctx(), "INSERT INTO customers SELECT 1000 + id, 'second ' || email, note FROM customers WHERE id = 7")
+	must(h, err)
+	run := h.await(h.begin(bad).ID)
+	if run.Outcome == plan.Succeeded || !strings.Contains(run.Reason, "customers_note") {
+		h.Errorf("%s: %s", run.Outcome, run.Reason)
+	}
+	h.wantNothingLeaked()
 }
 
 // wantNothingLeaked looks for planted addresses in everything that the house has but production's own folder.
@@ -217,6 +238,19 @@ func TestRestore(t *testing.T) {
 	// The release that was restored away from is remembered.
 	_, err = h.client.Start(h.ctx(), api.RunRequest{Kind: plan.Promotion, App: appUnderTest, Release: string(next), Environment: "production"})
 	wantProblem(t, err, problem.Blocked)
+}
+
+// TestDataThatLasts: masked data comes to an environment that is in no network of its own only where somebody said why.
+func TestDataThatLasts(t *testing.T) {
+	t.Parallel()
+	for why, data := range map[string]*app.Data{"no data": nil, "not accepted": {From: "production"}} {
+		if p := problem.From(accepted("staging", data)); p == nil || p.Code != problem.Blocked || !strings.Contains(p.Hint, "not_isolated") {
+			t.Errorf("%s: %v", why, p)
+		}
+	}
+	if err := accepted("staging", &app.Data{From: "production", NotIsolated: "nothing leads out of here"}); err != nil {
+		t.Error(err)
+	}
 }
 
 // fewEntries says that there are fewer entries than that.

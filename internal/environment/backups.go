@@ -28,6 +28,7 @@ type Backup struct {
 	Verified    time.Time      `json:"verified,omitzero"` // when it was last restored and counted
 	// Written is what the server had counted of each table by then; nil where it counts nothing.
 	Written map[string]data.Written `json:"written,omitempty"`
+	Damaged string                  `json:"-"` // why it can't be used; "" for nothing that shows without reading it
 }
 
 // BackupFile is where the backup of that id lies.
@@ -90,8 +91,10 @@ func (e *Environment) Backups() ([]Backup, error) {
 	all := make([]Backup, 0, len(files))
 	for _, f := range files {
 		b, err := e.BackupOf(strings.TrimSuffix(filepath.Base(f), backupSuffix))
-		if err != nil {
-			return nil, err
+		if p := problem.From(err); p != nil && p.Code == problem.NotFound {
+			continue // somebody removed it just now
+		} else if err != nil { // it hides none of the others
+			b.Damaged = p.Message
 		}
 		all = append(all, b)
 	}
@@ -122,17 +125,21 @@ func (e *Environment) BackupOf(id string) (Backup, error) {
 	if err != nil {
 		return b, err
 	}
-	if err := json.Unmarshal(raw, &b); err != nil {
-		return b, problem.New(problem.Unavailable, "what is known of the backup %s can't be read: %w", id, err)
+	known := b
+	if err := json.Unmarshal(raw, &known); err != nil {
+		return b, problem.New(problem.Unavailable, "what is known of the backup %s can't be read: %w", id, err).
+			WithHint("greenroom backup rm %s --environment %s, or restore the file %s by hand", id, e.Name, file)
 	}
+	b = known
+	b.ID, b.Environment = id, e.Name
 	b.Copy.File = file // the state folder may have moved
 	return b, nil
 }
 
-// RemoveBackup removes one.
+// RemoveBackup removes one, also one of which nothing can be read.
 func (e *Environment) RemoveBackup(id string) error {
 	b, err := e.BackupOf(id)
-	if err != nil {
+	if b.Copy.File == "" {
 		return err
 	}
 	return removeBackup(b.Copy.File)

@@ -170,6 +170,9 @@ func (e *Environment) command(ctx context.Context, r release.Release, line strin
 	}
 	env, sweep := e.world.marked(v.of(service))
 	defer sweep()
+	if own := env[pgOptions]; own != "" && more[pgOptions] != "" {
+		more[pgOptions] = own + " " + more[pgOptions] // the service's search_path, for one, stays
+	}
 	maps.Copy(env, more)
 	out := proc.NewTail(jobOutput)
 	limited, cancel := context.WithTimeout(ctx, timeout)

@@ -114,10 +114,28 @@ func (m *migrator) seen(ctx context.Context, out *Migration) error {
 		return nil
 	}
 	o, err := m.looking.End(ctx)
-	if err == nil {
-		out.Seen = &o
+	if m.Stage {
+		if err == nil {
+			out.Seen = &o
+		}
+		return err
 	}
-	return err
+	if err != nil { // what was migrated is no less so
+		m.world.Log.Warn("a migration could not be watched to its end", "environment", m.RouteName(), "error", err)
+		return nil
+	}
+	o = o.WithoutValues()
+	out.Seen = &o
+	return nil
+}
+
+// quoted is what a database or a migrator said, as it may be told: what is said of a lasting database may show its values,
+// and what becomes of a run is kept, signed and sent about.
+func (m *migrator) quoted(said string) string {
+	if m.Stage {
+		return said
+	}
+	return migration.Said(said)
 }
 
 // moment tells what goes on, and ends a migrator that waits for a lock longer than it may: while it waits, nobody who
@@ -154,6 +172,9 @@ func (m *migrator) moment(ctx context.Context, now migration.Moment) {
 // tellMoment says what is worth a line: another statement, or that it waits for somebody.
 func (m *migrator) tellMoment(now migration.Moment) {
 	text := firstLine(now.SQL)
+	if !m.Stage {
+		text = firstLine(migration.Literals(now.SQL))
+	}
 	what := text
 	if now.Waits { // how long they have been there is another thing each time, and no news
 		text, what = "waits for a lock: "+blockers(now.Blocker), "waits"
@@ -267,21 +288,30 @@ func (m *migrator) once(ctx context.Context) (failed, output string, err error) 
 	case what.Dir != "":
 		return m.ourselves(ctx)
 	case m.Back != nil:
-		return m.command(ctx, m.release, what.Down, m.variablesOf(), m.Limit)
+		return m.run(ctx, what.Down)
 	case what.AtStart != "":
 		failed, err = m.atStart(ctx)
 		return failed, "", err
 	default:
-		return m.command(ctx, m.release, what.Run, m.variablesOf(), m.Limit)
+		return m.run(ctx, what.Run)
 	}
 }
+
+// run runs a command of the team's.
+func (m *migrator) run(ctx context.Context, line string) (failed, output string, err error) {
+	failed, output, err = m.command(ctx, m.release, line, m.variablesOf(), m.Limit)
+	return failed, m.quoted(output), err
+}
+
+// pgOptions is the variable with options for the server; the last one counts of those that stand there twice.
+const pgOptions = "PGOPTIONS"
 
 // variablesOf are what a migrator of the team's gets beside the service's variables, so that its sessions are known in the
 // server. libpq, and what reads its variables, passes the options on to the server.
 func (m *migrator) variablesOf() map[string]string {
 	v := map[string]string{"PGAPPNAME": m.name}
 	if m.LockTimeout > 0 {
-		v["PGOPTIONS"] = fmt.Sprintf("-c lock_timeout=%d", max(1, m.LockTimeout.Milliseconds()))
+		v[pgOptions] = fmt.Sprintf("-c lock_timeout=%d", max(1, m.LockTimeout.Milliseconds()))
 	}
 	return v
 }
@@ -308,7 +338,7 @@ func (m *migrator) atStart(ctx context.Context) (failed string, err error) {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
-		return v.redact(err.Error()), nil
+		return m.quoted(v.redact(err.Error())), nil
 	}
 	return "", nil
 }
@@ -354,7 +384,7 @@ func (m *migrator) ourselves(ctx context.Context) (failed, output string, err er
 	case err != nil:
 		return "", output, err
 	case ran.Failed != "":
-		return fmt.Sprintf("%s:%d: %s", ran.File, ran.Line, ran.Failed), output, nil
+		return fmt.Sprintf("%s:%d: %s", ran.File, ran.Line, m.quoted(ran.Failed)), output, nil
 	}
 	return "", output, nil
 }

@@ -2,6 +2,7 @@ package environment
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"greenroom/internal/artifact"
+	"greenroom/internal/plan"
 	"greenroom/internal/release"
 )
 
@@ -28,6 +30,10 @@ func (w *World) Prune(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	needed, err := w.restoring(ctx)
+	if err != nil {
+		return err
+	}
 	unpacked, err := os.ReadDir(w.Home.Files())
 	if err != nil {
 		return err
@@ -38,7 +44,7 @@ func (w *World) Prune(ctx context.Context) error {
 			all = append(all, artifact.RemoveTree(filepath.Join(w.Home.Files(), d.Name())))
 		}
 	}
-	return errors.Join(append(all, w.pruneBackups())...)
+	return errors.Join(append(all, w.pruneBackups(needed))...)
 }
 
 // inUse are the short ids of the releases whose files may be needed at any time.
@@ -64,7 +70,25 @@ func (w *World) inUse(ctx context.Context) (map[string]bool, error) {
 	return used, err
 }
 
-func (w *World) pruneBackups() error {
+// restoring are the ids of copies that runs under way restore: the backup that such a run takes first may be one too many.
+func (w *World) restoring(ctx context.Context) (map[string]bool, error) {
+	ids := map[string]bool{}
+	runs, err := w.Store.Unfinished(ctx)
+	for _, r := range runs {
+		ids[r.ID] = true
+		for _, s := range r.Plan.Steps {
+			var args struct {
+				ID string `json:"id"`
+			}
+			if r.Plan.Kind == plan.Restore && json.Unmarshal(s.Args, &args) == nil {
+				ids[args.ID] = true
+			}
+		}
+	}
+	return ids, err
+}
+
+func (w *World) pruneBackups(needed map[string]bool) error {
 	// The state folder's own name may mean something in a pattern, so it is no part of it.
 	root := w.Home.Environments()
 	folders, err := fs.Glob(os.DirFS(root), "*/*/backups")
@@ -76,7 +100,9 @@ func (w *World) pruneBackups() error {
 		backups, err := newestFirst(filepath.Join(root, dir))
 		all = append(all, err)
 		for _, name := range backups[min(keepBackups, len(backups)):] {
-			all = append(all, removeBackup(name))
+			if !needed[strings.TrimSuffix(filepath.Base(name), backupSuffix)] {
+				all = append(all, removeBackup(name))
+			}
 		}
 	}
 	return errors.Join(all...)

@@ -29,14 +29,14 @@ func TestPruneBackups(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := w.pruneBackups(); err != nil {
+	if err := w.pruneBackups(map[string]bool{"r2": true}); err != nil {
 		t.Fatal(err)
 	}
 	left, err := newestFirst(dir)
-	if err != nil || len(left) != keepBackups || !slices.Contains(left, filepath.Join(dir, "r11.backup")) || slices.Contains(left, filepath.Join(dir, "r6.backup")) {
+	if err != nil || len(left) != keepBackups+1 || !slices.Contains(left, filepath.Join(dir, "r2.backup")) || !slices.Contains(left, filepath.Join(dir, "r11.backup")) || slices.Contains(left, filepath.Join(dir, "r6.backup")) {
 		t.Errorf("left %v, %v", left, err)
 	}
-	if all, err := os.ReadDir(dir); err != nil || len(all) != 2*keepBackups {
+	if all, err := os.ReadDir(dir); err != nil || len(all) != 2*keepBackups+2 {
 		t.Errorf("backups and their checksums: %v, %v", all, err)
 	}
 }

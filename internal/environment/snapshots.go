@@ -30,6 +30,7 @@ type Snapshot struct {
 	Data        data.Snapshot `json:"data"`
 	Verified    *Verified     `json:"verified,omitempty"` // nil: it was never loaded, so nobody knows whether it can be
 	Dir         string        `json:"dir"`
+	Damaged     string        `json:"-"` // why it can't be used; "" for nothing that shows without reading all of it
 }
 
 // Verified says that a snapshot was loaded and came out as it went in.
@@ -150,8 +151,8 @@ func (e *Environment) Snapshots() ([]Snapshot, error) {
 		if p := problem.From(err); p != nil && p.Code == problem.NotFound {
 			continue // what an interrupted one left
 		}
-		if err != nil {
-			return nil, err
+		if err != nil { // it hides none of the others
+			s.Damaged = problem.From(err).Message
 		}
 		all = append(all, s)
 	}
@@ -175,8 +176,8 @@ func (e *Environment) Snapshot(id string) (Snapshot, error) {
 		return s, err
 	}
 	b, err := os.ReadFile(verifiedFile(s.Dir))
-	if err == nil {
-		err = json.Unmarshal(b, &s.Verified)
+	if err == nil && json.Unmarshal(b, &s.Verified) != nil {
+		s.Verified = nil // what can't be read proves nothing
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -184,10 +185,10 @@ func (e *Environment) Snapshot(id string) (Snapshot, error) {
 	return s, err
 }
 
-// RemoveSnapshot removes one. It loses its name first, so that what a kill leaves is no snapshot any more.
+// RemoveSnapshot removes one, also a damaged one. It loses its name first, so that what a kill leaves is no snapshot any more.
 func (e *Environment) RemoveSnapshot(id string) error {
 	s, err := e.Snapshot(id)
-	if err != nil {
+	if p := problem.From(err); p != nil && p.Code == problem.NotFound {
 		return err
 	}
 	gone := filepath.Join(e.snapshots(), removedPrefix+id)
@@ -209,6 +210,7 @@ func (e *Environment) SweepSnapshots(keep int) error {
 	if err != nil {
 		return err
 	}
+	all = slices.DeleteFunc(all, func(s Snapshot) bool { return s.Damaged != "" }) // a person looks at it first
 	err = e.sweepLeft()
 	for _, s := range all[min(keep, len(all)):] {
 		err = errors.Join(err, e.RemoveSnapshot(s.ID))

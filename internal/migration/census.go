@@ -110,6 +110,9 @@ func (c *comparison) column(t, now Count, column ColumnCount) {
 		return
 	}
 	is := now.Columns[i]
+	if n := values - (now.Rows - is.Nulls); now.Rows > t.Rows && n > 0 { // rows that came hide nothing of that
+		c.lost = append(c.lost, Loss{Table: t.Name, Column: column.Name, Rows: n, Text: fmt.Sprintf("at least %s of %s of %s %s gone: null is there now", Thousands(n), counted(values, "value", "values"), column.Name, are(n))})
+	}
 	if now.Rows != t.Rows || is.same(column) {
 		return
 	}

@@ -133,3 +133,13 @@ func TestCompareHoldsForAll(t *testing.T) {
 		}
 	})
 }
+
+// TestRowsThatCameHideNothing: a migration that adds a row and takes values away has taken them away.
+func TestRowsThatCameHideNothing(t *testing.T) {
+	before := Census{Tables: []Count{{Name: "customers", Rows: 40, Columns: []ColumnCount{{Name: "email", Type: "text", Nulls: 2, Sum: "a"}, {Name: "id", Type: "integer", Sum: "b"}}}}}
+	after := Census{Tables: []Count{{Name: "customers", Rows: 41, Columns: []ColumnCount{{Name: "email", Type: "text", Nulls: 41, Sum: "c"}, {Name: "id", Type: "integer", Sum: "d"}}}}}
+	lost, _ := Compare(before, after)
+	if len(lost) != 1 || lost[0].Column != "email" || lost[0].Rows != 38 {
+		t.Errorf("lost: %+v", lost)
+	}
+}

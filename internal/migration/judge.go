@@ -223,6 +223,24 @@ func judgeSight(o Observation, b Budget) []Finding {
 	return found
 }
 
+// JudgeForecast says what data that is none of production's can't show: that production itself would stand still for longer
+// than it may, by the most that is foretold. There is nothing to say where it would not.
+func JudgeForecast(f Forecast, b Budget) []Finding {
+	b = b.Default()
+	var found []Finding
+	for _, x := range []struct {
+		what         string
+		took, budget time.Duration
+	}{{"reads", f.BlockedReads, b.BlockedReads}, {"writes", f.BlockedWrites, b.BlockedWrites}} {
+		if x.took > x.budget {
+			found = append(found, Finding{Verdict: inconclusive, Statement: -1, Took: x.took, Budget: x.budget,
+				Text: fmt.Sprintf("%s may stand still in production for up to %s, and %s is allowed (%s): rehearse it on a copy of production's data",
+					x.what, Human(x.took), Human(x.budget), cmp.Or(f.Why, "from its sizes"))})
+		}
+	}
+	return found
+}
+
 // judgeWhole holds the migration as a whole against the budget.
 func judgeWhole(o Observation, b Budget) []Finding {
 	var found []Finding

@@ -47,9 +47,9 @@ func foretold(f migration.Forecast) string {
 	return migration.Human(f.Low) + " to " + migration.Human(f.High)
 }
 
-// farLonger is when a migration has taken so much longer than the most that was foretold that something is wrong. Half a
-// minute more lets a short one wait for its locks.
-func farLonger(high time.Duration) time.Duration { return 3*high + 30*time.Second }
+// farLonger is when a migration has taken so much longer than the most that was foretold that something is wrong. Two
+// minutes more let a short one ask for its locks as often as lockRetries says, so that whoever is in its way gets named.
+func farLonger(high time.Duration) time.Duration { return 3*high + 2*time.Minute }
 
 // rehearsed is what the newest rehearsal of the release that counts measured of its migration; nil without one, and where
 // the environment is not production, whose size it foretells.

@@ -12,6 +12,7 @@ import (
 	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
 	"greenroom/internal/migration"
+	"greenroom/internal/plan"
 	"greenroom/internal/release"
 	"greenroom/internal/run"
 )
@@ -67,6 +68,9 @@ func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, err
 		result.Summary = fmt.Sprintf("the schema changes, in %s", m.Took.Round(time.Millisecond))
 	}
 	if m.Seen != nil {
+		if !used.any {
+			m.Seen.Load = ""
+		}
 		if result.Migration, err = r.judged(ctx, t, s, *m.Seen, used); err != nil {
 			return nil, err
 		}
@@ -116,6 +120,9 @@ func (r *Rehearsals) judged(ctx context.Context, t *run.Task, s *set, seen migra
 		})
 	}
 	report.Forecast = migration.Predict(seen, r.productionSizes(ctx, t, s))
+	if !copied && report.Forecast != nil {
+		report.Findings = append(report.Findings, migration.JudgeForecast(*report.Forecast, budget)...)
+	}
 	return report, nil
 }
 
@@ -169,7 +176,7 @@ type load struct {
 
 // usage is what came of it.
 type usage struct {
-	runs   int
+	any    bool   // a journey ran, be it until it was cut off
 	failed string // the first that failed, and why
 }
 
@@ -206,10 +213,10 @@ func (r *Rehearsals) useOn(ctx context.Context, t *run.Task, s *set, begun func(
 		for _, c := range Journeys(s.Old.Contents) {
 			begun()
 			one, err := s.stage.Check(ctx, s.Old, c, address, t.Run)
+			u.any = u.any || err == nil || ctx.Err() != nil
 			if err != nil || ctx.Err() != nil {
 				return u
 			}
-			u.runs++
 			if one.Verdict == evidence.Fail && u.failed == "" {
 				u.failed = fmt.Sprintf("%s of %s: %s", c.Name, s.Old.Digest().Short(), one.Summary)
 			}
@@ -337,17 +344,25 @@ func (r *Rehearsals) complete(t *run.Task, result *evidence.Result) error {
 		return nil
 	}
 	var a Again
-	if done, err := t.Result(stepAgain, &a); err != nil {
+	done, err := t.Result(stepAgain, &a)
+	if err != nil {
 		return err
-	} else if done {
-		r.completeData(result, a)
 	}
+	if !done && planned(t, stepAgain) { // or whoever cancels it there could destroy data unseen
+		a.Why = "the rehearsal did not get there"
+	}
+	r.completeData(result, a)
 	var back Back
 	if done, err := t.Result(CheckRollback, &back); err != nil || !done {
 		return err
 	}
 	result.Migration.Back = back.Back
 	return nil
+}
+
+// planned says whether the run's plan has a step of that name.
+func planned(t *run.Task, step string) bool {
+	return slices.ContainsFunc(t.Plan.Steps, func(s plan.Step) bool { return s.Name == step })
 }
 
 func (r *Rehearsals) completeData(result *evidence.Result, a Again) {

@@ -1,0 +1,105 @@
+package environment
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"greenroom/internal/data"
+	"greenroom/internal/home"
+	"greenroom/internal/problem"
+)
+
+func lasting(t *testing.T) *Environment {
+	t.Helper()
+	e := &Environment{App: "shop", Name: "production", world: &World{Home: home.Home(t.TempDir())}}
+	for _, dir := range []string{e.snapshots(), filepath.Dir(e.BackupFile("x"))} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return e
+}
+
+func isProblem(t *testing.T, err error, code problem.Code) {
+	t.Helper()
+	if p := problem.From(err); p == nil || p.Code != code {
+		t.Errorf("%v is no %s", err, code)
+	}
+}
+
+// TestDamagedSnapshot: one that can't be read is named, hides no other, counts as none of those that are kept, and can be
+// removed.
+func TestDamagedSnapshot(t *testing.T) {
+	e := lasting(t)
+	for i, id := range []string{"1", "2", "3"} {
+		f, err := data.NewFolder(filepath.Join(e.snapshots(), id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := time.Date(2026, 11, 26, 9, i, 0, 0, time.UTC)
+		if _, err := f.Complete(data.Snapshot{Engine: "postgres", Version: "15", Schema: "s", Taken: at}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bad := filepath.Join(e.snapshots(), "3")
+	if err := os.WriteFile(filepath.Join(bad, data.Manifest), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(verifiedFile(filepath.Join(e.snapshots(), "2")), []byte(`{"at":"20`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := e.Snapshot("2"); err != nil || s.Verified != nil {
+		t.Errorf("a torn note proves %v, %v", s.Verified, err)
+	}
+	if _, err := e.Snapshot("3"); err == nil {
+		t.Error("a damaged one can be used")
+	}
+	if err := e.SweepSnapshots(1); err != nil {
+		t.Fatal(err)
+	}
+	all, err := e.Snapshots()
+	if err != nil || len(all) != 2 || all[0].ID != "2" || all[0].Damaged != "" || all[1].ID != "3" || all[1].Damaged == "" {
+		t.Errorf("left are %+v, %v", all, err)
+	}
+	if err := e.RemoveSnapshot("3"); err != nil {
+		t.Error(err)
+	}
+	isProblem(t, e.RemoveSnapshot("3"), problem.NotFound)
+	isProblem(t, e.RemoveSnapshot("../snapshots"), problem.NotFound)
+	if _, err := os.Stat(e.snapshots()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTornBackup: a backup of which nothing can be read any more is named, hides no other, restores nothing, and can be
+// removed.
+func TestTornBackup(t *testing.T) {
+	e := lasting(t)
+	for _, id := range []string{"r1", "r2"} {
+		if err := os.WriteFile(e.BackupFile(id), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(infoFile(e.BackupFile("r1")), []byte(`{"release":"sha256:0123","taken":7}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all, err := e.Backups()
+	if err != nil || len(all) != 2 {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	for _, b := range all {
+		if (b.Damaged != "") != (b.ID == "r1") || b.Release != "" {
+			t.Errorf("%+v", b)
+		}
+	}
+	_, err = e.BackupOf("r1")
+	isProblem(t, err, problem.Unavailable)
+	if err := e.RemoveBackup("r1"); err != nil {
+		t.Error(err)
+	}
+	for _, id := range []string{"r1", "", "../r2", "../../staging/backups/r2"} {
+		isProblem(t, e.RemoveBackup(id), problem.NotFound)
+	}
+}
