@@ -140,6 +140,10 @@ func (c copied) masked() (app.Data, error) {
 			return *e.Data, nil
 		}
 	}
+	if production, ok := c.policy.Production(); !ok || c.Environment != production.Name {
+		return app.Data{}, problem.New(problem.Invalid, "only production's data is copied with a mask, not that of %s", c.Environment).
+			WithHint("greenroom backup create %s", c.Environment)
+	}
 	return app.Data{}, problem.New(problem.Invalid, "nothing says how the data of %s is masked: no environment in force has `data: {from: %s, mask: mask.yaml}`",
 		c.Environment, c.Environment).WithHint("greenroom mask init, then write `data:` into greenroom.yaml, then greenroom apply")
 }

@@ -118,18 +118,21 @@ func databaseState(s layouts.Standing) api.DatabaseState {
 
 // otherSchema says what it means that the schema is not the recorded one, and what one can do.
 func (d *Daemon) otherSchema(env *environment.Environment, record store.Environment, v *api.DatabaseView) {
-	things := fmt.Sprintf("%d things", len(v.Objects))
-	if len(v.Objects) == 0 {
-		things = "what, is not known,"
+	differ := fmt.Sprintf("%d things differ", len(v.Objects))
+	switch len(v.Objects) {
+	case 0:
+		differ = "it differs, nobody knows in what,"
+	case 1:
+		differ = "one thing differs"
 	}
 	if record.SchemaState != gate.SchemaHalfMigrated {
 		v.State = api.DatabaseUnknown
-		v.Says = things + " differ from the schema that was recorded last: somebody changed it by hand, or another tool did"
+		v.Says = differ + " from the schema that was recorded last: somebody changed it by hand, or another tool did"
 		v.Next = "take the change back, or bring it into a release's migrations; until then gates say no"
 		return
 	}
 	v.State = api.DatabaseHalfMigrated
-	v.Says = things + " differ from the schema of before a migration that did not come to its end"
+	v.Says = differ + " from the schema of before a migration that did not come to its end"
 	v.Next = "finish what it began, or take it back, by hand: once the schema is whole it counts as proven again"
 	backups, err := env.Backups()
 	if err != nil {

@@ -139,8 +139,12 @@ func (m *migrator) quoted(said string) string {
 }
 
 // moment tells what goes on, and ends a migrator that waits for a lock longer than it may: while it waits, nobody who
-// comes after it gets through. A migrator that honours lock_timeout has given up by then.
+// comes after it gets through. A migrator that honours lock_timeout has given up by then. Greenroom's own does, and tells by
+// itself: it knows which of its waits nobody stands behind, and which may be long for that reason.
 func (m *migrator) moment(ctx context.Context, now migration.Moment) {
+	if m.release.Contents.Migrations.Dir != "" {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ended { // it is dying
@@ -151,7 +155,8 @@ func (m *migrator) moment(ctx context.Context, now migration.Moment) {
 		m.waiting = time.Time{}
 		return
 	}
-	if m.waiting.IsZero() {
+	// Nothing is told between two attempts of a migrator that tries again by itself, so a wait is no older than its statement.
+	if began := time.Now().Add(-now.Since); m.waiting.IsZero() || began.After(m.waiting) {
 		m.waiting = time.Now()
 	}
 	m.blocked = blockers(now.Blocker)
@@ -220,6 +225,18 @@ func pause(attempt int) time.Duration {
 	return min(time.Second<<(attempt-1), 10*time.Second)
 }
 
+// passing is how long all attempts together may wait for a lock and let everybody else pass. It is no work, so what limits
+// that does not count it. The engine's pauses are up to a quarter longer than these.
+func (m *migrator) passing() (d time.Duration) {
+	if m.LockTimeout == 0 {
+		return 0
+	}
+	for attempt := 1; attempt <= m.Retries; attempt++ {
+		d += m.LockTimeout + pause(attempt)*5/4
+	}
+	return d
+}
+
 // attempts runs the migration until it works, fails for another reason than a lock, or has been tried often enough. One
 // that left the schema changed is never tried again by itself.
 func (m *migrator) attempts(ctx context.Context, out *Migration) error {
@@ -232,7 +249,7 @@ func (m *migrator) attempts(ctx context.Context, out *Migration) error {
 		if attempt > 1 {
 			out.Attempts = attempt
 		}
-		if err != nil || failed == "" {
+		if err != nil || failed == "" || m.release.Contents.Migrations.Dir != "" { // which was tried again inside
 			return err
 		}
 		who, locked := m.lockFailure(output + failed)
@@ -372,7 +389,7 @@ func (m *migrator) ourselves(ctx context.Context) (failed, output string, err er
 			return end
 		}
 	}
-	limited, cancel := context.WithTimeout(ctx, m.Limit)
+	limited, cancel := context.WithTimeout(ctx, m.Limit+m.passing())
 	defer cancel()
 	ran, err := runs.Run(limited, o)
 	output = strings.Join(ran.Done, "\n")

@@ -59,7 +59,7 @@ func (f *Faults) problem() error {
 		return problem.New(problem.Invalid, "the mask does not fit the database:\n%w", f)
 	}
 	return problem.New(problem.Blocked, "the mask does not say what becomes of everything (%d missing):\n%w", missed, f).
-		WithHint("add the lines to mask.yaml, or: greenroom mask init")
+		WithHint("add the lines to mask.yaml, or: greenroom mask init --add; then greenroom apply")
 }
 
 // Compile checks rules against a shape. Columns and tables that no rule names, rules that a column's kind can't take, and

@@ -74,11 +74,11 @@ func (f Forecast) Compare(actual time.Duration) string {
 	}
 	switch {
 	case actual > f.High:
-		return fmt.Sprintf("it took %s, longer than the %s of the forecast", Human(actual), expected)
+		return fmt.Sprintf("the migration took %s, longer than the %s of the forecast", Human(actual), expected)
 	case actual < f.Low:
-		return fmt.Sprintf("it took %s, less than the %s of the forecast", Human(actual), expected)
+		return fmt.Sprintf("the migration took %s, less than the %s of the forecast", Human(actual), expected)
 	}
-	return fmt.Sprintf("it took %s, as forecast: %s", Human(actual), expected)
+	return fmt.Sprintf("the migration took %s, as forecast: %s", Human(actual), expected)
 }
 
 type prediction struct {

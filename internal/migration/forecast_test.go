@@ -76,9 +76,9 @@ func TestPredictSmall(t *testing.T) {
 func TestForecastCompare(t *testing.T) {
 	f := Forecast{Low: 5 * time.Second, High: 20 * time.Second}
 	for actual, want := range map[time.Duration]string{
-		3 * time.Second:  "it took 3 s, less than the 5 s to 20 s of the forecast",
-		5 * time.Second:  "it took 5 s, as forecast: 5 s to 20 s",
-		21 * time.Second: "it took 21 s, longer than the 5 s to 20 s of the forecast",
+		3 * time.Second:  "the migration took 3 s, less than the 5 s to 20 s of the forecast",
+		5 * time.Second:  "the migration took 5 s, as forecast: 5 s to 20 s",
+		21 * time.Second: "the migration took 21 s, longer than the 5 s to 20 s of the forecast",
 	} {
 		if got := f.Compare(actual); got != want {
 			t.Errorf("%s: %q, want %q", actual, got, want)

@@ -44,6 +44,9 @@ func manner(m app.Migrating, rehearsed *migration.Report) environment.Migrating 
 
 // foretold is a forecast's range in words.
 func foretold(f migration.Forecast) string {
+	if migration.Human(f.Low) == migration.Human(f.High) {
+		return "about " + migration.Human(f.High)
+	}
 	return migration.Human(f.Low) + " to " + migration.Human(f.High)
 }
 

@@ -223,8 +223,11 @@ func (b *builder) migrate() {
 		return
 	}
 	what := m.Run
-	if m.AtStart != "" {
+	switch {
+	case m.AtStart != "":
 		what = "one replica of " + m.AtStart + ", which migrates when it starts"
+	case m.Dir != "":
+		what = "what is new in " + m.Dir
 	}
 	b.step("migrate", ActionMigrate, true, "migrate the database: %s", what)
 }

@@ -192,7 +192,7 @@ func notes(s *set, reason string, cancelled bool) []string {
 	if !s.HasOld {
 		out = append(out, "production is empty: this is a first release, and there was nothing to compare it with")
 	}
-	if s.New.Contents.Database != nil && (s.New.Contents.Migrations == nil || s.New.Contents.Migrations.Seed == "") {
+	if s.New.Contents.Database != nil && s.stage.Settings.Data == nil && (s.New.Contents.Migrations == nil || s.New.Contents.Migrations.Seed == "") {
 		out = append(out, "the stage's database held no data but what the migrations put there")
 	}
 	if s.HasOld && len(Journeys(s.Old.Contents)) == 0 {

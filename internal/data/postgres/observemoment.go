@@ -81,7 +81,7 @@ func (t *track) moment(l look) (o ongoing, busy bool) {
 	return o, busy
 }
 
-const inTheWayQuery = `SELECT a.pid, a.application_name || CASE WHEN a.application_name = '' THEN '' ELSE ', ' END || coalesce(a.usename, ''),
+const inTheWayQuery = `SELECT a.pid, a.application_name || CASE WHEN a.application_name = '' THEN '' ELSE ' as ' END || coalesce(a.usename, ''),
 	coalesce(a.state, ''), greatest(0, extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start, clock_timestamp())))::float8, coalesce(a.query, '')
 	FROM pg_stat_activity a WHERE a.pid = ANY ($1) ORDER BY a.xact_start, a.pid LIMIT 10`
 
