@@ -57,7 +57,7 @@ func (s Server) reachable(ctx context.Context) error {
 	return nil
 }
 
-// initialise makes the data folder with initdb, or out of From, under another name first: a data folder that has its name is whole.
+// initialise makes the data folder with initdb, under another name first: a data folder that has its name is whole.
 func (s Server) initialise(ctx context.Context) error {
 	if _, err := os.Stat(s.data()); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -85,9 +85,6 @@ func (s Server) initialise(ctx context.Context) error {
 }
 
 func (s Server) fillData(ctx context.Context, fresh string) error {
-	if s.From != "" {
-		return s.clonePristine(ctx, fresh)
-	}
 	if err := s.give(fresh); err != nil {
 		return err
 	}

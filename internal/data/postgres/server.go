@@ -40,7 +40,6 @@ type Server struct {
 	Port     int    // on 127.0.0.1
 	User     string // system user that runs it; as root it takes one, see SystemUser
 	Fast     bool   // no fsync: for what is thrown away anyway, such as a stage's
-	From     string // data folder of a stopped server of the same major version, which a new one begins as in place of initdb; may be empty
 	Mark     string // NAME=value in the environment of the programs that Prepare runs, by which they are found should they outlive it; may be empty
 }
 
