@@ -92,11 +92,11 @@ func (r *Rehearsals) judged(ctx context.Context, t *run.Task, s *set, seen migra
 	if copied {
 		report.Data = d.Says
 	}
-	errors, err := r.errorsOf(ctx, t, s, used)
+	disturbed, err := r.errorsOf(ctx, t, s, used)
 	if err != nil {
 		return nil, err
 	}
-	report.Findings = append(report.Findings, errors...)
+	report.Findings = append(report.Findings, disturbed...)
 	report.Forecast = migration.Predict(seen, r.productionSizes(ctx, t, s))
 	return report, nil
 }
