@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 
 	"greenroom/internal/data"
 	"greenroom/internal/migration"
@@ -51,46 +50,12 @@ func (b *bench) resets(ctx context.Context) error {
 	} else {
 		b.say("  that it takes the same time at any size can't be shown with this server and this file system: bytes are copied")
 	}
-	return b.clones(ctx)
+	return nil
 }
 
 // constant is an aim that eight times the size takes no longer. A third is for what the machine does beside.
 func (b *bench) constant(what string, large, small []spent) {
 	b.times(what+", to that of an eighth of the size", large, small, 1.33)
-}
-
-// clones copies the folders of both databases as a stage's data are copied.
-func (b *bench) clones(ctx context.Context) error {
-	var how string
-	clone := func(d *database) func(context.Context) (spent, error) {
-		return func(ctx context.Context) (took spent, err error) {
-			from, err := d.folder(ctx)
-			if err != nil {
-				return took, err
-			}
-			to, err := os.MkdirTemp(b.dir, "clone-*")
-			if err != nil {
-				return took, err
-			}
-			defer func() { err = errors.Join(err, os.RemoveAll(to)) }()
-			stop := b.server.stopwatch()
-			how, err = data.CloneFolder(ctx, from, to)
-			return stop(), err
-		}
-	}
-	small := &contender{name: "files of a stopped server, " + migration.Bytes(b.small.size), do: clone(b.small)}
-	large := &contender{name: "files of a stopped server, " + migration.Bytes(b.large.size), do: clone(b.large)}
-	if err := b.turns(ctx, small, large); err != nil {
-		return err
-	}
-	b.took(small.name, small.all, 0)
-	b.took(large.name, large.all, 0)
-	if how != "clone" {
-		b.say("  this file system can't share blocks (btrfs and XFS can; TMPDIR says where this runs): bytes were copied")
-		return nil
-	}
-	b.constant("files of a stopped server, shared", large.all, small.all)
-	return nil
 }
 
 // templated makes a database out of another.

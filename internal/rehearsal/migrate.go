@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"greenroom/internal/app"
 	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
 	"greenroom/internal/migration"
@@ -114,16 +115,39 @@ func (r *Rehearsals) judged(ctx context.Context, t *run.Task, s *set, seen migra
 	if copied {
 		report.Data = d.Says
 	}
-	if used.failed != "" {
-		report.Findings = append(report.Findings, migration.Finding{
-			Verdict: string(evidence.Fail), Statement: -1, Text: "while it ran, people would have seen errors: " + used.failed,
-		})
+	disturbed, err := r.errorsOf(ctx, t, s, used)
+	if err != nil {
+		return nil, err
 	}
+	report.Findings = append(report.Findings, disturbed...)
 	report.Forecast = migration.Predict(seen, r.productionSizes(ctx, t, s))
 	if !copied && report.Forecast != nil {
 		report.Findings = append(report.Findings, migration.JudgeForecast(*report.Forecast, budget)...)
 	}
 	return report, nil
+}
+
+// errorsOf are what people would have seen because the migration ran: journeys that failed meanwhile, and pass now that it
+// is over. That others can't live on what it made is not its doing, and what old-on-new finds.
+func (r *Rehearsals) errorsOf(ctx context.Context, t *run.Task, s *set, used usage) (found []migration.Finding, err error) {
+	if len(used.failed) == 0 {
+		return nil, nil
+	}
+	address, err := s.stage.URL(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range used.failed {
+		now, err := s.stage.Check(ctx, s.Old, f.Check, address, t.Run)
+		if err != nil {
+			return nil, err
+		}
+		if now.Verdict != evidence.Fail {
+			found = append(found, migration.Finding{Verdict: string(evidence.Fail), Statement: -1,
+				Text: fmt.Sprintf("while it ran, people would have seen errors: %s of %s: %s", f.Name, s.Old.Digest().Short(), f.why)})
+		}
+	}
+	return found, nil
 }
 
 // productionSizes are how large production's tables are; nil where that can't be known from here.
@@ -176,8 +200,14 @@ type load struct {
 
 // usage is what came of it.
 type usage struct {
-	any    bool   // a journey ran, be it until it was cut off
-	failed string // the first that failed, and why
+	any    bool     // a journey ran, be it until it was cut off
+	failed []failed // the first of each journey
+}
+
+// failed is a journey that failed, and why.
+type failed struct {
+	app.Check
+	why string
 }
 
 // use has the old release's journeys use the stage until end is called, so that whoever waits behind a migration is seen
@@ -217,8 +247,8 @@ func (r *Rehearsals) useOn(ctx context.Context, t *run.Task, s *set, begun func(
 			if err != nil || ctx.Err() != nil {
 				return u
 			}
-			if one.Verdict == evidence.Fail && u.failed == "" {
-				u.failed = fmt.Sprintf("%s of %s: %s", c.Name, s.Old.Digest().Short(), one.Summary)
+			if one.Verdict == evidence.Fail && !slices.ContainsFunc(u.failed, func(f failed) bool { return f.Name == c.Name }) {
+				u.failed = append(u.failed, failed{c, one.Summary})
 			}
 		}
 	}
