@@ -113,6 +113,9 @@ func (r *Rehearsals) judged(ctx context.Context, t *run.Task, s *set, seen migra
 	if copied {
 		report.Data = d.Says
 	}
+	if !s.HasOld {
+		report.Findings = unused(report.Findings)
+	}
 	if used.failed != "" {
 		report.Findings = append(report.Findings, migration.Finding{
 			Verdict: string(evidence.Fail), Statement: -1, Text: "while it ran, people would have seen errors: " + used.failed,
@@ -123,6 +126,16 @@ func (r *Rehearsals) judged(ctx context.Context, t *run.Task, s *set, seen migra
 		report.Findings = append(report.Findings, migration.JudgeForecast(*report.Forecast, budget)...)
 	}
 	return report, nil
+}
+
+// unused are the findings about a migration of a database that nobody uses yet: what could not be seen would have held
+// nobody up.
+func unused(found []migration.Finding) []migration.Finding {
+	found = slices.DeleteFunc(found, func(f migration.Finding) bool { return f.Verdict == string(evidence.Inconclusive) })
+	if len(found) == 0 {
+		found = append(found, migration.Finding{Verdict: string(evidence.Pass), Statement: -1, Text: "nobody uses production's database yet"})
+	}
+	return found
 }
 
 // productionSizes are how large production's tables are; nil where that can't be known from here.
