@@ -350,7 +350,7 @@ func TestTrialIsSecluded(t *testing.T) {
 	h := newHouse(t)
 	s := onCopy()
 	s.definition = strings.Replace(s.definition, "  staging:\n    data: {from: production, mask: mask.yaml}\n", "  qa:\n    data: {from: production, mask: mask.yaml}\n  staging:\n", 1)
-	h.live(s)
+	h.onACopy(s)
 	request := api.CopyRequest{App: appUnderTest, Environment: "production", Kind: api.CopySnapshot}
 	taken, err := h.client.TakeCopy(h.ctx(), request)
 	must(t, err)
