@@ -344,3 +344,41 @@ func TestSecludedKilled(t *testing.T) {
 	}
 	h.wantNoNetwork()
 }
+
+// TestTrialIsSecluded: a snapshot is tried where nothing leads out, also where the stage that rehearsals have is none that
+// gets data.
+func TestTrialIsSecluded(t *testing.T) {
+	t.Parallel()
+	needNetworks(t)
+	needPostgres(t)
+	h := newHouse(t)
+	s := onCopy()
+	s.definition = strings.Replace(s.definition, "  staging:\n    data: {from: production, mask: mask.yaml}\n", "  qa:\n    data: {from: production, mask: mask.yaml}\n  staging:\n", 1)
+	h.onACopy(s)
+	request := api.CopyRequest{App: appUnderTest, Environment: "production", Kind: api.CopySnapshot}
+	taken, err := h.client.TakeCopy(h.ctx(), request)
+	must(t, err)
+	_, err = drain(taken)
+	must(t, err)
+	views, err := h.client.Copies(h.ctx(), appUnderTest, "production", api.CopySnapshot)
+	must(t, err)
+	if len(views) != 1 {
+		t.Fatalf("%+v", views)
+	}
+	request.ID = views[0].ID
+	verified, err := h.client.VerifyCopy(h.ctx(), request)
+	must(t, err)
+	network, secluded := netns.At(h.home.Network(appUnderTest, app.TrialName)), false
+	for _, err := range verified {
+		must(t, err)
+		there, err := network.Exists()
+		must(t, err)
+		secluded = secluded || there
+	}
+	if !secluded {
+		t.Error("the data was let in without a network of its own")
+	}
+	if there, err := network.Exists(); err != nil || there {
+		t.Errorf("the network is there afterwards: %t, %v", there, err)
+	}
+}

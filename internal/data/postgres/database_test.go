@@ -388,3 +388,25 @@ func BenchmarkFingerprint100Tables(b *testing.B) {
 		}
 	}
 }
+
+// TestRestoreShowsNoRow restores a backup whose rows the server does not take: a check asks another table, which is not
+// there yet. What is told of it has none of the row's values.
+func TestRestoreShowsNoRow(t *testing.T) {
+	_, _, d := account(t)
+	db := open(t, d.URL())
+	execute(t, db, "CREATE TABLE z_known (mail text)", "INSERT INTO z_known VALUES ('planted@canary-farm.test')",
+		"CREATE FUNCTION known(m text) RETURNS boolean LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM public.z_known WHERE mail = m)'",
+		"CREATE TABLE a_people (mail text CHECK (known(mail)))", "INSERT INTO a_people VALUES ('planted@canary-farm.test')",
+		"DELETE FROM z_known")
+	file := filepath.Join(t.TempDir(), "1.backup")
+	if _, err := d.Backup(bounded(t), file); err != nil {
+		t.Fatal(err)
+	}
+	err := d.Restore(bounded(t), file)
+	if err == nil || !strings.Contains(err.Error(), "a_people") {
+		t.Fatalf("got %v, want a table that does not take its rows", err)
+	}
+	if strings.Contains(err.Error(), "canary-farm") {
+		t.Errorf("a row is shown: %v", err)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"greenroom/internal/data"
+	"greenroom/internal/migration"
 	"greenroom/internal/problem"
 )
 
@@ -47,11 +48,12 @@ func (d *Database) Restore(ctx context.Context, file string) error {
 		if err := d.createLike(ctx, conn, fresh); err != nil {
 			return fmt.Errorf("make the database %s: %w", fresh, err)
 		}
-		if err := d.fill(ctx, fresh, file); err != nil {
-			return err
+		err := d.fill(ctx, fresh, file)
+		if err == nil {
+			err = d.swap(ctx, conn, fresh, old)
 		}
-		if err := d.swap(ctx, conn, fresh, old); err != nil {
-			return err
+		if err != nil {
+			return errors.Join(err, d.tidy(ctx, fresh))
 		}
 		return drop(ctx, conn, old)
 	})
@@ -99,7 +101,10 @@ func drop(ctx context.Context, conn *pgx.Conn, name string) error {
 func (d *Database) fill(ctx context.Context, name, file string) error {
 	jobs := "--jobs=" + strconv.Itoa(min(4, runtime.NumCPU()))
 	if _, err := d.tool(ctx, tool{argv: []string{d.programs.path("pg_restore"), "--exit-on-error", jobs, file}}, name); err != nil {
-		return err
+		if ctx.Err() != nil {
+			return err
+		}
+		return errors.New(migration.Said(err.Error())) // pg_restore shows the rows that a server does not take
 	}
 	return d.with(ctx, name, func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "ANALYZE")

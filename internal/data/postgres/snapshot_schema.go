@@ -83,7 +83,7 @@ func harmless(script string) string {
 		switch {
 		case begins(s, "CREATE", "USER", "MAPPING"):
 			continue
-		case begins(s, "CREATE", "SERVER"):
+		case begins(s, "CREATE", "SERVER"), begins(s, "CREATE", "FOREIGN", "DATA", "WRAPPER"):
 			s = withoutOptions(s)
 		}
 		b.WriteString(s)

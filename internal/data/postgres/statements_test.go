@@ -86,10 +86,13 @@ func TestConstraintIn(t *testing.T) {
 
 func TestHarmless(t *testing.T) {
 	got := harmless(`SET x = 1;
+CREATE FOREIGN DATA WRAPPER w OPTIONS (
+    secret 'x'
+);
 CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'production', "OPTIONS" 'x');
 CREATE USER MAPPING FOR u SERVER s OPTIONS (password 'secret');
 CREATE TABLE t (a text DEFAULT 'OPTIONS');`)
-	want := "SET x = 1;\n\nCREATE SERVER s FOREIGN DATA WRAPPER w;\n\nCREATE TABLE t (a text DEFAULT 'OPTIONS');\n\n"
+	want := "SET x = 1;\n\nCREATE FOREIGN DATA WRAPPER w;\n\nCREATE SERVER s FOREIGN DATA WRAPPER w;\n\nCREATE TABLE t (a text DEFAULT 'OPTIONS');\n\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -60,7 +60,7 @@ func (d *Database) Verify(ctx context.Context, file string) (schema string, err 
 			return fmt.Errorf("make the database %s: %w", trial.name, err)
 		}
 		defer func() {
-			if dropErr := drop(context.WithoutCancel(ctx), conn, trial.name); err == nil {
+			if dropErr := d.tidy(ctx, trial.name); err == nil { // through another connection: this one goes with ctx
 				err = dropErr
 			}
 		}()
