@@ -110,8 +110,12 @@ func (s *shell) withApp(ctx context.Context, do func(context.Context, *api.Clien
 
 // copying shows the work on a copy and returns its id.
 func (s *shell) copying(ctx context.Context, begin func() (api.Stream[api.Event], error)) (id string, err error) {
+	interrupted := problem.New(problem.Interrupted, "interrupted: nothing of it is left")
 	events, err := begin()
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return "", interrupted
+	case err != nil:
 		return "", err
 	}
 	err = s.showAll(func(yield func(api.Event, error) bool) {
@@ -125,7 +129,7 @@ func (s *shell) copying(ctx context.Context, begin func() (api.Stream[api.Event]
 		}
 	})
 	if ctx.Err() != nil {
-		return id, problem.New(problem.Interrupted, "interrupted: nothing of it is left")
+		return id, interrupted
 	}
 	return id, err
 }
