@@ -263,6 +263,9 @@ func (s *shell) copyRemove(w copyWords) *cobra.Command {
 		Example: fmt.Sprintf("  greenroom %s rm 20261126-093000.000", w.kind),
 		Args:    takes(1, name),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "latest" { // of any environment, and by the time it is typed perhaps another one
+				return problem.New(problem.Invalid, "what is removed for good is named by its id").WithHint("greenroom %s list", w.kind)
+			}
 			return s.onCopy(cmd, w, args[0], func(ctx context.Context, c *api.Client, r api.CopyRequest) error {
 				if err := c.RemoveCopy(ctx, r); err != nil {
 					return err
