@@ -110,8 +110,12 @@ func (s *shell) withApp(ctx context.Context, do func(context.Context, *api.Clien
 
 // copying shows the work on a copy and returns its id.
 func (s *shell) copying(ctx context.Context, begin func() (api.Stream[api.Event], error)) (id string, err error) {
+	interrupted := problem.New(problem.Interrupted, "interrupted: nothing of it is left")
 	events, err := begin()
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return "", interrupted
+	case err != nil:
 		return "", err
 	}
 	err = s.showAll(func(yield func(api.Event, error) bool) {
@@ -125,7 +129,7 @@ func (s *shell) copying(ctx context.Context, begin func() (api.Stream[api.Event]
 		}
 	})
 	if ctx.Err() != nil {
-		return id, problem.New(problem.Interrupted, "interrupted: nothing of it is left")
+		return id, interrupted
 	}
 	return id, err
 }
@@ -259,6 +263,9 @@ func (s *shell) copyRemove(w copyWords) *cobra.Command {
 		Example: fmt.Sprintf("  greenroom %s rm 20261126-093000.000", w.kind),
 		Args:    takes(1, name),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "latest" { // of any environment, and by the time it is typed perhaps another one
+				return problem.New(problem.Invalid, "what is removed for good is named by its id").WithHint("greenroom %s list", w.kind)
+			}
 			return s.onCopy(cmd, w, args[0], func(ctx context.Context, c *api.Client, r api.CopyRequest) error {
 				if err := c.RemoveCopy(ctx, r); err != nil {
 					return err

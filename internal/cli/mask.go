@@ -100,6 +100,9 @@ func (s *shell) shape(ctx context.Context, from maskSource) (shape mask.Shape, o
 		}
 	}
 	shape, err = s.DatabaseShape(ctx, address)
+	if p := problem.From(err); p != nil && p.Code == problem.Unavailable && p.Hint == "" {
+		err = p.WithHint("see that it is up, and that this user may read it: psql URL")
+	}
 	return shape, "the database", err // not its address, which may hold a password
 }
 

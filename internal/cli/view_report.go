@@ -40,7 +40,7 @@ func reportPage(s term.Screen, r evidence.Report, full bool) string {
 		b.WriteString("\n")
 	}
 	for _, n := range r.Notes {
-		fmt.Fprintf(&b, "  %s %s\n", s.Mark(term.Note), term.Clean(n))
+		fmt.Fprintf(&b, "  %s %s\n", s.Mark(term.Note), strings.Join(wrap(term.Clean(n), cells(s)-4), "\n    "))
 	}
 	return b.String()
 }

@@ -7,7 +7,11 @@ WITH RECURSIVE below AS (
     SELECT b.root, i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.oid JOIN pg_class c ON c.oid = i.inhrelid
     WHERE c.relispartition
 )
-SELECT b.root, b.oid, n.nspname, c.relname, c.relkind::text, c.reltuples::bigint,
+SELECT b.root, b.oid, n.nspname, c.relname, c.relkind::text,
+       -- rows, as the planner guesses them: as dense as when they were counted last, in as many blocks as there are now
+       CASE WHEN c.relkind = 'r' AND c.reltuples > 0 AND c.relpages > 0
+            THEN (c.reltuples::float8 / c.relpages * (pg_relation_size(c.oid) / current_setting('block_size')::bigint))::bigint
+            ELSE c.reltuples::bigint END,
        -- a table's blocks, for which the setting has bytes of its own; what it takes with what is stored beside it; and all with indexes
        CASE WHEN c.relkind = 'r' THEN pg_relation_size(c.oid) / current_setting('block_size')::bigint ELSE 0 END,
        CASE WHEN c.relkind = 'r' THEN pg_table_size(c.oid) ELSE 0 END,
