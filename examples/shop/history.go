@@ -107,7 +107,7 @@ func (p past) each(rows func(Order) [][]any) pgx.CopyFromSource {
 func (p *past) order() Order {
 	name := func(list []string) string { return list[p.random.IntN(len(list))] }
 	number := fmt.Sprintf("%d-%d", p.seed, p.current)
-	ago := time.Duration(p.orders-p.current) * historyDays * 24 * time.Hour / time.Duration(p.orders)
+	ago := time.Duration(p.orders-p.current) * (historyDays * 24 * time.Hour / time.Duration(p.orders))
 	o := Order{
 		ID:      fmt.Sprintf("%016X%s", p.random.Uint64(), number),
 		Key:     fmt.Sprintf("%016x%s", p.random.Uint64(), number),
