@@ -57,6 +57,9 @@ func (s *story) remember(ctx context.Context) error {
 // rewritten is the release whose migration is over at once in dev, and would have stopped production; then its safe form.
 func (s *story) rewritten(ctx context.Context) error {
 	s.act("Act three: a migration that takes milliseconds in dev would stop all orders at production's size")
+	if err := s.remember(ctx); err != nil {
+		return err
+	}
 	r, err := s.change(ctx, examples.Slow)
 	if err != nil {
 		return err

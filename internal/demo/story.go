@@ -139,9 +139,6 @@ func (s *story) opening(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.remember(ctx); err != nil {
-		return err
-	}
 	return s.step("let the customers in: 40 a second, who browse, fill carts and pay, and never stop", func(func(string)) (string, error) {
 		return "", s.letIn(ctx)
 	})
