@@ -24,7 +24,7 @@ import (
 
 // pastOrders are enough that writing the table anew takes longer than a migration may stand in the way, and few enough
 // that a demo can wait for each copy of them.
-const pastOrders = 250_000
+const pastOrders = 200_000
 
 // remember gives production a year of orders.
 func (s *story) remember(ctx context.Context) error {
