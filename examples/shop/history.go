@@ -122,9 +122,10 @@ func (p *past) order() Order {
 	first, kinds := p.random.IntN(len(p.shelf)), 1+p.random.IntN(min(3, len(p.shelf)))
 	for i := range kinds {
 		product := p.shelf[(first+i)%len(p.shelf)]
-		o.Lines = append(o.Lines, Line{Product: product.ID, Name: product.Name, Quantity: 1 + p.random.IntN(2), Price: product.Price})
+		l := Line{Product: product.ID, Name: product.Name, Quantity: 1 + p.random.IntN(2), Price: product.Price}
+		o.Lines = append(o.Lines, l)
+		o.Total += l.Sum() // whatever has become cheaper since, then it was not
 	}
-	o.Total = Basket{Lines: o.Lines}.Total()
 	o.Charge = ChargeFor(o)
 	p.current++
 	return o
