@@ -26,6 +26,9 @@ func TestTheDefinitionIsOne(t *testing.T) {
 	if staging, ok := shop.Policy.Environment("staging"); !ok || staging.Scale.Of(web.Replicas) != 4 {
 		t.Errorf("staging is %+v, want 4 of 10 replicas", staging)
 	}
+	if staging, _ := shop.Policy.Environment("staging"); staging.Data == nil || staging.Data.From != "production" || staging.Data.NotIsolated == "" {
+		t.Errorf("staging's data is %+v, want production's, also where a stage can't be isolated", staging.Data)
+	}
 	for _, c := range shop.Contents.Checks {
 		if c.Journey && (len(c.Files) != 1 || !c.Production) {
 			t.Errorf("the journey %s travels with %v, in production: %t", c.Name, c.Files, c.Production)

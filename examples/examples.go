@@ -27,11 +27,13 @@ const (
 	Base   = "v1"        // live when the story begins
 	Broken = "v2-broken" // a discount in the cart that the payment does not know of: a customer's journey finds it
 	Fixed  = "v2-fixed"  // the payment knows of it; brings a migration that only adds
-	Doomed = "v3"        // passes everything, and fails once enough real customers have ordered
+	Slow   = "v3-slow"   // invoice numbers; its migration takes milliseconds in dev, and seconds of all orders at production's size
+	Safe   = "v3-safe"   // the same, with a migration that nobody stands behind
+	Doomed = "v4"        // passes everything, and fails once enough real customers have ordered
 )
 
 // Releases are the names of all releases, each built upon the one before it.
-func Releases() []string { return []string{Base, Broken, Fixed, Doomed} }
+func Releases() []string { return []string{Base, Broken, Fixed, Slow, Safe, Doomed} }
 
 // Materialise writes the shop's base release into dir, which is made, as a repository of its own with a go.mod.
 func Materialise(dir string) error {

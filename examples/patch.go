@@ -10,7 +10,7 @@ import (
 
 // A patch here is what `git diff` prints, with words before it. It is applied to the letter: every line that it says
 // is there has to be there, at that place. So a patch that no longer fits the shop is an error in a test and never half
-// a release. Files can be changed and added, which is all that the story does.
+// a release. Files can be changed, added and deleted, which is all that the story does.
 
 var hunkHead = regexp.MustCompile(`^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@`)
 
@@ -22,7 +22,11 @@ func applyPatch(tree map[string]string, patch string) error {
 	}
 	for _, section := range sections[1:] {
 		head, hunks, _ := strings.Cut(section+"\n", "\n@@ ")
+		gone := strings.HasSuffix(head, "\n+++ /dev/null")
 		_, target, found := strings.Cut(head, "\n+++ b/")
+		if gone {
+			_, target, found = strings.Cut(head, "\n--- a/")
+		}
 		if !found {
 			return fmt.Errorf("no file is named in %q", head)
 		}
@@ -37,6 +41,13 @@ func applyPatch(tree map[string]string, patch string) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		tree[name] = strings.Join(changed, "")
+		if !gone {
+			continue
+		}
+		if len(changed) > 0 {
+			return fmt.Errorf("%s: it should be deleted, and %d lines would be left", name, len(changed))
+		}
+		delete(tree, name)
 	}
 	return nil
 }

@@ -58,3 +58,15 @@ func TestApplyPatchToTheLetterOrNotAtAll(t *testing.T) {
 		}
 	}
 }
+
+func TestApplyPatchDeletesWhatItSaysIsThere(t *testing.T) {
+	const patch = "diff --git a/tea b/tea\ndeleted file mode 100644\n--- a/tea\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-boil\n-wait\n"
+	tree := map[string]string{"tea": "boil\nwait\n", "other": "x\n"}
+	if err := applyPatch(tree, patch); err != nil || !maps.Equal(tree, map[string]string{"other": "x\n"}) {
+		t.Errorf("the tree is %q, %v", tree, err)
+	}
+	err := applyPatch(map[string]string{"tea": "boil\nwait\npour\n"}, patch)
+	if err == nil || !strings.Contains(err.Error(), "1 lines would be left") {
+		t.Errorf("a longer file is deleted with %v", err)
+	}
+}

@@ -20,6 +20,7 @@ func TestStory(t *testing.T) {
 		shops[release] = build(t, release)
 	}
 	v1, broken, fixed, doomed := shops[Base], shops[Broken], shops[Fixed], shops[Doomed]
+	slow, safe := shops[Slow], shops[Safe]
 
 	t.Run("the base release sells", func(t *testing.T) { sells(t, v1, db.database(t)) })
 	t.Run("one click or twenty is one order", func(t *testing.T) { ordersOnce(t, v1, db.database(t)) })
@@ -29,10 +30,15 @@ func TestStory(t *testing.T) {
 		livesWith(t, fixed, v1, db.database(t))
 	})
 	t.Run("two releases sell side by side", func(t *testing.T) { sellTogether(t, v1, fixed, db.database(t)) })
-	t.Run("the doomed release and the one before live on its schema", func(t *testing.T) {
-		livesWith(t, doomed, fixed, db.database(t))
+	t.Run("the slow release stops all who read orders, the safe one nobody", func(t *testing.T) { numbers(t, slow, safe, fixed, db) })
+	t.Run("the safe release and the one before live on its schema", func(t *testing.T) {
+		livesWith(t, safe, fixed, db.database(t))
 	})
-	t.Run("the doomed release fails its real customers only", func(t *testing.T) { fails(t, doomed, fixed, db.database(t)) })
+	t.Run("the safe release where the slow one was", func(t *testing.T) { livesWith(t, safe, slow, db.database(t)) })
+	t.Run("the doomed release and the one before live on its schema", func(t *testing.T) {
+		livesWith(t, doomed, safe, db.database(t))
+	})
+	t.Run("the doomed release fails its real customers only", func(t *testing.T) { fails(t, doomed, safe, db.database(t)) })
 }
 
 func sells(t *testing.T, v1 program, database string) {
@@ -166,6 +172,33 @@ func fails(t *testing.T, doomed, fixed program, database string) {
 	fixed.succeeds(t, again)
 	if seen := fixed.customers(t, again, func(r report) bool { return r.Orders >= 10 }); seen.Failed != 0 {
 		t.Errorf("after going back the customers saw %+v", seen)
+	}
+}
+
+// numbers gives a shop with a past its invoice numbers both ways, and looks whether the table was written anew under them.
+func numbers(t *testing.T, slow, safe, fixed program, db *postgres) {
+	const file, orders = "SELECT relfilenode::bigint FROM pg_class WHERE relname = 'orders'", 12_000
+	for _, c := range []struct {
+		name    string
+		young   program
+		rewrite bool
+	}{{"slow", slow, true}, {"safe", safe, false}} {
+		database := db.database(t)
+		fixed.migrates(t, database)
+		if out, err := fixed.does(t, []string{"DATABASE_URL=" + database}, "history", "--orders", fmt.Sprint(orders)); err != nil {
+			t.Fatalf("history: %v\n%s", err, out)
+		}
+		before := number(t, database, file)
+		c.young.migrates(t, database)
+		if after := number(t, database, file); (after != before) != c.rewrite {
+			t.Errorf("the %s release wrote the table anew: %t", c.name, after != before)
+		}
+		if n := number(t, database, "SELECT count(DISTINCT invoice) FROM orders"); n != orders {
+			t.Errorf("with the %s release %d of %d orders have a number of their own", c.name, n, orders)
+		}
+		if n := number(t, database, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'invoice' AND attnotnull"); n != 1 {
+			t.Errorf("after the %s release an order may be without a number", c.name)
+		}
 	}
 }
 

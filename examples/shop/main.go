@@ -6,6 +6,7 @@
 //	shop migrate          bring the database's schema up to date
 //	shop payment          the payment provider's stand-in
 //	shop journey NAME     do what a customer does, and say whether it worked: browse, buy
+//	shop history          fill the database with a year of orders
 //	shop customers        many customers who never stop coming
 package main
 
@@ -30,7 +31,7 @@ func main() {
 	}
 }
 
-const usage = "usage: shop serve | migrate | payment | journey browse|buy | customers --url URL"
+const usage = "usage: shop serve | migrate | payment | journey browse|buy | history --orders N | customers --url URL"
 
 // run is the whole program. It reads its configuration with getenv and ends well when ctx does.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
@@ -47,6 +48,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return serveProvider(ctx, getenv, log)
 	case "journey":
 		return journeyCommand(ctx, args[1:], getenv, stdout)
+	case "history":
+		return historyCommand(ctx, args[1:], getenv, stdout, stderr)
 	case "customers":
 		return customersCommand(ctx, args[1:], stdout, stderr)
 	default:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -26,9 +27,14 @@ func Migrate(ctx context.Context, url string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	c.RuntimeParams["application_name"] = "shop migrate"
+	// Whoever starts the migration may give it a name to find its sessions by, in PGAPPNAME, and a time-out, in PGOPTIONS.
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = "shop migrate"
+	}
 	// A schema change that waits for a lock makes every query behind it wait too: better to fail and be tried again.
-	c.RuntimeParams["lock_timeout"] = "2s"
+	if !strings.Contains(c.RuntimeParams["options"], "lock_timeout") {
+		c.RuntimeParams["lock_timeout"] = "2s"
+	}
 	db := stdlib.OpenDB(*c)
 	defer func() { _ = db.Close() }()
 

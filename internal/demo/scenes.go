@@ -50,6 +50,9 @@ func (s *story) change(ctx context.Context, name string) (release.Digest, error)
 	if err := s.commit(ctx, name); err != nil {
 		return "", err
 	}
+	if err := s.apply(ctx); err != nil {
+		return "", err
+	}
 	return s.build(ctx, name)
 }
 

@@ -1,5 +1,6 @@
 // Package demo tells the whole story on the bundled shop, on this machine: a live production with customers, a release
-// that its rehearsal stops, the repaired one that goes live without a failed request, and one that goes bad once live.
+// that its rehearsal stops, the repaired one that goes live without a failed request, a migration that would have stopped
+// all orders and its safe form, and one that goes bad once live.
 // It plays a user: everything it does goes through the definition, the builder and the API, as the commands do, and
 // every act says what it expects and fails when something else happens.
 package demo
@@ -58,7 +59,7 @@ func Tell(ctx context.Context, p daemon.Program, o cli.DemoOptions) (err error) 
 	defer func() {
 		err = errors.Join(err, s.cleanUp(context.WithoutCancel(ctx), dir))
 	}()
-	for _, act := range []func(context.Context) error{s.opening, s.stopped, s.promoted, s.rolledBack} {
+	for _, act := range []func(context.Context) error{s.opening, s.stopped, s.promoted, s.rewritten, s.rolledBack} {
 		if err := act(ctx); err != nil {
 			return err
 		}
@@ -241,7 +242,7 @@ func (s *story) prove(run api.RunView, before report) error {
 
 // rolledBack is the release that passes everything and goes bad once real customers use it.
 func (s *story) rolledBack(ctx context.Context) error {
-	s.act("Act three: a release passes everything, and goes bad once it is live")
+	s.act("Act four: a release passes everything, and goes bad once it is live")
 	before, err := s.live(ctx, "production")
 	if err != nil {
 		return err
@@ -251,7 +252,7 @@ func (s *story) rolledBack(ctx context.Context) error {
 		return err
 	}
 	if failed := s.customers.total().Failed; failed > 0 {
-		return untold("%d requests of customers failed before act three's release was live", failed)
+		return untold("%d requests of customers failed before act four's release was live", failed)
 	}
 	if _, err := s.promote(ctx, r, "production", plan.RolledBack); err != nil {
 		return err
@@ -270,7 +271,7 @@ func (s *story) rolledBack(ctx context.Context) error {
 func (s *story) curtain(ctx context.Context, exit bool) error {
 	total := s.customers.total()
 	s.act("Each act went as told")
-	s.say("  the customers made %d requests in all and %d orders; %d failed, all while act three's release had traffic\n",
+	s.say("  the customers made %d requests in all and %d orders; %d failed, all while act four's release had traffic\n",
 		total.Requests, total.Orders, total.Failed)
 	if exit {
 		return nil
