@@ -43,7 +43,7 @@ func (s *server) sessions() time.Duration {
 	server := strconv.Itoa(s.cmd.Process.Pid)
 	for {
 		ended := counted("/proc/"+server+"/stat", "", 4) // utime and stime, and those of the children that ended
-		files, _ := filepath.Glob("/proc/[0-9]*/stat")  // the only error is a malformed pattern
+		files, _ := filepath.Glob("/proc/[0-9]*/stat")   // the only error is a malformed pattern
 		live := time.Duration(0)
 		for _, file := range files {
 			live += counted(file, server, 2)
