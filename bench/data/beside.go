@@ -98,7 +98,7 @@ func (b *bench) migrations(ctx context.Context) error {
 	b.say("\na migration that rewrites a table of %s rows and makes an index, medians of %d rounds", migration.Thousands(4*b.large.customers), len(with))
 	b.took("alone", without, 0)
 	b.took("watched", with, 0)
-	b.say("  %d looks, %d statements, gap %s", seen.Samples, len(seen.Statements), seen.Gap)
+	b.say("  %d looks, %d statements seen, the longest time between two looks %s", seen.Samples, len(seen.Statements), migration.Human(seen.Gap))
 	b.times("watched to alone", with, without, 1.03)
 	return nil
 }

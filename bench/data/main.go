@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -161,7 +162,7 @@ func (b *bench) took(what string, all []spent, rows int64) {
 	if rows > 0 {
 		rate = migration.Thousands(int64(float64(rows)/clock.Seconds())) + " rows/s"
 	}
-	fmt.Fprintf(b.out, "  %-72s %8.3f s %18s\n", what, clock.Seconds(), rate)
+	b.say("%s", strings.TrimRight(fmt.Sprintf("  %-72s %8.3f s %18s", what, clock.Seconds(), rate), " "))
 }
 
 // aim is a line with what was measured, the most that was asked for, and whether it was met.
