@@ -10,18 +10,6 @@ import (
 	"greenroom/internal/run"
 )
 
-// TestNobodyUsesItYet: what could not be seen of a first release's migration held nobody up; what it took is judged.
-func TestNobodyUsesItYet(t *testing.T) {
-	blind := migration.Finding{Verdict: string(evidence.Inconclusive), Text: "no session was seen"}
-	slow := migration.Finding{Verdict: string(evidence.Fail), Text: "it took too long"}
-	if got := unused([]migration.Finding{blind}); len(got) != 1 || got[0].Verdict != string(evidence.Pass) {
-		t.Errorf("%+v", got)
-	}
-	if got := unused([]migration.Finding{slow, blind}); len(got) != 1 || got[0] != slow {
-		t.Errorf("%+v", got)
-	}
-}
-
 // TestDataThatNobodyCompared: a rehearsal that was stopped before the data was compared knows nothing of what is lost, and
 // one that never meant to compare it says nothing.
 func TestDataThatNobodyCompared(t *testing.T) {
