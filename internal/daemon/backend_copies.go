@@ -7,6 +7,7 @@ import (
 	"greenroom/internal/api"
 	"greenroom/internal/app"
 	"greenroom/internal/environment"
+	"greenroom/internal/gate"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
@@ -289,6 +290,14 @@ func (d *Daemon) RemoveCopy(ctx context.Context, r api.CopyRequest) error {
 		return err
 	}
 	if r.Kind == api.CopyBackup {
+		record, err := d.world.Store.Environment(ctx, r.App, r.Environment)
+		if err != nil {
+			return err
+		}
+		if record.SchemaState == gate.SchemaHalfMigrated {
+			return problem.New(problem.Blocked, "the schema of %s is half-migrated, and a backup may be the way back", r.Environment).
+				WithHint("greenroom db status --environment %s", r.Environment)
+		}
 		if err := c.env.RemoveBackup(r.ID); err != nil {
 			return err
 		}

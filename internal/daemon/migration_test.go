@@ -100,6 +100,22 @@ func TestForwardAfterGoingBack(t *testing.T) {
 	}
 }
 
+// TestFailedMigrationShowsNoRow has a migration that fails on what production has, so that the server shows the row and the
+// migrator prints it: it is told what failed, and the row stands nowhere outside production.
+func TestFailedMigrationShowsNoRow(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	h.live(withPostgres())
+	_, err := h.connect().Exec(h.ctx(), "INSERT INTO entries (id, release) VALUES ('twice-1', $1), ('twice-2', $1)", planted(1))
+	must(t, err)
+	run := h.wantOutcome(h.promote(h.build(withPostgres().as("v2", "CREATE UNIQUE INDEX once ON entries (release)"))), plan.RolledBack, "once")
+	if strings.Contains(run.Reason, planted(1)) {
+		t.Errorf("a row is shown: %s", run.Reason)
+	}
+	h.wantNothingLeaked()
+}
+
 // TestHalfMigrated has a migration that changes a part and fails, without a transaction: neither release is known to run
 // on what it left. Nothing is promoted on it until a person has repaired it.
 func TestHalfMigrated(t *testing.T) {
@@ -118,11 +134,13 @@ func TestHalfMigrated(t *testing.T) {
 	if _, state := h.recordedSchema(); state != "half-migrated" {
 		t.Errorf("the schema is recorded as %s", state)
 	}
+	err := h.client.RemoveCopy(h.ctx(), api.CopyRequest{App: appUnderTest, Environment: "production", Kind: api.CopyBackup, ID: run.ID})
+	wantProblem(t, err, problem.Blocked, "half-migrated", "greenroom db status")
 	if s := h.status(); s.Schema != "half-migrated" || s.Live.Digest != live {
 		t.Errorf("told is %s, live is %s", s.Schema, s.Live.Digest.Short())
 	}
 	good := h.build(withPostgres().as("v3", ""))
-	_, err := h.client.Start(h.ctx(), toProduction(good))
+	_, err = h.client.Start(h.ctx(), toProduction(good))
 	wantProblem(t, err, problem.Blocked, "a migration of production began and did not end")
 	customers.wantFlawless(t, customers.cut()) // this old release can live on it
 
