@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"greenroom/internal/definition"
@@ -49,6 +50,21 @@ func maskPages(t *testing.T) map[string]func(term.Screen) string {
 		"mask-check":         check(whole, fakeShape()).page,
 		"mask-check-missing": check("tables:\n  orders: {id: keep, customer: number, placed: email}\n  gone: none\n", fakeShape()).page,
 		"mask-check-unused":  check(whole+"  gone: none\n", fakeShape()).page,
+	}
+}
+
+// TestColumnsAddUp: all columns that have a rule now are told, those of a version table among what is kept.
+func TestColumnsAddUp(t *testing.T) {
+	s := mask.Shape{Tables: []mask.Table{{Name: "goose_db_version", Columns: []mask.Column{
+		{Name: "id", Type: "integer", Kind: mask.KindNumber, Key: true}, {Name: "version_id", Type: "bigint", Kind: mask.KindNumber},
+	}}}}
+	p := proposal{MaskFile: MaskFile{Name: "mask.yaml", File: "mask.yaml"}, of: "production", shape: s}
+	if err := p.propose(fakeDeps(), true); err != nil {
+		t.Fatal(err)
+	}
+	page := p.page(term.Screen{})
+	if !strings.Contains(page, "2 columns") || !strings.Contains(page, "2  kept  which migrations have run (2)") {
+		t.Error(page)
 	}
 }
 

@@ -29,6 +29,10 @@ func (p proposal) page(s term.Screen) string {
 	var kept, masked, replaced, undecided, judge []mask.Note
 	for _, n := range p.notes {
 		switch {
+		case n.Column == "" && n.Use == "keep": // all columns of a table that says which migrations have run
+			for range p.added.Tables[n.Table].Columns {
+				kept = append(kept, mask.Note{Why: "which migrations have run"})
+			}
 		case n.Column == "": // of a table
 		case n.Use == "":
 			undecided = append(undecided, n)

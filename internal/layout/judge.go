@@ -144,7 +144,7 @@ func (st *Standing) conclude(s State) {
 		st.Next = "bring the files back as they were applied, and put what is new into a new migration with the highest version"
 	case len(st.Ahead) > 0:
 		st.Verdict = Ahead
-		st.Text = fmt.Sprintf("ahead: %s, newer than the release, which lacks %s", version, strings.Join(st.Ahead, ", "))
+		st.Text = fmt.Sprintf("%s, newer than the release, which lacks %s", version, strings.Join(st.Ahead, ", "))
 		st.Next = "promote a release that has these migrations, or take the database back to before them"
 	case len(st.Pending) > 0:
 		st.Verdict = Behind
