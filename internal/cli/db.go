@@ -30,7 +30,8 @@ func (s *shell) dbStatusCommand() *cobra.Command {
 		Use:   "status [ENVIRONMENT]",
 		Short: "How the schema stands, with the objects by name where it is not what it should be",
 		Long: `Reads the database's schema and compares it with the one that was recorded when it was last changed, and with the
-migrations of the live release; of production where no environment is named. Exit code 0: as it should be, 1: not, 3: unknown.`,
+migrations of the live release; of production where no environment is named.
+Exit code 0: as it should be, 1: not, 3: unknown.`,
 		Example:           "  greenroom db status\n  greenroom db status staging --output json",
 		Args:              takes(0, "ENVIRONMENT"),
 		ValidArgsFunction: completeInTurn(s.completeEnvironments()),

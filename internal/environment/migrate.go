@@ -142,7 +142,7 @@ func (m *migrator) quoted(said string) string {
 // comes after it gets through. A migrator that honours lock_timeout has given up by then. Greenroom's own does, and tells by
 // itself: it knows which of its waits nobody stands behind, and which may be long for that reason.
 func (m *migrator) moment(ctx context.Context, now migration.Moment) {
-	if m.release.Contents.Migrations.Dir != "" {
+	if m.runsItself() {
 		return
 	}
 	m.mu.Lock()
@@ -160,8 +160,7 @@ func (m *migrator) moment(ctx context.Context, now migration.Moment) {
 		m.waiting = time.Now()
 	}
 	m.blocked = blockers(now.Blocker)
-	// Greenroom's own runner keeps the time-out itself, and knows which statements may wait for longer.
-	if m.LockTimeout == 0 || m.runsItself() || time.Since(m.waiting) < m.LockTimeout {
+	if m.LockTimeout == 0 || time.Since(m.waiting) < m.LockTimeout {
 		return
 	}
 	m.ended = true

@@ -41,7 +41,7 @@ func TestWaits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				db := &ends{}
-				m := &migrator{db: db, Migrating: Migrating{LockTimeout: limit},
+				m := &migrator{Environment: &Environment{}, db: db, Migrating: Migrating{LockTimeout: limit},
 					release: release.Release{Contents: app.Contents{Migrations: &c.how}}}
 				for _, since := range c.moments {
 					if since >= 0 {
