@@ -161,7 +161,7 @@ func (s *shell) copyNamed(ctx context.Context, c *api.Client, r api.CopyRequest)
 			return v, nil
 		}
 	}
-	return api.CopyView{}, problem.New(problem.NotFound, "there is no %s %q", r.Kind, r.ID).WithHint("greenroom %s list", r.Kind)
+	return api.CopyView{}, problem.New(problem.NotFound, "there is no %s %q", r.Kind, r.ID).WithHint("%s", "greenroom "+string(r.Kind)+" list")
 }
 
 func (s *shell) copyList(w copyWords) *cobra.Command {
@@ -264,7 +264,7 @@ func (s *shell) copyRemove(w copyWords) *cobra.Command {
 		Args:    takes(1, name),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "latest" { // of any environment, and by the time it is typed perhaps another one
-				return problem.New(problem.Invalid, "what is removed for good is named by its id").WithHint("greenroom %s list", w.kind)
+				return problem.New(problem.Invalid, "what is removed for good is named by its id").WithHint("%s", "greenroom "+string(w.kind)+" list")
 			}
 			return s.onCopy(cmd, w, args[0], func(ctx context.Context, c *api.Client, r api.CopyRequest) error {
 				if err := c.RemoveCopy(ctx, r); err != nil {

@@ -66,7 +66,7 @@ func errOr(err error, otherwise error) error {
 func (d *Daemon) mayPopulate(c copied, a promotion.RestoreArgs) error {
 	if production, ok := c.policy.Production(); a.From == c.Environment || ok && production.Name == c.Environment {
 		return problem.New(problem.Blocked, "a snapshot is masked: it is for other environments than %s", c.Environment).
-			WithHint("greenroom backup list shows what %s can be restored from", c.Environment)
+			WithHint("what %s can be restored from: greenroom backup list", c.Environment)
 	}
 	from, ok := d.world.Open(c.policy, a.From)
 	if !ok {

@@ -161,7 +161,7 @@ func (a *attempt) nothingToDo(s layout.State) (bool, error) {
 	for _, row := range s.Applied {
 		if row.Failed {
 			return false, problem.New(problem.Blocked, "the table %s says that %s began and did not come to its end", a.table.Name, versionOf(row)).
-				WithHint("greenroom db status tells what there is and how to go on")
+				WithHint("what there is and how to go on: greenroom db status")
 		}
 	}
 	return s.Has(a.migration) != a.options.Down, nil
