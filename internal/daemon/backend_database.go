@@ -64,6 +64,9 @@ func (d *Daemon) readDatabase(ctx context.Context, env *environment.Environment,
 	case v.Schema != record.Schema:
 		v.Objects = env.SchemaChanges(record.Schema, v.Schema)
 		d.otherSchema(env, record, &v)
+	case standing != nil && standing.Verdict == layouts.Ahead && record.SchemaState == gate.SchemaProven:
+		v.State = api.DatabaseCurrent
+		v.Says = fmt.Sprintf("as it was left: %s lives on the schema of a later release, at version %s", record.Live.Short(), v.Version)
 	case standing != nil && (standing.Failed != "" || standing.Verdict != layouts.Current):
 		v.State, v.Says, v.Next = databaseState(*standing), standing.Text, standing.Next
 	default:

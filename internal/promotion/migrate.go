@@ -66,11 +66,30 @@ func (p *Promotions) rehearsed(ctx context.Context, sc *scene) (*migration.Repor
 	}
 	var found *migration.Report
 	for _, s := range statements {
-		if s.Result.Migration != nil {
+		if s.Result.Migration != nil && s.Policy == sc.Policy.Conditions() { // else it was on another stage
 			found = s.Result.Migration
 		}
 	}
 	return found, nil
+}
+
+// waitedFor is how much of a migration's time went by because somebody else held what it needed: no forecast knows of that.
+// Attempts that did not get their lock are statements of their own, and what lies between them is waiting too.
+func waitedFor(m environment.Migration) (waited time.Duration) {
+	if m.Seen == nil {
+		return 0
+	}
+	var worked time.Duration
+	for _, s := range m.Seen.Statements {
+		waited += s.Waited
+		if s.Error == "" {
+			worked += s.Took - s.Waited
+		}
+	}
+	if m.Attempts > 1 {
+		waited = m.Took - worked
+	}
+	return min(max(waited, 0), m.Took)
 }
 
 // noteActual puts the fact beside the forecast in the report of the rehearsal, for whoever reads that later.
@@ -97,8 +116,12 @@ func compared(t *run.Task, m environment.Migration, rehearsed *migration.Report)
 		return out
 	}
 	f := *rehearsed.Forecast
-	f.Actual = m.Took
-	out.Forecast, out.Says = &f, f.Compare(m.Took)
+	waited := waitedFor(m)
+	f.Actual = m.Took - waited
+	out.Forecast, out.Says = &f, f.Compare(f.Actual)
+	if waited > 0 {
+		out.Says += "; it waited " + migration.Human(waited) + " for locks beside that"
+	}
 	t.Progress("%s", out.Says)
 	return out
 }
@@ -143,7 +166,7 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 	out := compared(t, m, rehearsed)
 	if out.Forecast != nil {
 		t.OnRecord(store.Audit{Action: "forecast met", Subject: string(sc.New.Digest()), Because: out.Says}, func(ctx context.Context, tx *store.Tx) error {
-			return noteActual(ctx, tx, sc, m.Took)
+			return noteActual(ctx, tx, sc, out.Forecast.Actual)
 		})
 	}
 	return out, nil

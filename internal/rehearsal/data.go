@@ -36,6 +36,10 @@ func (r *Rehearsals) data(ctx context.Context, t *run.Task, s *set) (any, error)
 	if !ok {
 		return nil, problem.New(problem.NotFound, "%s has no environment %s", t.Plan.App, from.From).WithHint("greenroom apply")
 	}
+	// It was proven when the stage was made; but the machine may have been started anew since, and the stage's network with it.
+	if _, _, err := s.stage.Isolate(ctx); err != nil {
+		return nil, err
+	}
 	t.Progress("a masked copy of %s", from.From)
 	snapshot, err := source.TakeSnapshot(ctx, s.Old, *from, t.Run, say(t))
 	if err != nil {
