@@ -19,7 +19,7 @@ type copyWords struct {
 	kind                               api.CopyKind
 	short, long                        string
 	create, createLong                 string
-	list, verify, verifyLong           string
+	list, verify, verifyLong, verified string
 	restore, restoreLong, restoreUsage string
 	remove                             string
 }
@@ -38,7 +38,8 @@ nothing is left.`,
 	verify: "Load a snapshot into a server of its own and count it",
 	verifyLong: `Loads the snapshot on a stage that is thrown away afterwards, and compares every table with what was
 written. A rehearsal does the same with the snapshot that it takes.`,
-	restore: "Make an environment's data what a snapshot holds",
+	verified: "it was loaded, and every table came out as it went in",
+	restore:  "Make an environment's data what a snapshot holds",
 	restoreLong: `Shows the maintenance page, stops the services, backs the database up, makes it what the snapshot holds, and
 starts the services again. What fails is taken back. The environment that the snapshot is of takes none:
 its data would be masked.`,
@@ -58,7 +59,8 @@ nothing is left.`,
 	verify: "Restore a backup beside the database and read all of it",
 	verifyLong: `Restores the backup into a database of its own in the same server, reads all of it, and throws it away. The
 environment's own data is not touched; its server has the work.`,
-	restore: "Make an environment's data what a backup holds, and lose what came later",
+	verified: "it was restored beside the database, and read to its end",
+	restore:  "Make an environment's data what a backup holds, and lose what came later",
 	restoreLong: `Shows the maintenance page, stops the services, backs up what is there, restores, and starts the release that
 was live when the backup was taken, because that one can live on its schema. What was written since is
 lost; --dry-run shows the plan. What fails before the page is gone is taken back.`,
@@ -208,6 +210,9 @@ func (s *shell) copyVerify(w copyWords) *cobra.Command {
 			return s.onCopy(cmd, w, args[0], func(ctx context.Context, c *api.Client, r api.CopyRequest) error {
 				if _, err := s.copying(ctx, func() (api.Stream[api.Event], error) { return c.VerifyCopy(ctx, r) }); err != nil {
 					return err
+				}
+				if !s.json() {
+					s.print("%s %s\n", s.Out.Mark(term.Pass), w.verified)
 				}
 				return s.copyShow(ctx, c, r)
 			})

@@ -89,7 +89,7 @@ func (f *Faults) Error() string {
 // Unwrap gives the faults as a problem, so that a command ends with the exit code for a wrong definition.
 func (f *Faults) Unwrap() error {
 	return problem.New(problem.Invalid, "%s", f.Error()).
-		WithHint("correct the file and run the command again; `greenroom schema` prints what may stand in greenroom.yaml")
+		WithHint("correct the file and run the command again; `greenroom schema` prints what may stand in greenroom.yaml, `greenroom schema mask.yaml` in mask.yaml")
 }
 
 // Notice is something in a file that a person should know and that stops nothing, such as an attribute of Compose that
