@@ -296,7 +296,7 @@ func (d *Daemon) RemoveCopy(ctx context.Context, r api.CopyRequest) error {
 		}
 		if record.SchemaState == gate.SchemaHalfMigrated {
 			return problem.New(problem.Blocked, "the schema of %s is half-migrated, and a backup may be the way back", r.Environment).
-				WithHint("greenroom db status --environment %s", r.Environment)
+				WithHint("greenroom db status %s", r.Environment)
 		}
 		if err := c.env.RemoveBackup(r.ID); err != nil {
 			return err
