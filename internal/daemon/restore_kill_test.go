@@ -97,7 +97,7 @@ func TestRestoreKilled(t *testing.T) {
 		candidate := slices.IndexFunc(steps, func(s plan.Step) bool { return s.Name == "candidate" })
 		undone := slices.DeleteFunc(slices.Clone(steps[:candidate]), func(s plan.Step) bool { return !s.Changes })
 		slices.Reverse(undone)
-		begun := h.dieAround(undone, []run.Point{run.BeforeUndo, run.AfterUndo, run.UndoRecorded}, func() api.RunView { return h.restore(backup) })
+		begun := h.dieAround(undone, []run.Point{run.BeforeUndo, run.AfterUndo}, func() api.RunView { return h.restore(backup) })
 		h.wantOutcome(h.await(begun.ID), plan.RolledBack, "the customer can't buy")
 		h.tell("fail-journey", "v1", "")
 		h.wantSound(second)
@@ -105,7 +105,7 @@ func TestRestoreKilled(t *testing.T) {
 		h.wantNothingBeside()
 	})
 	h.part(t, "forth", func() {
-		begun := h.dieAround(steps, []run.Point{run.BeforeDo, run.AfterDo, run.DoRecorded}, func() api.RunView { return h.restore(backup) })
+		begun := h.dieAround(steps, []run.Point{run.BeforeDo, run.AfterDo}, func() api.RunView { return h.restore(backup) })
 		h.wantOutcome(h.await(begun.ID), plan.Succeeded)
 		h.wantSound(first)
 		h.wantData(false)
@@ -211,7 +211,7 @@ func TestRestoreKilledOnSQLite(t *testing.T) {
 		h.wantData(true)
 	})
 	h.part(t, "forth", func() {
-		begun := h.dieAround(steps, []run.Point{run.BeforeDo, run.AfterDo}, func() api.RunView { return h.restore(backup) })
+		begun := h.dieAround(steps, []run.Point{run.AfterDo}, func() api.RunView { return h.restore(backup) })
 		h.wantOutcome(h.await(begun.ID), plan.Succeeded)
 		h.wantLive(live, "v1")
 		h.wantData(false)
