@@ -90,7 +90,7 @@ func TestFolderOfMigrations(t *testing.T) {
 		must(h, err)
 		h.wantOutcome(h.await(run.ID), plan.Succeeded)
 		h.wantSound(first)
-		h.wantDatabase(api.DatabaseAhead, "at version 2")
+		h.wantDatabase(api.DatabaseCurrent, "the schema of a later release, at version 2")
 	})
 	h.part(t, "forward again", func() {
 		third := h.build(notes.with("v5", "00003_more.sql", "-- +goose Up\nCREATE TABLE more (n int);\n-- +goose Down\nDROP TABLE more;\n"))

@@ -147,16 +147,17 @@ func (r *running) start(ctx context.Context) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	r.cmd, r.ended, r.log = cmd, make(chan struct{}), log
+	ended := make(chan struct{}) // not the field, which the next start changes
+	r.cmd, r.ended, r.log = cmd, ended, log
 	go func() {
-		defer close(r.ended)
+		defer close(ended)
 		_ = cmd.Wait()
 	}()
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	go func() {
 		select {
-		case <-r.ended:
+		case <-ended:
 			cancel()
 		case <-ctx.Done():
 		}

@@ -28,14 +28,14 @@ func TestMemory(t *testing.T) {
 	w.Rules = keepAll(t, d)
 	most := childMemory(t, w)
 	t.Logf("kept: %d MB for rows of %d MB", most, megabytes)
-	if most > 2*megabytes+100 {
+	if most > raceFactor*(2*megabytes+100) {
 		t.Errorf("%d MB for a row of %d MB", most, megabytes)
 	}
 	w.Rules.Tables["large"].Columns["t"] = mask.Rule{Use: "constant", Value: "short"}
 	w.Dir += "2"
 	most = childMemory(t, w)
 	t.Logf("masked: %d MB for rows of %d MB", most, megabytes)
-	if most > 2*megabytes+100 {
+	if most > raceFactor*(2*megabytes+100) {
 		t.Errorf("%d MB to mask a row of %d MB", most, megabytes)
 	}
 	w.Rules, w.Dir = keepAll(t, d), w.Dir+"3"
@@ -43,7 +43,7 @@ func TestMemory(t *testing.T) {
 	childMemory(t, w)
 	most = childMemory(t, target.work("load", w.Dir))
 	t.Logf("loaded: %d MB for rows of %d MB", most, megabytes)
-	if most > 2*megabytes+100 {
+	if most > raceFactor*(2*megabytes+100) {
 		t.Errorf("%d MB to load a row of %d MB", most, megabytes)
 	}
 }

@@ -64,7 +64,7 @@ func TestWatchIdleTransaction(t *testing.T) {
 		t.Fatalf("the moment: %+v", m)
 	}
 	b := m.Blocker[0]
-	if b.PID != int(idle.PgConn().PID()) || !strings.HasPrefix(b.Who, "report, ") || b.State != "idle in transaction" || b.Since <= 0 ||
+	if b.PID != int(idle.PgConn().PID()) || !strings.HasPrefix(b.Who, "report as ") || b.State != "idle in transaction" || b.Since <= 0 ||
 		b.Table != "orders" || strings.Contains(b.Query, "private") || !strings.Contains(b.Query, "note = '…'") {
 		t.Errorf("who is in its way: %+v", b)
 	}
