@@ -164,7 +164,9 @@ func (l *loading) copyIn(ctx context.Context, s *loader, f *filling, into catalo
 	}
 	defer z.Close()
 	statement := copyText(into.sql(), f.names(), "FROM STDIN"+options)
-	tag, err := s.PgConn().CopyFrom(ctx, &meteredReader{meter: l.meter, table: f.Rule, from: z}, statement)
+	source := &meteredReader{meter: l.meter, table: f.Rule, from: z}
+	defer source.end()
+	tag, err := s.PgConn().CopyFrom(ctx, source, statement)
 	if err != nil {
 		if p := l.refused(err, statement); p != nil {
 			return p
@@ -182,10 +184,24 @@ func (l *loading) copyIn(ctx context.Context, s *loader, f *filling, into catalo
 type meteredReader struct {
 	meter *meter
 	table string
-	from  io.Reader
+
+	mu   sync.Mutex
+	from io.Reader // nil once it has ended
+}
+
+// end returns when nobody reads any more. CopyFrom leaves its reading goroutine behind when the connection is lost.
+func (r *meteredReader) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.from = nil
 }
 
 func (r *meteredReader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.from == nil {
+		return 0, io.ErrClosedPipe
+	}
 	n, err := r.from.Read(p)
 	if took := r.meter.take(r.table, 0, int64(n)); took != nil {
 		err = errors.Join(err, took)
