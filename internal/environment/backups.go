@@ -128,7 +128,7 @@ func (e *Environment) BackupOf(id string) (Backup, error) {
 	known := b
 	if err := json.Unmarshal(raw, &known); err != nil {
 		return b, problem.New(problem.Unavailable, "what is known of the backup %s can't be read: %w", id, err).
-			WithHint("greenroom backup rm %s; or restore the file %s by hand", id, e.Name, file)
+			WithHint("greenroom backup rm %s; or restore the file %s by hand", id, file)
 	}
 	b = known
 	b.ID, b.Environment = id, e.Name

@@ -6,21 +6,22 @@ type ibanMask struct{ plainMask }
 const (
 	ibanLeast = 15
 	ibanMost  = 34
+	ibanHead  = 4 // the country and the check digits, which are counted last
 )
 
 // isIBAN says whether a text is one, blanks aside: with check digits that are right.
 func isIBAN(text []byte) bool {
 	n, rest := 0, 0
-	head := [4]byte{}
+	head := make([]byte, 0, ibanHead)
 	for _, c := range text {
 		if c == ' ' {
 			continue
 		}
-		if n < len(head) {
+		if n < ibanHead {
 			if letter := c|0x20 >= 'a' && c|0x20 <= 'z'; letter != (n < 2) || !letter && (c < '0' || c > '9') {
 				return false
 			}
-			head[n] = c
+			head = append(head, c)
 		} else {
 			if !isAlnum(c) {
 				return false

@@ -169,7 +169,7 @@ func TestBudgetRises(t *testing.T) {
 		longer := o
 		longer.Locks = append([]Lock{}, o.Locks...)
 		longer.Locks[0].Until += d("longer")
-		if is := rank(Finding{Verdict: Verdict(Judge(longer, b))}); is > was && !(was == 1) {
+		if is := rank(Finding{Verdict: Verdict(Judge(longer, b))}); is > was && was != 1 {
 			t.Fatal("a longer lock is better")
 		}
 		for _, s := range StoodStill(o) {

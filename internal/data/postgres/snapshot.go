@@ -150,13 +150,13 @@ func (t *taking) prepare(ctx context.Context) (err error) {
 			WithHint("keep them in a column of type bytea, or remove those that nobody needs with vacuumlo")
 	}
 	for _, table := range t.moment.structure.tables {
-		if _, none := t.mask.Table(table.Table.Name); none {
+		if _, none := t.mask.Table(table.Name); none {
 			continue
 		}
 		for _, h := range table.heaps {
 			if h.kind == "f" {
-				return problem.New(problem.Blocked, "the rows of the foreign table %s are in another database, which this moment is not one with", table.Table.Name).
-					WithHint("leave them behind: rows: none for %s", table.Table.Name)
+				return problem.New(problem.Blocked, "the rows of the foreign table %s are in another database, which this moment is not one with", table.Name).
+					WithHint("leave them behind: rows: none for %s", table.Name)
 			}
 		}
 	}
@@ -214,7 +214,7 @@ func (t *taking) read(ctx context.Context, conn *pgx.Conn, queue <-chan *part) e
 		if p.table != of {
 			t.count(of, m)
 			of = p.table
-			m, _ = t.mask.Table(t.moment.structure.tables[of].Table.Name)
+			m, _ = t.mask.Table(t.moment.structure.tables[of].Name)
 			m.Watch(t.sieve)
 		}
 		if err := t.copyPart(ctx, conn, p, m); err != nil {
@@ -251,7 +251,7 @@ func (t *taking) copyPart(ctx context.Context, conn *pgx.Conn, p *part, m *mask.
 	}
 	table := t.moment.structure.tables[p.table]
 	rows := newRowMasker(z, m, t.catalog.Tables[p.table].columns())
-	metered := &meteredWriter{meter: t.meter, table: table.Table.Name, to: rows}
+	metered := &meteredWriter{meter: t.meter, table: table.Name, to: rows}
 	_, err = conn.PgConn().CopyTo(ctx, metered, p.query)
 	if err = errors.Join(err, metered.flush()); err != nil {
 		return errors.Join(err, z.Close())
@@ -268,7 +268,7 @@ func (t *taking) copyPart(ctx context.Context, conn *pgx.Conn, p *part, m *mask.
 	defer r.mu.Unlock()
 	r.tally.merge(rows.tally)
 	if r.left--; r.left == 0 {
-		t.meter.tableDone(table.Table.Name)
+		t.meter.tableDone(table.Name)
 	}
 	return nil
 }
@@ -278,7 +278,7 @@ func (t *taking) tables() []data.SnapshotTable {
 	var all []data.SnapshotTable
 	for i, table := range t.moment.structure.tables {
 		r := t.results[i]
-		st := data.SnapshotTable{Name: table.Table.Name, Rows: r.tally.rows, Bytes: r.tally.bytes, Sum: r.tally.sum.String(),
+		st := data.SnapshotTable{Name: table.Name, Rows: r.tally.rows, Bytes: r.tally.bytes, Sum: r.tally.sum.String(),
 			Source: table.Bytes + table.Index, None: t.catalog.Tables[i].None}
 		for c, n := range r.changed {
 			if n > 0 {
