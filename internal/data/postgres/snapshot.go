@@ -218,7 +218,7 @@ func (t *taking) read(ctx context.Context, conn *pgx.Conn, queue <-chan *part) e
 			m.Watch(t.sieve)
 		}
 		if err := t.copyPart(ctx, conn, p, m); err != nil {
-			return fmt.Errorf("copy the table %s: %w", t.moment.structure.tables[p.table].Table.Name, withoutValues(err))
+			return fmt.Errorf("copy the table %s: %w", t.moment.structure.tables[p.table].Name, withoutValues(err))
 		}
 	}
 	t.count(of, m)
