@@ -8,7 +8,6 @@ import (
 	"greenroom/internal/api"
 	"greenroom/internal/evidence"
 	"greenroom/internal/plan"
-	"greenroom/internal/release"
 )
 
 // inFolder is the app whose migrations are a folder as goose has it.
@@ -103,42 +102,4 @@ func TestFolderOfMigrations(t *testing.T) {
 		h.wantDatabase(api.DatabaseCurrent, "at version 3")
 	})
 	customers.wantFlawless(t, customers.cut())
-}
-
-// behindIdle promotes a release while somebody's forgotten transaction is in the way of its migration.
-func (h *house) behindIdle(next release.Digest) {
-	h.Helper()
-	idle := h.connect()
-	_, err := idle.Exec(h.ctx(), "SET application_name = 'a forgotten console'")
-	must(h, err)
-	tx, err := idle.Begin(h.ctx())
-	must(h, err)
-	_, err = tx.Exec(h.ctx(), "SELECT count(*) FROM entries")
-	must(h, err)
-	named := false
-	done := h.follow(h.begin(next).ID, func(e api.Event) bool {
-		if !named && strings.Contains(e.Text, "tried again") {
-			named = true
-			if !strings.Contains(e.Text, "a forgotten console") || !strings.Contains(e.Text, "idle in transaction") {
-				h.Errorf("who is in its way is told as %q", e.Text)
-			}
-			must(h, tx.Rollback(h.ctx()))
-		}
-		return true
-	})
-	h.wantOutcome(done, plan.Succeeded)
-	if !named {
-		h.Error("the migration never waited")
-	}
-	h.wantSound(next)
-}
-
-// wantDatabase fails the test when production's database stands otherwise.
-func (h *house) wantDatabase(state api.DatabaseState, says string) {
-	h.Helper()
-	d, err := h.client.Database(h.ctx(), appUnderTest, "production")
-	must(h, err)
-	if d.State != state || !strings.Contains(d.Says, says) {
-		h.Errorf("the database is %s: %s; want %s, %s", d.State, d.Says, state, says)
-	}
 }

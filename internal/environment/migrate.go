@@ -248,11 +248,11 @@ func (m *migrator) attempts(ctx context.Context, out *Migration) error {
 		if attempt > 1 {
 			out.Attempts = attempt
 		}
-		if err != nil || failed == "" || m.release.Contents.Migrations.Dir != "" { // which was tried again inside
+		if err != nil || failed == "" || m.runsItself() { // which was tried again inside
 			return err
 		}
 		who, locked := m.lockFailure(output + failed)
-		if !locked || m.runsItself() {
+		if !locked {
 			return nil
 		}
 		out.Failed = fmt.Sprintf("it did not get its lock within %s: %s", m.LockTimeout, who)
@@ -301,7 +301,7 @@ func (m *migrator) unchanged(ctx context.Context, out *Migration) (bool, error) 
 func (m *migrator) once(ctx context.Context) (failed, output string, err error) {
 	what := m.release.Contents.Migrations
 	switch {
-	case what.Dir != "":
+	case m.runsItself():
 		return m.ourselves(ctx)
 	case m.Back != nil:
 		return m.run(ctx, what.Down)

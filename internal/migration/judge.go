@@ -193,16 +193,12 @@ func judgeWaits(o Observation, b Budget, told []Finding) []Finding {
 	return found
 }
 
-// unseen is how long a migration may have taken of which nothing was seen, its program's start included.
-const unseen = 2 * time.Second
-
 // judgeSight says what can't be said, because nobody looked at the time.
 func judgeSight(o Observation, b Budget) []Finding {
 	changed := slices.ContainsFunc(o.Tables, func(t Table) bool { return t.Made || t.Dropped || t.Rewritten })
-	// A file's locks are seen whoever has them: one that was not was there for less than a gap. So are a server's, unless the
-	// migrator used a session that was there before; that nothing was seen of a short migration means that it was over
-	// between two looks, and of a long one that it hid.
-	if changed && o.Engine != "sqlite" && !o.Exact && o.Took > unseen && len(o.Locks) == 0 && len(o.Statements) == 0 {
+	// A file's locks are seen whoever has them: one that was not was there for less than a gap. A server's may be those of a
+	// session that was not known for the migrator's; but none was there for longer than all of it took.
+	if changed && o.Engine != "sqlite" && !o.Exact && o.Took > min(b.BlockedReads, b.BlockedWrites) && len(o.Locks) == 0 && len(o.Statements) == 0 {
 		return []Finding{{Verdict: inconclusive, Statement: -1,
 			Text: "tables were changed, and no session was seen that did it: the migration has to log in under the application name that it is given"}}
 	}

@@ -75,9 +75,9 @@ func TestJudge(t *testing.T) {
 		{"too large", seen(Observation{WAL: 5e6, Statements: alter, Tables: []Table{
 			{Name: "a", Rewritten: true, BytesBefore: 9e6, BytesAfter: 8e6, IndexAfter: 1e6}, {Name: "b", BytesBefore: 7e6}, {Name: "c", Dropped: true, BytesBefore: 1e9}, {Name: "d", Made: true, BytesAfter: 1e6}}}),
 			Budget{Growth: 1e6}, fail, []string{"it takes 15 MB more of the disk at its peak, and 1 MB is allowed"}},
-		{"it was over between two looks", Observation{Samples: 50, Gap: 15 * ms, Took: 300 * ms, Tables: []Table{{Name: "a", Made: true}}}, Budget{}, pass,
+		{"all of it took less than is allowed", Observation{Samples: 50, Gap: 15 * ms, Took: 200 * ms, Tables: []Table{{Name: "a", Made: true}}}, Budget{}, pass,
 			[]string{"nobody would have stood still"}},
-		{"nobody was seen to do it", seen(Observation{Took: 5 * time.Second, Tables: []Table{{Name: "a", Made: true}}}), Budget{}, inconclusive,
+		{"nobody was seen to do it", seen(Observation{Took: 300 * ms, Tables: []Table{{Name: "a", Made: true}}}), Budget{}, inconclusive,
 			[]string{"tables were changed, and no session was seen that did it: the migration has to log in under the application name that it is given"}},
 		{"a file that was changed faster than one looks", Observation{Engine: "sqlite", Samples: 50, Gap: 6 * ms, Tables: []Table{{Name: "a", Made: true}}}, Budget{}, pass,
 			[]string{"nobody would have stood still"}},
