@@ -60,7 +60,7 @@ func newFolder(t testing.TB) string {
 	return dir
 }
 
-func newHouseIn(t testing.TB, dir, state string) *house {
+func newHouseIn(t testing.TB, dir, state string, first ...func(*house)) *house {
 	t.Helper()
 	needPrograms(t)
 	h := &house{TB: t, dir: dir, home: home.Home(state), control: filepath.Join(dir, "control"), failpoint: filepath.Join(dir, "failpoint"),
@@ -71,6 +71,10 @@ func newHouseIn(t testing.TB, dir, state string) *house {
 		h.close()
 		must(t, account.New(h.home).Remove(context.WithoutCancel(t.Context())))
 	})
+	must(t, h.home.Make())
+	for _, do := range first {
+		do(h)
+	}
 	h.start()
 	return h
 }

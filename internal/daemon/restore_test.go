@@ -1,10 +1,14 @@
 package daemon
 
 import (
+	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"greenroom/internal/api"
@@ -21,7 +25,8 @@ func TestStateRestored(t *testing.T) {
 	for name, s := range map[string]sources{"postgres": withPostgres(), "sqlite": withSQLite()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			old := newHouse(t)
+			folder := newFolder(t)
+			old := newHouseIn(t, folder, filepath.Join(folder, "home"), withAddressesOfItsOwn)
 			live := old.live(s)
 			if _, err := readAll(http.Post(old.status().Address+"/write?id=kept", "", nil)); err != nil {
 				t.Fatal(err)
@@ -65,6 +70,33 @@ func TestStateRestored(t *testing.T) {
 		})
 	}
 }
+
+// withAddressesOfItsOwn promises a home the addresses that people know before it has an environment: ones that no other test
+// comes near. The home that takes over keeps the promise, and between the two any program may take what is free.
+func withAddressesOfItsOwn(h *house) {
+	addressesGiven.Lock()
+	defer addressesGiven.Unlock()
+	w, err := open(h.ctx(), Options{Home: h.home, Log: slog.New(slog.DiscardHandler), Program: built.greenroom})
+	must(h, err)
+	for _, key := range []string{"front", "route:" + appUnderTest + "/production"} {
+		_, err := w.Store.Reserve(h.ctx(), key, func(taken func(int) bool) (int, error) {
+			for ; ; addressesGiven.next-- {
+				if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", addressesGiven.next)); err == nil {
+					addressesGiven.next--
+					return addressesGiven.next + 1, l.Close()
+				}
+			}
+		})
+		must(h, err)
+	}
+	must(h, w.Store.Close())
+}
+
+// addressesGiven are those from the far end of the range that Greenroom takes them from.
+var addressesGiven = struct {
+	sync.Mutex
+	next int
+}{next: 7999}
 
 // history is all that was done, the newest first.
 func (h *house) history() []api.HistoryEntry {

@@ -36,7 +36,8 @@ func needNetworks(t *testing.T) {
 // withData is the app with a staging that gets production's data.
 func withData() sources {
 	return withPostgres().
-		saying("environments:\n  production:\n", "environments:\n  staging: {rollout: {watch: 200ms, drain: 1s}}\n  production:\n    after: staging\n")
+		saying("environments:\n  production:\n", "environments:\n  staging: {rollout: {watch: 200ms, drain: 1s}}\n  production:\n    after: staging\n").
+		saying("timeout: 1m}", "timeout: 1m, "+patient+"}")
 }
 
 // registerData puts the policy in force, with production's data in staging.

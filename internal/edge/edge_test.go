@@ -240,6 +240,16 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// await waits for what is told by closing a channel.
+func await(t testing.TB, what string, told <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-told:
+	case <-time.After(15 * time.Second):
+		t.Fatalf("never happened: %s", what)
+	}
+}
+
 // load sends GETs and POSTs at a rate over kept-alive connections and remembers what came of each.
 type load struct {
 	t        *testing.T

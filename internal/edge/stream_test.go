@@ -41,8 +41,9 @@ func TestBackendDiesInsideABody(t *testing.T) {
 
 func TestClientGoesAway(t *testing.T) {
 	e := start(t, Options{})
-	noticed := make(chan struct{})
+	reached, noticed := make(chan struct{}), make(chan struct{}) // one that went earlier is never heard of behind the edge
 	e.swap(e.route(all("r", backendOf(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(reached)
 		<-r.Context().Done()
 		close(noticed)
 	}))))
@@ -51,9 +52,9 @@ func TestClientGoesAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-	eventually(t, "it is under way", func() bool { return e.stats("r").InFlight == 1 })
+	await(t, "it is under way", reached)
 	_ = c.Close()
-	<-noticed
+	await(t, "the release notices", noticed)
 	eventually(t, "it is counted", func() bool { s := e.stats("r"); return s.Gone == 1 && s.Failed() == 0 && s.InFlight == 0 })
 }
 
