@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -273,24 +274,63 @@ func transfer(ctx context.Context, db *sql.DB) error {
 	}
 }
 
-// TestLoadTellsTheConstraint has masks that break what the schema demands, each in another way: a check, a unique index, a
-// foreign key, a type, a partition.
+// TestLoadTellsTheConstraint has masks that break what the schema demands, each in another way. What can be told
+// from the rules alone (keys, references, NOT NULL) is refused before anything is read.
 func TestLoadTellsTheConstraint(t *testing.T) {
+	constant := func(v string) mask.Rule { return mask.Rule{Use: "constant", Value: v} }
+	for name, c := range map[string]struct {
+		make   []string
+		column string // of the table a
+		rule   mask.Rule
+		told   []string
+	}{
+		"check": {[]string{"CREATE TABLE a (id int PRIMARY KEY, code text CHECK (code ~ '^[a-z]+$'))", "INSERT INTO a VALUES (1, 'abc')"},
+			"code", constant("N0"), []string{"a_code_check", "a.code"}},
+		"exclusion": {[]string{"CREATE TABLE a (id int PRIMARY KEY, span int4range, EXCLUDE USING gist (span WITH &&))", "INSERT INTO a VALUES (1, '[1,2)'), (2, '[3,4)')"},
+			"span", constant("[1,9)"), []string{"a_span_excl", "a.span"}},
+		"partition": {[]string{"CREATE TABLE a (id int, code text) PARTITION BY LIST (code)", "CREATE TABLE a_abc PARTITION OF a FOR VALUES IN ('abc')", "INSERT INTO a VALUES (1, 'abc')"},
+			"code", constant("N0"), []string{"a.code"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, d := account(t)
+			execute(t, open(t, d.URL()), c.make...)
+			_, _, target := account(t)
+			rules := keepAll(t, d)
+			rules.Tables["a"].Columns[c.column] = c.rule
+			dir, _ := take(t, d, rules)
+			_, err := target.Load(bounded(t), dir, data.LoadOptions{})
+			if p := problem.From(err); p == nil || p.Code != problem.Fail {
+				t.Fatalf("got %v", err)
+			}
+			told := err.Error() + problem.From(err).Hint
+			mustContain(t, told, c.told...)
+			if strings.Contains(told, "N0") || strings.Contains(told, "[1,9)") {
+				t.Errorf("it tells the value: %s", told)
+			}
+			if has(t, target, target.beside("load")) {
+				t.Error("a load that failed left its database")
+			}
+		})
+	}
+}
+
+// TestWidest copies a table with as many columns as there can be, one without any, and names that are as long as they can be.
+func TestWidest(t *testing.T) {
 	_, _, d := account(t)
-	execute(t, open(t, d.URL()), "CREATE TABLE a (id integer PRIMARY KEY, code text CHECK (code ~ '^[a-z]+$'), born date CHECK (born < '2000-01-01'))", "INSERT INTO a VALUES (1, 'abc', '1999-12-30')")
+	db := open(t, d.URL())
+	var columns, values []string
+	for i := range 1600 {
+		columns = append(columns, fmt.Sprintf(`"%0*d Name" int`, 58, i))
+		values = append(values, fmt.Sprint(i))
+	}
+	execute(t, db, "CREATE TABLE wide ("+strings.Join(columns, ", ")+")", "INSERT INTO wide VALUES ("+strings.Join(values, ", ")+")",
+		"CREATE TABLE none ()", "INSERT INTO none DEFAULT VALUES", "INSERT INTO none DEFAULT VALUES")
+	dir, _ := take(t, d, keepAll(t, d))
 	_, _, target := account(t)
-	rules := keepAll(t, d)
-	rules.Tables["a"].Columns["code"] = mask.Rule{Use: "constant", Value: "N0"}
-	dir, _ := take(t, d, rules)
-	_, err := target.Load(bounded(t), dir, data.LoadOptions{})
-	if p := problem.From(err); p == nil || p.Code != problem.Fail {
-		t.Fatalf("got %v", err)
+	if loaded := load(t, target, dir); loaded.Rows != 3 {
+		t.Errorf("%+v", loaded)
 	}
-	mustContain(t, err.Error()+problem.From(err).Hint, "a_code_check", "a.code")
-	if strings.Contains(err.Error(), "N0") {
-		t.Errorf("it tells the value: %v", err)
-	}
-	if has(t, target, target.beside("load")) {
-		t.Error("a load that failed left its database")
+	if last := query[int](t, open(t, target.URL()), fmt.Sprintf(`SELECT "%0*d Name" FROM wide`, 58, 1599)); last != 1599 {
+		t.Errorf("got %d", last)
 	}
 }

@@ -222,7 +222,7 @@ func TestWatchedConformance(t *testing.T) {
 					}
 				},
 				Base: []string{"CREATE TABLE orders (id integer PRIMARY KEY, total integer)",
-					"INSERT INTO orders (total) SELECT n FROM (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 100000) SELECT n FROM c)"},
+					"INSERT INTO orders (total) SELECT n FROM (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 30000) SELECT n FROM c)"},
 				Change: []string{"UPDATE orders SET total = total + 1", "CREATE INDEX by_total ON orders (total)"},
 			})
 		})
