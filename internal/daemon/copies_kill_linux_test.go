@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"greenroom/internal/api"
 	"greenroom/internal/app"
 	"greenroom/internal/evidence"
@@ -160,12 +162,13 @@ func TestRehearsalOnACopyCancelled(t *testing.T) {
 	h := newHouse(t)
 	live := h.onACopy(patiently(onCopy()))
 	customers := h.customersOf(h.status().Address)
+	looking := h.connect()
 	cancelled := func(id string) {
 		must(h, h.client.Cancel(h.ctx(), id))
 		if run := h.await(id); !run.Cancelled || run.Outcome == plan.Succeeded || run.Outcome == plan.NeedsOperator {
 			h.Errorf("%s: %s, cancelled %v", run.Outcome, run.Reason, run.Cancelled)
 		}
-		if n := h.copying(); n > 0 {
+		if n := h.copying(looking); n > 0 {
 			h.Errorf("%d sessions of it are in production still", n)
 		}
 		customers.wantFlawless(h, customers.cut())
@@ -180,7 +183,7 @@ func TestRehearsalOnACopyCancelled(t *testing.T) {
 		_, err = tx.Exec(h.ctx(), "LOCK TABLE customers IN ACCESS EXCLUSIVE MODE") // which the snapshot has to wait for
 		must(h, err)
 		h.eventually("the snapshot waits", func() string {
-			if h.copying() == 0 {
+			if h.copying(looking) == 0 {
 				return "it does not"
 			}
 			return ""
@@ -202,9 +205,9 @@ func TestRehearsalOnACopyCancelled(t *testing.T) {
 }
 
 // copying is how many sessions in production wait for the table of customers, or have a snapshot of it open.
-func (h *house) copying() (n int) {
+func (h *house) copying(looking *pgx.Conn) (n int) {
 	h.Helper()
-	must(h, h.connect().QueryRow(h.ctx(), `SELECT count(DISTINCT pid) FROM pg_locks
+	must(h, looking.QueryRow(h.ctx(), `SELECT count(DISTINCT pid) FROM pg_locks
 		WHERE relation = 'customers'::regclass::oid AND mode = 'AccessShareLock' AND pid <> pg_backend_pid()`).Scan(&n))
 	return n
 }
