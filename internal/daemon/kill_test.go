@@ -16,6 +16,7 @@ import (
 // one starts, and of one that is taken back. Customers use the app all the time and must not notice. The steps are the
 // plan's own: a new one is tested without being named here.
 func TestKillAtEveryStep(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		direction string
 		points    []run.Point
