@@ -20,9 +20,9 @@ func Advise(o Observation) []Advice {
 	}
 	for i, s := range o.Statements {
 		a.index, a.took = i, s.Took
-		parts := split(scan(s.SQL))
-		for n, toks := range parts {
-			a.c = &cursor{sql: s.SQL, toks: toks}
+		parts := statements(s.SQL)
+		for n, c := range parts {
+			a.c = c
 			a.cut = n == len(parts)-1 && cutOff(s.SQL)
 			a.many = len(parts) > 1
 			a.statement()
@@ -153,13 +153,13 @@ func (a *adviser) dropIndex() {
 
 func (a *adviser) reindex() {
 	c := a.c
-	if c.peek().is("(") {
+	if c.peek().Is("(") {
 		if end := c.find(")"); end >= 0 {
 			c.at = end + 1
 		}
 	}
 	kind := c.peek()
-	if kind.is("SYSTEM") || !c.word("INDEX") && !c.word("TABLE") && !c.word("SCHEMA") && !c.word("DATABASE") {
+	if kind.Is("SYSTEM") || !c.word("INDEX") && !c.word("TABLE") && !c.word("SCHEMA") && !c.word("DATABASE") {
 		return
 	}
 	at := c.at
@@ -183,10 +183,10 @@ func (a *adviser) refresh() {
 func (a *adviser) vacuum() {
 	c := a.c
 	full := c.word("FULL")
-	if c.peek().is("(") {
+	if c.peek().Is("(") {
 		end := c.find(")")
 		for i := c.at; i < end; i++ {
-			full = full || c.toks[i].is("FULL")
+			full = full || c.toks[i].Is("FULL")
 		}
 		c.at = max(c.at, end+1)
 	}
@@ -212,8 +212,8 @@ func (a *adviser) lockTable() {
 	if at := c.find("IN"); at >= 0 {
 		mode := ""
 		for _, t := range c.toks[at+1:] {
-			if !t.is("MODE") && !t.is("NOWAIT") {
-				mode += strings.ToUpper(t.text[:1]) + strings.ToLower(t.text[1:])
+			if !t.Is("MODE") && !t.Is("NOWAIT") {
+				mode += strings.ToUpper(t.Text[:1]) + strings.ToLower(t.Text[1:])
 			}
 		}
 		if lockMode(mode) != 0 && !StopsWrites(mode) {

@@ -109,12 +109,12 @@ func FuzzLiterals(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sql, value string) {
 		end := 0
 		for _, tok := range scan(sql) {
-			if tok.at < end || tok.end <= tok.at || tok.end > len(sql) {
+			if tok.At < end || tok.End() <= tok.At || tok.End() > len(sql) {
 				t.Fatalf("%q: %+v", sql, tok)
 			}
-			end = tok.end
+			end = tok.End()
 		}
-		split(scan(sql))
+		statements(sql)
 		quoted := "'" + strings.ReplaceAll(value, "'", "''") + "'"
 		if got := Literals("SELECT " + quoted + ", 1"); got != "SELECT '…', 0" {
 			t.Fatalf("%q became %q", quoted, got)

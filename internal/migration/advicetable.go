@@ -149,8 +149,8 @@ func (a *adviser) changeType(t, column object, c *cursor) {
 // plainType is a type without the collation that may follow it, which no cast takes.
 func plainType(typ string) string {
 	for i, t := range scan(typ) {
-		if t.is("COLLATE") && i > 0 {
-			return strings.TrimSpace(typ[:t.at])
+		if t.Is("COLLATE") && i > 0 {
+			return strings.TrimSpace(typ[:t.At])
 		}
 	}
 	return typ
@@ -191,12 +191,12 @@ func (a *adviser) add(t object, c *cursor) {
 
 // columnsOf reads names in parentheses, for a constraint's name.
 func columnsOf(c *cursor) (names []string, end int) {
-	if !c.peek().is("(") {
+	if !c.peek().Is("(") {
 		return nil, -1
 	}
 	end = c.find(")")
 	for i := c.at + 1; i < end; i++ {
-		if k := c.toks[i].kind; k == 'w' || k == 'q' {
+		if named(c.toks[i]) {
 			names = append(names, plain(c.toks[i]))
 		}
 	}
