@@ -2,6 +2,7 @@ package migration
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"greenroom/internal/human"
@@ -15,6 +16,28 @@ func Bytes(n int64) string { return human.Size(max(n, 0)) }
 
 // Thousands groups digits: 12,345.
 func Thousands(n int64) string { return human.Number(n) }
+
+// Blockers names the sessions that are in somebody's way.
+func Blockers(all []Blocker) string {
+	if len(all) == 0 {
+		return "somebody who could not be named"
+	}
+	names := make([]string, len(all))
+	for i, b := range all {
+		name := fmt.Sprintf("session %d of %s, %s", b.PID, b.Who, b.State)
+		if b.Since > 0 {
+			name += ", its transaction open for " + Human(b.Since)
+		}
+		if b.Table != "" {
+			name += ", on " + b.Table
+		}
+		if b.Query != "" {
+			name += ", its last query: " + b.Query
+		}
+		names[i] = name
+	}
+	return strings.Join(names, "; ")
+}
 
 func waited(times int, longest time.Duration) string {
 	if times == 1 {
