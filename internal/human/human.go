@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -38,6 +39,18 @@ func Short(d time.Duration) string {
 		return two(d, time.Hour, "h", time.Minute, "m", "")
 	}
 	return two(d, 24*time.Hour, "d", time.Hour, "h", "")
+}
+
+// Written tells all of a time, as it is written in a definition: 10m, where time.Duration says 10m0s.
+func Written(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // upToHours tells a time below an hour; space stands before its units.

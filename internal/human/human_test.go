@@ -20,6 +20,14 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+func TestWritten(t *testing.T) {
+	for d, want := range map[time.Duration]string{0: "0s", 10 * time.Minute: "10m", time.Hour: "1h", time.Hour + 10*time.Second: "1h0m10s", 90 * time.Second: "1m30s", 90 * time.Minute: "1h30m", 1500 * time.Millisecond: "1.5s", 20 * time.Second: "20s"} {
+		if got := Written(d); got != want {
+			t.Errorf("%d is written %q, want %q", d, got, want)
+		}
+	}
+}
+
 func TestNumbers(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1000: "-1,000", 1_234_567: "1,234,567", math.MinInt64: "-9,223,372,036,854,775,808"} {
 		if got := Number(n); got != want {

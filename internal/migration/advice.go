@@ -60,6 +60,13 @@ func (a *adviser) say(why string, instead ...string) {
 	a.out = append(a.out, Advice{Statement: a.index, Why: why, Instead: text})
 }
 
+// table reads the name of a table that is neither the migration's own nor its tool's.
+func (a *adviser) table() (o object, ok bool) {
+	a.c.word("ONLY")
+	o, ok = a.c.object()
+	return o, ok && !a.mine(o)
+}
+
 func (a *adviser) mine(o object) bool { return slices.Contains(a.made, o.name) || bookkeeping(o.name) }
 
 func (a *adviser) statement() {
@@ -95,10 +102,9 @@ func (a *adviser) statement() {
 }
 
 func (a *adviser) dropTable() {
-	c := a.c
-	c.word("IF", "EXISTS")
-	o, ok := c.object()
-	if !ok || a.mine(o) {
+	a.c.word("IF", "EXISTS")
+	o, ok := a.table()
+	if !ok {
 		return
 	}
 	a.say("the release that is live uses "+o.text+" until the new one has taken over, and a rollback needs it again",
@@ -116,9 +122,8 @@ func (a *adviser) createIndex() {
 		return
 	}
 	c.at = on + 1
-	c.word("ONLY")
-	o, ok := c.object()
-	if !ok || a.mine(o) {
+	o, ok := a.table()
+	if !ok {
 		return
 	}
 	a.say("nobody writes to "+o.text+" while the index is built",
@@ -175,7 +180,7 @@ func (a *adviser) refresh() {
 	if c.word("CONCURRENTLY") || c.has("WITH", "NO", "DATA") {
 		return
 	}
-	if o, ok := c.object(); ok && !a.mine(o) {
+	if o, ok := a.table(); ok {
 		a.say("nobody reads "+o.text+" while it is filled", "-- it needs a unique index over all its rows:", "REFRESH MATERIALIZED VIEW CONCURRENTLY "+o.text+";")
 	}
 }
@@ -204,9 +209,8 @@ func (a *adviser) vacuum() {
 func (a *adviser) lockTable() {
 	c := a.c
 	c.word("TABLE")
-	c.word("ONLY")
-	o, ok := c.object()
-	if !ok || a.mine(o) {
+	o, ok := a.table()
+	if !ok {
 		return
 	}
 	if at := c.find("IN"); at >= 0 {

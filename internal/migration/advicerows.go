@@ -100,15 +100,17 @@ const long = time.Second
 
 const batches = "-- again and again, each in a transaction of its own, until it changes no row:"
 
+// rows reads whose rows an UPDATE or DELETE changes, and where its condition is; -1. ok says whether to advise on it.
+func (a *adviser) rows() (t object, where int, ok bool) {
+	t, ok = a.table()
+	where = a.c.find("WHERE")
+	return t, where, ok && (where < 0 || a.took >= long)
+}
+
 func (a *adviser) update() {
 	c := a.c
-	c.word("ONLY")
-	t, ok := c.object()
-	if !ok || a.mine(t) {
-		return
-	}
-	where := c.find("WHERE")
-	if where >= 0 && a.took < long {
+	t, where, ok := a.rows()
+	if !ok {
 		return
 	}
 	why := "nobody else can change a row of " + t.text + " that was changed until the transaction ends"
@@ -164,13 +166,8 @@ func remaining(sets *cursor) string {
 
 func (a *adviser) delete() {
 	c := a.c
-	c.word("ONLY")
-	t, ok := c.object()
-	if !ok || a.mine(t) {
-		return
-	}
-	where := c.find("WHERE")
-	if where >= 0 && a.took < long {
+	t, where, ok := a.rows()
+	if !ok {
 		return
 	}
 	why := "nobody else can change a row of " + t.text + " that was deleted until the transaction ends"

@@ -10,9 +10,8 @@ import (
 func (a *adviser) alterTable() {
 	c := a.c
 	c.word("IF", "EXISTS")
-	c.word("ONLY")
-	t, ok := c.object()
-	if !ok || a.mine(t) {
+	t, ok := a.table()
+	if !ok {
 		return
 	}
 	c.word("*")
