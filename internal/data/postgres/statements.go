@@ -10,7 +10,7 @@ import (
 // semicolons.
 func split(script string) (all []string) {
 	for s := range sqltext.Statements(script, sqltext.Psql) {
-		all = append(all, strings.TrimSpace(s.Text))
+		all = append(all, strings.TrimRight(s.Text, " \t\n\v\f\r")) // of a text that never ends
 	}
 	return all
 }
