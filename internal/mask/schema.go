@@ -141,30 +141,32 @@ func (w *sqlWalk) rewrite(sql string, body bool, depth int) string {
 		return text
 	}
 	var b strings.Builder
-	text := false // what stood before
-	tokens := slices.Collect(sqltext.Tokens(sql, w.dialect))
-	for len(tokens) > 0 {
-		n := slices.IndexFunc(tokens, func(t sqltext.Token) bool { return t.Is(";") }) + 1
-		if n == 0 {
-			n = len(tokens)
+	var tokens []sqltext.Token
+	for t := range sqltext.Tokens(sql, w.dialect) {
+		if tokens = append(tokens, t); t.Text == ";" {
+			w.statement(&b, statementOf(tokens, body), depth)
+			tokens = tokens[:0]
 		}
-		s := statementOf(tokens[:n], body)
-		for i, t := range s.tokens {
-			switch {
-			case t.Kind != sqltext.Comment || !w.masks:
-				b.WriteString(w.token(s, i, depth))
-			case text && strings.HasPrefix(t.Text, "/*"):
-				b.WriteString("/**/") // with nothing but an end of a line between them two texts would be one
-			default:
-				b.WriteByte(' ')
-			}
-			if !t.Blank() {
-				text = t.IsText()
-			}
-		}
-		tokens = tokens[n:]
 	}
+	w.statement(&b, statementOf(tokens, body), depth)
 	return b.String()
+}
+
+func (w *sqlWalk) statement(b *strings.Builder, s statement, depth int) {
+	text := false // what stood before
+	for i, t := range s.tokens {
+		switch {
+		case t.Kind != sqltext.Comment || !w.masks:
+			b.WriteString(w.token(s, i, depth))
+		case text && strings.HasPrefix(t.Text, "/*"):
+			b.WriteString("/**/") // with nothing but an end of a line between them two texts would be one
+		default:
+			b.WriteByte(' ')
+		}
+		if !t.Blank() {
+			text = t.IsText()
+		}
+	}
 }
 
 // statement is the tokens up to a semicolon, and what of them says how its texts are to be read.
@@ -180,7 +182,7 @@ type statement struct {
 func statementOf(tokens []sqltext.Token, body bool) statement {
 	s := statement{tokens: tokens, body: body, compared: make([]bool, len(tokens))}
 	var words []string
-	enum, check, language := false, -1, ""
+	enum, check, language := false, int32(-1), ""
 	last := ""
 	for i, t := range tokens {
 		word := ""

@@ -46,6 +46,7 @@ type ending struct {
 	lite         bool
 	head         [4]string // the first words
 	words        int
+	creates      bool   // the first of them is CREATE
 	blocks       int    // BEGIN ATOMIC and CASE that are open
 	before, last string // the last two tokens
 }
@@ -54,9 +55,10 @@ func (e *ending) token(t Token) {
 	if t.Kind == Word {
 		if e.words < len(e.head) {
 			e.head[e.words] = t.Text
+			e.creates = is(e.head[0], "CREATE")
 		}
 		e.words++
-		if !e.lite && is(e.head[0], "CREATE") {
+		if e.creates && !e.lite {
 			e.block(t.Text)
 		}
 	}
