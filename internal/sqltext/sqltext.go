@@ -61,7 +61,7 @@ func (t Token) End() int { return t.At + len(t.Text) }
 
 // Is says whether the token is that word without quotes, in any case, or that sign.
 func (t Token) Is(word string) bool {
-	return (t.Kind == Word || t.Kind == Sign) && strings.EqualFold(t.Text, word)
+	return (t.Kind == Word || t.Kind == Sign) && is(t.Text, word)
 }
 
 // Blank says whether the token means nothing: space, a comment, and what is psql's.

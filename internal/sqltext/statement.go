@@ -98,4 +98,5 @@ func (e *ending) trigger() bool {
 	return len(words) > 1 && is(words[1], "TRIGGER")
 }
 
+// is folds the case of ASCII alone: a long ſ is no s to a database.
 func is(text, word string) bool { return len(text) == len(word) && strings.EqualFold(text, word) }

@@ -2,6 +2,7 @@ package sqltext
 
 import (
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -107,16 +108,33 @@ func (t Token) With(value string, mark byte) string {
 	return "'" + quotes + "'"
 }
 
+// unescaper takes what escapes stand for. A letter beyond the first 65,536 may be written as two halves, as in UTF-16.
+type unescaper struct {
+	strings.Builder
+	half rune
+}
+
+func (u *unescaper) letter(r rune) {
+	switch {
+	case u.half != 0:
+		r, u.half = utf16.DecodeRune(u.half, r), 0
+	case utf16.IsSurrogate(r):
+		u.half = r
+		return
+	}
+	u.WriteRune(r)
+}
+
 // unescaped takes the escapes out of the inside of E'…'.
 func unescaped(text string) string {
-	var b strings.Builder
+	var b unescaper
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch {
 		case c == '\'':
 			i++ // doubled
 		case c == '\\' && i+1 < len(text):
-			i += escape(&b, text[i+1:])
+			i += b.escape(text[i+1:])
 			continue
 		}
 		b.WriteByte(c)
@@ -124,21 +142,21 @@ func unescaped(text string) string {
 	return b.String()
 }
 
-// escape writes what an escape stands for, and says how long it is behind its backslash.
-func escape(b *strings.Builder, text string) (n int) {
+// escape takes one, and says how long it is behind its backslash.
+func (u *unescaper) escape(text string) (n int) {
 	c := text[0]
 	if i := strings.IndexByte("bfnrt", c); i >= 0 {
-		b.WriteByte("\b\f\n\r\t"[i])
+		u.WriteByte("\b\f\n\r\t"[i])
 		return 1
 	}
 	switch c {
 	case '0', '1', '2', '3', '4', '5', '6', '7':
 		value, n := digits(text, 3, 8)
-		b.WriteByte(byte(value))
+		u.WriteByte(byte(value))
 		return n
 	case 'x':
 		if value, n := digits(text[1:], 2, 16); n > 0 {
-			b.WriteByte(byte(value))
+			u.WriteByte(byte(value))
 			return 1 + n
 		}
 	case 'u', 'U':
@@ -147,18 +165,18 @@ func escape(b *strings.Builder, text string) (n int) {
 			most = 8
 		}
 		if value, n := digits(text[1:], most, 16); n > 0 {
-			b.WriteRune(value)
+			u.letter(value)
 			return 1 + n
 		}
 	}
 	_, n = utf8.DecodeRuneInString(text)
-	b.WriteString(text[:n])
+	u.WriteString(text[:n])
 	return n
 }
 
 // unicodeUnescaped takes \XXXX and \+XXXXXX out of the inside of U&'…'.
 func unicodeUnescaped(text string, mark byte) string {
-	var b strings.Builder
+	var b unescaper
 	for i := 0; i < len(text); i++ {
 		if text[i] != mark || i+1 == len(text) {
 			b.WriteByte(text[i])
@@ -175,7 +193,7 @@ func unicodeUnescaped(text string, mark byte) string {
 			i++
 		}
 		value, n := digits(rest, most, 16)
-		b.WriteRune(value)
+		b.letter(value)
 		i += n
 	}
 	return b.String()

@@ -140,7 +140,7 @@ func TestReadAsTheServerDoes(t *testing.T) {
 		return true
 	}
 	for _, script := range []string{
-		"SELECT 'a''b', E'\\'\\x41\\102\\u0043\\\\', U&'\\0041', $$'$$, $a$ $$ $a$ -- c\n; /* d /* ; */ ' */ SELECT 'e'",
+		"SELECT 'a''b', E'\\'\\x41\\102\\u0043\\\\', U&'\\0041\\D83D\\DE00', E'\\uD83D\\uDE00', $$'$$, $a$ $$ $a$ -- c\n; /* d /* ; */ ' */ SELECT 'e'",
 		"SELECT 'a'\n'b', 'c' -- d\n 'e', E'f'\r--'\n'\\'g', U&'\\0041'\n'\\0042', N'h'",
 		"SELECT 'a' -- b\r, 'c'; SELECT 'd\\'; SELECT '/*', '*/', '--'",
 		"SELECT 'a' AS e$; SELECT 'b' AS e$$; SELECT 'c' AS \"e';\"",
@@ -155,7 +155,7 @@ func TestReadAsTheServerDoes(t *testing.T) {
 	}
 	read := 0
 	rapid.Check(t, func(t *rapid.T) {
-		script := "SELECT " + strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"'", "'", "'", "E'", "U&'", `\`, `\'`, "''", `\0041`, `\x41`, `"`, "$$", "$a$", "$", "a", ",", ";SELECT ", "\n", "\r", " ", "--", "/*", "*/", "/", "é"}), 1, 12).Draw(t, "pieces"), "")
+		script := "SELECT " + strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"'", "'", "'", "E'", "U&'", `\`, `\'`, "''", `\0041`, `\x41`, `\uD83D`, `\uDE00`, `"`, "$$", "$a$", "$", "a", ",", ";SELECT ", "\n", "\r", " ", "--", "/*", "*/", "/", "é"}), 1, 12).Draw(t, "pieces"), "")
 		if compare(t, script) {
 			read++
 		}
