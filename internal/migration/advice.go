@@ -20,7 +20,7 @@ func Advise(o Observation) []Advice {
 	}
 	for i, s := range o.Statements {
 		a.index, a.took = i, s.Took
-		parts := statements(s.SQL)
+		parts := statements(s.SQL, o.dialect())
 		for n, c := range parts {
 			a.c = c
 			a.cut = n == len(parts)-1 && cutOff(s.SQL)

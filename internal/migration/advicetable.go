@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"greenroom/internal/sqltext"
 )
 
 // alterTable looks at each of an ALTER TABLE's actions.
@@ -147,7 +149,7 @@ func (a *adviser) changeType(t, column object, c *cursor) {
 
 // plainType is a type without the collation that may follow it, which no cast takes.
 func plainType(typ string) string {
-	for i, t := range scan(typ) {
+	for i, t := range scan(typ, sqltext.PostgreSQL) {
 		if t.Is("COLLATE") && i > 0 {
 			return strings.TrimSpace(typ[:t.At])
 		}

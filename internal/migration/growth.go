@@ -1,11 +1,15 @@
 package migration
 
-import "strings"
+import (
+	"strings"
+
+	"greenroom/internal/sqltext"
+)
 
 // growth says how a text's time follows the size of the tables that it works on: as the worst of its statements.
-func growth(sql string) int {
+func growth(sql string, d sqltext.Dialect) int {
 	worst := constant
-	for _, c := range statements(sql) {
+	for _, c := range statements(sql, d) {
 		worst = max(worst, growthOf(c))
 	}
 	return worst

@@ -7,8 +7,8 @@ import (
 )
 
 // scan is the tokens of a text that mean something. It takes any text: what is not closed ends with it.
-func scan(sql string) (all []sqltext.Token) {
-	for t := range sqltext.Tokens(sql, sqltext.PostgreSQL) {
+func scan(sql string, d sqltext.Dialect) (all []sqltext.Token) {
+	for t := range sqltext.Tokens(sql, d) {
 		if !t.Blank() {
 			all = append(all, t)
 		}
@@ -17,13 +17,22 @@ func scan(sql string) (all []sqltext.Token) {
 }
 
 // statements are the statements of a text.
-func statements(sql string) (all []*cursor) {
-	for s := range sqltext.Statements(sql, sqltext.PostgreSQL) {
-		if toks := scan(s.Text); len(toks) > 0 { // else it is a comment that never ends
+func statements(sql string, d sqltext.Dialect) (all []*cursor) {
+	for s := range sqltext.Statements(sql, d) {
+		if toks := scan(s.Text, d); len(toks) > 0 { // else it is a comment that never ends
 			all = append(all, &cursor{sql: s.Text, toks: toks})
 		}
 	}
 	return all
+}
+
+// dialect is that of the database, by whose engine's name it is called.
+func (o Observation) dialect() sqltext.Dialect { return sqltext.Dialect(o.Engine) }
+
+// read is a statement from its front.
+func (o Observation) read(i int) *cursor {
+	sql := o.Statements[i].SQL
+	return &cursor{sql: sql, toks: scan(sql, o.dialect())}
 }
 
 // Literals takes literals and comments out of a query, so that no value of anybody's stands in what is kept of it: strings

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"greenroom/internal/sqltext"
 )
 
 // Still is how long production would have stood still at a table: the longest stretch without a pause, which is what one
@@ -100,7 +102,7 @@ func holdsRows(o Observation, l Lock) bool {
 }
 
 func changesRows(sql string) bool {
-	for _, c := range statements(sql) {
+	for _, c := range statements(sql, sqltext.PostgreSQL) {
 		for _, t := range c.toks {
 			if t.Is("UPDATE") || t.Is("DELETE") || t.Is("MERGE") {
 				return true
