@@ -65,6 +65,8 @@ func TestMaskSchema(t *testing.T) {
 		{"bytes that are a text", `DEFAULT '\x616e6e61406d61696c2e6465'::bytea`, `DEFAULT '` + maskerOf(t, 7, false, "bytes")(`\x616e6e61406d61696c2e6465`) + `'::bytea`, 1},
 		{"bytes", `DEFAULT '\x00ff'::bytea`, `DEFAULT '\x00ff'::bytea`, 0},
 		{"another escape", `SELECT U&'anna!0040mail.de' UESCAPE '!'`, `SELECT U&'` + email("anna@mail.de") + `' UESCAPE '!'`, 1},
+		{"a text that goes on in the next line", "SELECT 'to anna@' -- Anna\n 'mail.de', 'a' -- Anna\n'b', X'0' -- Anna\n'1'", `SELECT 'to ` + email("anna@mail.de") + `', 'ab', X'01'`, 1},
+		{"two texts stay two", "SELECT 'a' /* Anna */\n'b'", "SELECT 'a' /**/\n'b'", 0},
 		{"no end", `SELECT 'anna@mail.de`, `SELECT '` + email("anna@mail.de"), 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -49,7 +49,7 @@ type Token struct {
 }
 
 // Form is what there is to say of a token beside its text. It is apart because a token of five fields would not be passed in
-// registers, and cutting a text take twice as long.
+// registers, and cutting a text would take twice as long.
 type Form struct {
 	Depth int32 // parentheses around it; those themselves have that of what stands outside them
 	Kind  Kind
