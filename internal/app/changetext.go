@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"greenroom/internal/human"
 )
 
 // The words in which Changes tells the parts of a policy: as they stand in a definition, as far as that has words.
@@ -86,19 +88,11 @@ func stepsText(steps []int) string {
 	return strings.Join(out, ", ")
 }
 
-// durationText is a duration without the zeros that time.Duration writes at the end: 30m, not 30m0s.
 func durationText(d time.Duration) string {
 	if d == 0 {
 		return ""
 	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return human.Written(d)
 }
 
 // shareText is a share in percent where that says all of it: 0.005 is 0.5%.

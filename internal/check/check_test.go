@@ -297,13 +297,3 @@ func TestPlain(t *testing.T) {
 		}
 	}
 }
-
-func TestSpell(t *testing.T) {
-	for d, s := range map[time.Duration]string{
-		10 * time.Minute: "10m", time.Hour: "1h", 90 * time.Second: "1m30s", 90 * time.Minute: "1h30m", 30 * time.Second: "30s", 1500 * time.Millisecond: "1.5s",
-	} {
-		if got := spell(d); got != s {
-			t.Errorf("got %s, want %s", got, s)
-		}
-	}
-}

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
 	"greenroom/internal/app"
 	"greenroom/internal/evidence"
+	"greenroom/internal/human"
 	"greenroom/internal/proc"
 )
 
@@ -39,7 +38,7 @@ func (o outcome) judge() (evidence.Verdict, string) {
 		return evidence.Inconclusive, "interrupted"
 	case errors.Is(o.err, context.DeadlineExceeded):
 		// Tests that fail in its report may have failed because it was told to end.
-		return evidence.Inconclusive, "did not end within " + spell(o.check.Timeout)
+		return evidence.Inconclusive, "did not end within " + human.Written(o.check.Timeout)
 	case o.err != nil:
 		return evidence.Inconclusive, "could not be run: " + o.err.Error()
 	case o.report.failed > 0:
@@ -104,16 +103,4 @@ func plural(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// spell writes a duration as a person would: 10m, not 10m0s.
-func spell(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

@@ -9,6 +9,7 @@ import (
 
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
+	"greenroom/internal/human"
 	"greenroom/internal/term"
 )
 
@@ -19,7 +20,7 @@ func count(n int, one, many string) string { return term.Count(n, one, many) }
 func thousands(n int64) string { return term.Number(n) }
 
 // bytesOf tells a size.
-func bytesOf(n int64) string { return term.Size(n) }
+func bytesOf(n int64) string { return human.Size(n) }
 
 // ago tells how long something has been so; "" for never.
 func ago(t, now time.Time) string {

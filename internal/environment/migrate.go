@@ -159,7 +159,7 @@ func (m *migrator) moment(ctx context.Context, now migration.Moment) {
 	if began := time.Now().Add(-now.Since); m.waiting.IsZero() || began.After(m.waiting) {
 		m.waiting = time.Now()
 	}
-	m.blocked = blockers(now.Blocker)
+	m.blocked = migration.Blockers(now.Blocker)
 	if m.LockTimeout == 0 || time.Since(m.waiting) < m.LockTimeout {
 		return
 	}
@@ -181,7 +181,7 @@ func (m *migrator) tellMoment(now migration.Moment) {
 	}
 	what := text
 	if now.Waits { // how long they have been there is another thing each time, and no news
-		text, what = "waits for a lock: "+blockers(now.Blocker), "waits"
+		text, what = "waits for a lock: "+migration.Blockers(now.Blocker), "waits"
 		for _, b := range now.Blocker {
 			what += fmt.Sprintf(" %d", b.PID)
 		}
@@ -202,21 +202,6 @@ func (m *migrator) runsItself() bool { return m.release.Contents.Migrations.Dir 
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
 	return line
-}
-
-// blockers names the sessions that are in a migration's way.
-func blockers(all []migration.Blocker) string {
-	if len(all) == 0 {
-		return "somebody holds it who could not be named"
-	}
-	words := make([]string, len(all))
-	for i, b := range all {
-		words[i] = fmt.Sprintf("session %d of %s, %s for %s", b.PID, b.Who, b.State, b.Since.Round(time.Second/10))
-		if b.Table != "" {
-			words[i] += " on " + b.Table
-		}
-	}
-	return strings.Join(words, "; ")
 }
 
 // pause is how long a migration that did not get its lock lets everybody else pass: 1, 2, 4, … up to 10 seconds.

@@ -5,17 +5,22 @@ import (
 	"strings"
 
 	"greenroom/internal/problem"
+	"greenroom/internal/sqltext"
 )
+
+// wordsSeen is how many words of a statement say what kind it is.
+const wordsSeen = 12
 
 // head is the first words of a statement in upper case. Names in quotes are none of them.
 func head(sql string, d Dialect) []string {
 	var words []string
-	for len(words) < wordsSeen && sql != "" {
-		k, n := lex(sql, d)
-		if k == word {
-			words = append(words, strings.ToUpper(sql[:n]))
+	for t := range sqltext.Tokens(sql, d) {
+		if len(words) == wordsSeen {
+			break
 		}
-		sql = sql[n:]
+		if t.Kind == sqltext.Word || t.Kind == sqltext.Number {
+			words = append(words, strings.ToUpper(t.Text))
+		}
 	}
 	return words
 }
@@ -146,22 +151,19 @@ func BuildsIndex(sql string) string {
 		return ""
 	}
 	name := ""
-	for at := 0; at < len(sql); {
-		k, n := lex(sql[at:], Postgres)
-		token := sql[at : at+n]
-		at += n
-		switch k {
-		case space, comment:
+	for t := range sqltext.Tokens(sql, Postgres) {
+		switch {
+		case t.Blank():
 			continue
-		case word:
-			switch strings.ToUpper(token) {
+		case t.Kind == sqltext.Word:
+			switch strings.ToUpper(t.Text) {
 			case "CREATE", "UNIQUE", "INDEX", "CONCURRENTLY", "IF", "NOT", "EXISTS":
 				continue
 			case "ON":
 				return name
 			}
 		}
-		name += token
+		name += t.Text
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"greenroom/internal/human"
 	"greenroom/internal/problem"
 )
 
@@ -72,11 +73,11 @@ func toolOf(files fs.FS, name string) (Tool, error) {
 func undecided(seen map[Tool][]string, other []string) error {
 	var parts []string
 	for tool, names := range seen {
-		parts = append(parts, fmt.Sprintf("%s of %s", count(len(names), "file", "files"), tool)+", such as "+names[0])
+		parts = append(parts, fmt.Sprintf("%s of %s", human.Count(len(names), "file", "files"), tool)+", such as "+names[0])
 	}
 	slices.Sort(parts)
 	if len(other) > 0 {
-		parts = append(parts, count(len(other), "file", "files")+" of none, such as "+other[0])
+		parts = append(parts, human.Count(len(other), "file", "files")+" of none, such as "+other[0])
 	}
 	what := cmp.Or(strings.Join(parts, "; "), "no file of migrations")
 	if len(seen) == 0 {
@@ -85,11 +86,4 @@ func undecided(seen map[Tool][]string, other []string) error {
 	}
 	return problem.New(problem.Invalid, "whose migrations these are can't be told; there: %s", what).
 		WithHint("give each tool a folder of its own, or say whose this one is with migrations: {tool: …}")
-}
-
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"greenroom/internal/human"
 )
 
 // Verdict is how a database stands to a folder of migrations.
@@ -136,7 +138,7 @@ func (st *Standing) conclude(s State) {
 		st.Next = repair[s.Tool]
 	case s.Missing:
 		st.Verdict = Fresh
-		st.Text = fmt.Sprintf("no table %s: %s has never run here, and %s would", s.Table, s.Tool, count(len(st.Pending), "migration", "migrations"))
+		st.Text = fmt.Sprintf("no table %s: %s has never run here, and %s would", s.Table, s.Tool, human.Count(len(st.Pending), "migration", "migrations"))
 		st.Next = "if the database holds tables already, they were made another way: restore a backup that has the version table, or record with the tool what they are (" + adopt[s.Tool] + ")"
 	case len(st.Edited)+len(st.Gone)+len(st.Late) > 0:
 		st.Verdict = Diverged

@@ -4,7 +4,11 @@
 // The tools' own version tables are read and written as the tools do it, so that a team can go back to its tool any day.
 package layout
 
-import "time"
+import (
+	"time"
+
+	"greenroom/internal/sqltext"
+)
 
 // Tool is whose layout it is.
 type Tool string
@@ -17,12 +21,12 @@ const (
 )
 
 // Dialect is whose SQL it is, by the names that package app has for engines.
-type Dialect string
+type Dialect = sqltext.Dialect
 
-// The dialects.
+// The dialects that migrations are written in.
 const (
-	Postgres Dialect = "postgres"
-	SQLite   Dialect = "sqlite"
+	Postgres = sqltext.PostgreSQL
+	SQLite   = sqltext.SQLite
 )
 
 // Migration is one migration of a folder.

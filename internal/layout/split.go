@@ -3,6 +3,8 @@ package layout
 import (
 	"fmt"
 	"strings"
+
+	"greenroom/internal/sqltext"
 )
 
 // fault is what is wrong with a file, and in which line.
@@ -19,130 +21,43 @@ func faulty(line int, format string, args ...any) error {
 
 // Split cuts a file into its statements at the semicolons that end one. What psql and sqlite3 do beyond SQL (commands,
 // data behind COPY) is an error that says in which line. A statement keeps the comments inside it.
-func Split(file string, d Dialect) ([]Statement, error) {
-	s := splitter{file: file, dialect: d, line: 1}
-	for s.at < len(file) {
-		kind, n := lex(file[s.at:], d)
-		if err := s.token(kind, file[s.at:s.at+n]); err != nil {
-			return s.all, err
+func Split(file string, d Dialect) (all []Statement, err error) {
+	line, at := 1, 0
+	for s := range sqltext.Statements(file, d) {
+		line += strings.Count(file[at:s.At], "\n")
+		at = s.At
+		if err := runnable(s.Text, line, d); err != nil {
+			return all, err
 		}
-		if kind != word && kind != sign {
-			s.line += strings.Count(file[s.at:s.at+n], "\n")
-		}
-		s.at += n
+		all = append(all, Statement{SQL: s.Text, Line: line})
 	}
-	return s.all, s.finish()
+	return all, nil
 }
 
-type splitter struct {
-	file    string
-	dialect Dialect
-	all     []Statement
-	at      int
-	line    int
-
-	begun  bool
-	from   int // of the statement
-	to     int // of its last token
-	first  int // its line
-	parens int
-	blocks int       // BEGIN ATOMIC and CASE that are open
-	words  []string  // its first ones, in upper case
-	last   [2]string // its last two tokens that are no comment, in upper case
-	copies int       // how much of COPY … FROM STDIN was seen
-}
-
-func (s *splitter) token(k kind, token string) error {
-	switch {
-	case k == space || k == comment:
-		return nil
-	case k == open:
-		return faulty(s.line, "%s is never closed", token)
-	case token == ";" && s.parens == 0 && s.ends():
-		return s.finish()
-	case token == `\` && s.dialect == Postgres:
-		return faulty(s.line, "commands of psql, such as %s, are nothing that the database knows; write it in SQL", until(s.file[s.at:], " \t\r\n"))
-	}
-	if !s.begun {
-		s.begun, s.from, s.first = true, s.at, s.line
-	}
-	s.to = s.at + len(token)
-	switch token {
-	case "(":
-		s.parens++
-	case ")":
-		s.parens = max(0, s.parens-1)
-	}
-	if len(s.words) < wordsSeen || s.words[0] == "CREATE" || s.words[0] == "COPY" {
-		s.notice(k, token)
-	}
-	return nil
-}
-
-// notice keeps what of a statement decides where it ends.
-func (s *splitter) notice(k kind, token string) {
-	upper := ""
-	if k == word || k == sign {
-		upper = strings.ToUpper(token)
-	}
-	if k == word {
-		s.block(upper)
-		if len(s.words) < wordsSeen {
-			s.words = append(s.words, upper)
+// runnable refuses a statement that the database alone can't run.
+func runnable(sql string, line int, d Dialect) error {
+	words, copies := 0, 0 // COPY … FROM STDIN, as far as it was seen
+	for t := range sqltext.Tokens(sql, d) {
+		here := func(format string, args ...any) error {
+			return faulty(line+strings.Count(sql[:t.At], "\n"), format, args...)
 		}
-		if s.words[0] == "COPY" && upper == [...]string{"FROM", "STDIN", ""}[s.copies] {
-			s.copies++
+		switch {
+		case t.Open && t.Kind == sqltext.Comment:
+			return here("/* is never closed")
+		case t.Open:
+			return here("%s is never closed", t.Text[:1])
+		case d == Postgres && t.Is(`\`):
+			return here("commands of psql, such as %s, are nothing that the database knows; write it in SQL", until(sql[t.At:], " \t\r\n"))
+		case t.Kind == sqltext.Word:
+			if (copies > 0 || words == 0) && copies < 3 && t.Is([...]string{"COPY", "FROM", "STDIN"}[copies]) {
+				copies++
+			}
+			words++
 		}
 	}
-	s.last = [2]string{s.last[1], upper}
-}
-
-// wordsSeen is how many words of a statement say what kind it is.
-const wordsSeen = 12
-
-// block keeps count of what PostgreSQL's functions with a body in SQL have inside: BEGIN ATOMIC … END, CASE … END.
-func (s *splitter) block(upper string) {
-	if s.dialect != Postgres || len(s.words) == 0 || s.words[0] != "CREATE" {
-		return
+	if d == Postgres && copies == 3 {
+		return faulty(line, "COPY … FROM STDIN takes data that only psql sends; use INSERT")
 	}
-	switch {
-	case upper == "ATOMIC" && s.last[1] == "BEGIN":
-		s.blocks++
-	case upper == "CASE" && s.blocks > 0:
-		s.blocks++
-	case upper == "END" && s.blocks > 0:
-		s.blocks--
-	}
-}
-
-// ends says whether a semicolon here ends the statement. SQLite's triggers end with ; END ; and with no other.
-func (s *splitter) ends() bool {
-	if s.dialect == SQLite && isTrigger(s.words) {
-		return s.last[0] == ";" && s.last[1] == "END"
-	}
-	return s.blocks == 0
-}
-
-func isTrigger(words []string) bool {
-	if len(words) > 0 && words[0] == "EXPLAIN" {
-		words = words[1:]
-	}
-	if len(words) < 2 || words[0] != "CREATE" {
-		return false
-	}
-	return words[1] == "TRIGGER" || len(words) > 2 && (words[1] == "TEMP" || words[1] == "TEMPORARY") && words[2] == "TRIGGER"
-}
-
-// finish ends a statement, if one was begun.
-func (s *splitter) finish() error {
-	if !s.begun {
-		return nil
-	}
-	if s.dialect == Postgres && s.copies == 2 {
-		return faulty(s.first, "COPY … FROM STDIN takes data that only psql sends; use INSERT")
-	}
-	s.all = append(s.all, Statement{SQL: s.file[s.from:s.to], Line: s.first})
-	s.begun, s.parens, s.blocks, s.copies, s.words, s.last = false, 0, 0, 0, s.words[:0], [2]string{}
 	return nil
 }
 
@@ -155,13 +70,12 @@ func until(s, ends string) string {
 
 // At is the line in the file of a position that the server names: characters, from 1 on. 0 is the statement's own.
 func (s Statement) At(position int) int {
-	first := 0 // of its first word
-	for first < len(s.SQL) {
-		k, n := lex(s.SQL[first:], Postgres)
-		if k != space && k != comment {
+	first := len(s.SQL) // of its first word
+	for t := range sqltext.Tokens(s.SQL, Postgres) {
+		if !t.Blank() {
+			first = t.At
 			break
 		}
-		first += n
 	}
 	at := first
 	if position > 0 {

@@ -225,13 +225,17 @@ func (s *jsonScan) object(from, to int, rule *jsonRule, depth int) bool {
 	}
 }
 
+// string reads a string, as it stands there and without escapes.
+func (s *jsonScan) string() (raw, text []byte, ok bool) {
+	if raw, ok = s.quoted(); ok {
+		text, ok = s.plain(raw)
+	}
+	return raw, text, ok
+}
+
 // key takes a member's name over, and makes the nodes active that it leads to.
 func (s *jsonScan) key(from, to int) bool {
-	raw, ok := s.quoted()
-	if !ok {
-		return false
-	}
-	name, ok := s.plain(raw)
+	raw, name, ok := s.string()
 	if !ok {
 		return false
 	}
@@ -323,11 +327,7 @@ func isJSONNumber(text []byte) bool {
 
 // text masks a string.
 func (s *jsonScan) text(rule *jsonRule) bool {
-	raw, ok := s.quoted()
-	if !ok {
-		return false
-	}
-	text, ok := s.plain(raw)
+	raw, text, ok := s.string()
 	if !ok {
 		return false
 	}

@@ -5,6 +5,17 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"greenroom/internal/sqltext"
+)
+
+// Dialect is whose SQL a text is.
+type Dialect = sqltext.Dialect
+
+// The dialects that are masked.
+const (
+	PostgreSQL = sqltext.PostgreSQL
+	SQLite     = sqltext.SQLite
 )
 
 // Quoted is a text in SQL.
@@ -130,24 +141,37 @@ func (w *sqlWalk) rewrite(sql string, body bool, depth int) string {
 		return text
 	}
 	var b strings.Builder
-	tokens := lexSQL(sql, w.dialect)
-	for len(tokens) > 0 {
-		n := slices.IndexFunc(tokens, func(t sqlToken) bool { return t.kind == sqlMark && t.text == ";" }) + 1
-		if n == 0 {
-			n = len(tokens)
+	var tokens []sqltext.Token
+	for t := range sqltext.Tokens(sql, w.dialect) {
+		if tokens = append(tokens, t); t.Text == ";" {
+			w.statement(&b, statementOf(tokens, body), depth)
+			tokens = tokens[:0]
 		}
-		s := statementOf(tokens[:n], body)
-		for i := range s.tokens {
-			b.WriteString(w.token(s, i, depth))
-		}
-		tokens = tokens[n:]
 	}
+	w.statement(&b, statementOf(tokens, body), depth)
 	return b.String()
+}
+
+func (w *sqlWalk) statement(b *strings.Builder, s statement, depth int) {
+	text := false // what stood before
+	for i, t := range s.tokens {
+		switch {
+		case t.Kind != sqltext.Comment || !w.masks:
+			b.WriteString(w.token(s, i, depth))
+		case text && strings.HasPrefix(t.Text, "/*"):
+			b.WriteString("/**/") // with nothing but an end of a line between them two texts would be one
+		default:
+			b.WriteByte(' ')
+		}
+		if !t.Blank() {
+			text = t.IsText()
+		}
+	}
 }
 
 // statement is the tokens up to a semicolon, and what of them says how its texts are to be read.
 type statement struct {
-	tokens   []sqlToken
+	tokens   []sqltext.Token
 	body     bool
 	routine  bool // it makes a function or a procedure, or is a DO
 	do       bool
@@ -155,38 +179,37 @@ type statement struct {
 	compared []bool
 }
 
-func statementOf(tokens []sqlToken, body bool) statement {
+func statementOf(tokens []sqltext.Token, body bool) statement {
 	s := statement{tokens: tokens, body: body, compared: make([]bool, len(tokens))}
 	var words []string
-	enum, check, depth, language := false, -1, 0, ""
+	enum, check, language := false, int32(-1), ""
 	last := ""
 	for i, t := range tokens {
 		word := ""
-		switch t.kind {
-		case sqlSpace, sqlComment:
+		switch t.Kind {
+		case sqltext.Space, sqltext.Comment:
 			s.compared[i] = check >= 0 || enum
 			continue
-		case sqlWord:
-			word = strings.ToUpper(t.text)
+		case sqltext.Word:
+			word = strings.ToUpper(t.Text)
 			words = append(words, word)
 			if last == "LANGUAGE" {
 				language = word
 			}
 			enum = enum || word == "ENUM" && slices.Contains(words, "TYPE")
-		case sqlString:
+		case sqltext.String:
 			if last == "LANGUAGE" {
-				language = strings.ToUpper(strings.Trim(t.text, "'"))
+				language = strings.ToUpper(strings.Trim(t.Text, "'"))
 			}
-		case sqlMark:
-			word = t.text
-			switch t.text {
+		case sqltext.Sign:
+			word = t.Text
+			switch t.Text {
 			case "(":
 				if last == "CHECK" && check < 0 {
-					check = depth
+					check = t.Depth
 				}
-				depth++
 			case ")":
-				if depth--; depth == check {
+				if t.Depth == check {
 					check = -1
 				}
 			}
@@ -204,39 +227,34 @@ func statementOf(tokens []sqlToken, body bool) statement {
 }
 
 func (w *sqlWalk) token(s statement, i, depth int) string {
-	t := s.tokens[i]
+	t := s.tokens[i].Joined() // a comment may stand between its pieces
 	at := Quoted{Body: s.body, Compared: s.compared[i]}
-	switch t.kind {
-	case sqlComment:
-		if w.masks {
-			return " "
-		}
-	case sqlName:
-		if w.dialect == SQLite && strings.HasPrefix(t.text, `"`) { // which takes names that are none for texts
+	switch t.Kind {
+	case sqltext.Name:
+		if w.dialect == SQLite && strings.HasPrefix(t.Text, `"`) { // which takes names that are none for texts
 			return w.nameOrText(t, at)
 		}
-	case sqlString, sqlEscape, sqlUnicode, sqlDollar:
-		if !t.ended() {
-			head := t.prefix()
-			text, _ := w.literal(t.text[head:], at)
-			return t.text[:head] + text
+	case sqltext.String, sqltext.Escape, sqltext.Unicode, sqltext.Dollar:
+		if t.Open {
+			text, _ := w.literal(t.Inside(), at)
+			return t.Opening() + text
 		}
 		if isRegistered(s.tokens[i+1:]) {
 			break
 		}
 		mark := s.escapeMark(i)
-		value := t.value(mark)
+		value := t.ValueBy(mark)
 		if s.isBody(i) {
 			if inner := w.inner(s, value, depth); inner != value {
-				return t.with(inner, mark)
+				return t.With(inner, mark)
 			}
 			break
 		}
 		if text, changed := w.literal(value, at); changed {
-			return t.with(text, mark)
+			return t.With(text, mark)
 		}
 	}
-	return t.text
+	return t.Text
 }
 
 func (w *sqlWalk) inner(s statement, value string, depth int) string {
@@ -249,17 +267,17 @@ func (w *sqlWalk) inner(s statement, value string, depth int) string {
 
 // isBody says whether a text is code: of a routine behind AS or DO, or in dollars within a body.
 func (s statement) isBody(i int) bool {
-	if s.tokens[i].kind == sqlDollar && s.body {
+	if s.tokens[i].Kind == sqltext.Dollar && s.body {
 		return true
 	}
 	if !s.routine {
 		return false
 	}
 	for j := i - 1; j >= 0; j-- {
-		switch t := s.tokens[j]; t.kind {
-		case sqlSpace, sqlComment:
-		case sqlWord:
-			word := strings.ToUpper(t.text)
+		switch t := s.tokens[j]; t.Kind {
+		case sqltext.Space, sqltext.Comment:
+		case sqltext.Word:
+			word := strings.ToUpper(t.Text)
 			return word == "AS" || s.do
 		default:
 			return false
@@ -269,18 +287,15 @@ func (s statement) isBody(i int) bool {
 }
 
 // nameOrText masks what stands in double quotes in SQLite, where that is sure to be no name.
-func (w *sqlWalk) nameOrText(t sqlToken, at Quoted) string {
-	if len(t.text) < 2 || !strings.HasSuffix(t.text, `"`) {
-		return t.text
-	}
-	value := strings.ReplaceAll(t.text[1:len(t.text)-1], `""`, `"`)
-	if !surely(value) {
-		return t.text
+func (w *sqlWalk) nameOrText(t sqltext.Token, at Quoted) string {
+	value := t.Value()
+	if t.Open || !surely(value) {
+		return t.Text
 	}
 	at.Compared = true
 	text, changed := w.literal(value, at)
 	if !changed {
-		return t.text
+		return t.Text
 	}
 	return `"` + strings.ReplaceAll(text, `"`, `""`) + `"`
 }
@@ -294,26 +309,26 @@ func surely(text string) bool {
 }
 
 // isRegistered says whether a text is the name of something in the database: 'customers_id_seq'::regclass.
-func isRegistered(behind []sqlToken) bool {
-	if len(behind) < 3 || behind[0].text != ":" || behind[1].text != ":" {
+func isRegistered(behind []sqltext.Token) bool {
+	if len(behind) < 3 || behind[0].Text != ":" || behind[1].Text != ":" {
 		return false
 	}
-	return strings.HasPrefix(strings.ToLower(behind[2].text), "reg")
+	return strings.HasPrefix(strings.ToLower(behind[2].Text), "reg")
 }
 
 // escapeMark is what escapes in U&'…': the backslash, or what stands behind UESCAPE.
 func (s statement) escapeMark(i int) byte {
-	if s.tokens[i].kind != sqlUnicode {
+	if s.tokens[i].Kind != sqltext.Unicode {
 		return '\\'
 	}
 	uescape := false
 	for _, t := range s.tokens[i+1:] {
 		switch {
-		case t.kind == sqlSpace || t.kind == sqlComment:
-		case !uescape && strings.EqualFold(t.text, "UESCAPE"):
+		case t.Kind == sqltext.Space || t.Kind == sqltext.Comment:
+		case !uescape && strings.EqualFold(t.Text, "UESCAPE"):
 			uescape = true
-		case uescape && len(t.text) == 3:
-			return t.text[1]
+		case uescape && len(t.Text) == 3:
+			return t.Text[1]
 		default:
 			return '\\'
 		}

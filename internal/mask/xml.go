@@ -145,37 +145,17 @@ func tagEnd(rest []byte) int {
 
 // tag takes a tag over and masks the values of its attributes.
 func (m *xmlMask) tag(dst, tag []byte) []byte {
-	for len(tag) > 0 {
-		open := bytes.IndexAny(tag, `"'`)
-		if open < 0 {
-			break
-		}
-		length := bytes.IndexByte(tag[open+1:], tag[open])
-		if length < 0 {
-			break
-		}
-		name := attributeName(tag[:open])
-		value := tag[open+1 : open+1+length]
-		dst = append(dst, tag[:open+1]...)
+	return inQuotes(dst, tag, func(dst, before, value []byte) []byte {
+		name := attributeName(before)
 		if name == "xmlns" || strings.HasPrefix(name, "xmlns:") || strings.HasPrefix(name, "xml:") || len(value) == 0 {
-			dst = append(dst, value...)
-		} else {
-			dst = m.value(dst, value)
+			return append(dst, value...)
 		}
-		dst = append(dst, tag[open])
-		tag = tag[open+length+2:]
-	}
-	return append(dst, tag...)
+		return m.value(dst, value)
+	})
 }
 
-// attributeName is the name that stands last in a text, before its equals sign.
-func attributeName(text []byte) string {
-	text = bytes.TrimRight(text, " \t\r\n=")
-	return string(text[bytes.LastIndexAny(text, " \t\r\n\"'")+1:])
-}
-
-// quotedIn masks what stands in quotes in a declaration.
-func (m *xmlMask) quotedIn(dst, text []byte) []byte {
+// inQuotes takes a text over, with what stands in quotes as write has it, which gets what stands before it as well.
+func inQuotes(dst, text []byte, write func(dst, before, value []byte) []byte) []byte {
 	for len(text) > 0 {
 		open := bytes.IndexAny(text, `"'`)
 		if open < 0 {
@@ -186,9 +166,20 @@ func (m *xmlMask) quotedIn(dst, text []byte) []byte {
 			break
 		}
 		dst = append(dst, text[:open+1]...)
-		dst = m.as(dst, text[open+1:open+1+length], tweak{}, asMarkup)
+		dst = write(dst, text[:open], text[open+1:open+1+length])
 		dst = append(dst, text[open])
 		text = text[open+length+2:]
 	}
 	return append(dst, text...)
+}
+
+// attributeName is the name that stands last in a text, before its equals sign.
+func attributeName(text []byte) string {
+	text = bytes.TrimRight(text, " \t\r\n=")
+	return string(text[bytes.LastIndexAny(text, " \t\r\n\"'")+1:])
+}
+
+// quotedIn masks what stands in quotes in a declaration.
+func (m *xmlMask) quotedIn(dst, text []byte) []byte {
+	return inQuotes(dst, text, func(dst, _, value []byte) []byte { return m.as(dst, value, tweak{}, asMarkup) })
 }

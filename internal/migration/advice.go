@@ -20,9 +20,9 @@ func Advise(o Observation) []Advice {
 	}
 	for i, s := range o.Statements {
 		a.index, a.took = i, s.Took
-		parts := split(scan(s.SQL))
-		for n, toks := range parts {
-			a.c = &cursor{sql: s.SQL, toks: toks}
+		parts := statements(s.SQL, o.dialect())
+		for n, c := range parts {
+			a.c = c
 			a.cut = n == len(parts)-1 && cutOff(s.SQL)
 			a.many = len(parts) > 1
 			a.statement()
@@ -60,6 +60,13 @@ func (a *adviser) say(why string, instead ...string) {
 	a.out = append(a.out, Advice{Statement: a.index, Why: why, Instead: text})
 }
 
+// table reads the name of a table that is neither the migration's own nor its tool's.
+func (a *adviser) table() (o object, ok bool) {
+	a.c.word("ONLY")
+	o, ok = a.c.object()
+	return o, ok && !a.mine(o)
+}
+
 func (a *adviser) mine(o object) bool { return slices.Contains(a.made, o.name) || bookkeeping(o.name) }
 
 func (a *adviser) statement() {
@@ -95,10 +102,9 @@ func (a *adviser) statement() {
 }
 
 func (a *adviser) dropTable() {
-	c := a.c
-	c.word("IF", "EXISTS")
-	o, ok := c.object()
-	if !ok || a.mine(o) {
+	a.c.word("IF", "EXISTS")
+	o, ok := a.table()
+	if !ok {
 		return
 	}
 	a.say("the release that is live uses "+o.text+" until the new one has taken over, and a rollback needs it again",
@@ -116,9 +122,8 @@ func (a *adviser) createIndex() {
 		return
 	}
 	c.at = on + 1
-	c.word("ONLY")
-	o, ok := c.object()
-	if !ok || a.mine(o) {
+	o, ok := a.table()
+	if !ok {
 		return
 	}
 	a.say("nobody writes to "+o.text+" while the index is built",
@@ -153,13 +158,13 @@ func (a *adviser) dropIndex() {
 
 func (a *adviser) reindex() {
 	c := a.c
-	if c.peek().is("(") {
+	if c.peek().Is("(") {
 		if end := c.find(")"); end >= 0 {
 			c.at = end + 1
 		}
 	}
 	kind := c.peek()
-	if kind.is("SYSTEM") || !c.word("INDEX") && !c.word("TABLE") && !c.word("SCHEMA") && !c.word("DATABASE") {
+	if kind.Is("SYSTEM") || !c.word("INDEX") && !c.word("TABLE") && !c.word("SCHEMA") && !c.word("DATABASE") {
 		return
 	}
 	at := c.at
@@ -175,7 +180,7 @@ func (a *adviser) refresh() {
 	if c.word("CONCURRENTLY") || c.has("WITH", "NO", "DATA") {
 		return
 	}
-	if o, ok := c.object(); ok && !a.mine(o) {
+	if o, ok := a.table(); ok {
 		a.say("nobody reads "+o.text+" while it is filled", "-- it needs a unique index over all its rows:", "REFRESH MATERIALIZED VIEW CONCURRENTLY "+o.text+";")
 	}
 }
@@ -183,10 +188,10 @@ func (a *adviser) refresh() {
 func (a *adviser) vacuum() {
 	c := a.c
 	full := c.word("FULL")
-	if c.peek().is("(") {
+	if c.peek().Is("(") {
 		end := c.find(")")
 		for i := c.at; i < end; i++ {
-			full = full || c.toks[i].is("FULL")
+			full = full || c.toks[i].Is("FULL")
 		}
 		c.at = max(c.at, end+1)
 	}
@@ -204,16 +209,15 @@ func (a *adviser) vacuum() {
 func (a *adviser) lockTable() {
 	c := a.c
 	c.word("TABLE")
-	c.word("ONLY")
-	o, ok := c.object()
-	if !ok || a.mine(o) {
+	o, ok := a.table()
+	if !ok {
 		return
 	}
 	if at := c.find("IN"); at >= 0 {
 		mode := ""
 		for _, t := range c.toks[at+1:] {
-			if !t.is("MODE") && !t.is("NOWAIT") {
-				mode += strings.ToUpper(t.text[:1]) + strings.ToLower(t.text[1:])
+			if !t.Is("MODE") && !t.Is("NOWAIT") {
+				mode += strings.ToUpper(t.Text[:1]) + strings.ToLower(t.Text[1:])
 			}
 		}
 		if lockMode(mode) != 0 && !StopsWrites(mode) {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"greenroom/internal/sqltext"
 )
 
 // addColumn looks at a column that is added: a default that is another one for each row has the table written anew, and a
@@ -40,11 +42,11 @@ func (a *adviser) addColumn(t object, c *cursor) {
 }
 
 // columnWord says whether a word ends a column's type.
-func columnWord(t token) bool {
-	if t.depth > 0 || t.kind != 'w' {
+func columnWord(t sqltext.Token) bool {
+	if t.Depth > 0 || t.Kind != sqltext.Word {
 		return false
 	}
-	switch t.keywords {
+	switch strings.ToUpper(t.Text) {
 	case "DEFAULT", "NOT", "NULL", "CHECK", "UNIQUE", "PRIMARY", "REFERENCES", "GENERATED", "CONSTRAINT", "COLLATE", "STORAGE", "COMPRESSION":
 		return true
 	}
@@ -76,12 +78,12 @@ func (a *adviser) addDefault(t, column object, typ string, c *cursor, why string
 
 // volatile says whether an expression may be another value in each row. Functions that a transaction has one value of are
 // known; of any other one that is called nobody knows.
-func volatile(toks []token) bool {
+func volatile(toks []sqltext.Token) bool {
 	for i, t := range toks {
-		if t.kind != 'w' || i+1 >= len(toks) || !toks[i+1].is("(") {
+		if t.Kind != sqltext.Word || i+1 >= len(toks) || !toks[i+1].Is("(") {
 			continue
 		}
-		switch t.keywords {
+		switch strings.ToUpper(t.Text) {
 		case "NOW", "TRANSACTION_TIMESTAMP", "STATEMENT_TIMESTAMP", "CURRENT_TIMESTAMP", "CURRENT_TIME", "LOCALTIMESTAMP", "LOCALTIME",
 			"CURRENT_SETTING", "COALESCE", "CAST", "LOWER", "UPPER", "ROUND", "ABS", "TIMEZONE", "DATE_TRUNC", "TO_CHAR", "MD5",
 			"MAKE_INTERVAL", "MAKE_DATE", "JSONB_BUILD_OBJECT", "JSONB_BUILD_ARRAY", "JSON_BUILD_OBJECT", "JSON_BUILD_ARRAY",
@@ -98,15 +100,17 @@ const long = time.Second
 
 const batches = "-- again and again, each in a transaction of its own, until it changes no row:"
 
+// rows reads whose rows an UPDATE or DELETE changes, and where its condition is; -1. ok says whether to advise on it.
+func (a *adviser) rows() (t object, where int, ok bool) {
+	t, ok = a.table()
+	where = a.c.find("WHERE")
+	return t, where, ok && (where < 0 || a.took >= long)
+}
+
 func (a *adviser) update() {
 	c := a.c
-	c.word("ONLY")
-	t, ok := c.object()
-	if !ok || a.mine(t) {
-		return
-	}
-	where := c.find("WHERE")
-	if where >= 0 && a.took < long {
+	t, where, ok := a.rows()
+	if !ok {
 		return
 	}
 	why := "nobody else can change a row of " + t.text + " that was changed until the transaction ends"
@@ -137,7 +141,7 @@ func remaining(sets *cursor) string {
 	var values []*cursor
 	for _, s := range sets.list() {
 		column, ok := s.object()
-		if !ok || !s.word("=") || s.peek().is("DEFAULT") || volatile(s.toks[s.at:]) {
+		if !ok || !s.word("=") || s.peek().Is("DEFAULT") || volatile(s.toks[s.at:]) {
 			return ""
 		}
 		names = append(names, column.text)
@@ -147,7 +151,7 @@ func remaining(sets *cursor) string {
 	for i, v := range values {
 		for _, t := range v.toks[v.at:] {
 			for _, n := range names {
-				if (t.kind == 'w' || t.kind == 'q') && strings.EqualFold(plain(t), strings.Trim(n, `"`)) {
+				if named(t) && strings.EqualFold(plain(t), strings.Trim(n, `"`)) {
 					return ""
 				}
 			}
@@ -162,13 +166,8 @@ func remaining(sets *cursor) string {
 
 func (a *adviser) delete() {
 	c := a.c
-	c.word("ONLY")
-	t, ok := c.object()
-	if !ok || a.mine(t) {
-		return
-	}
-	where := c.find("WHERE")
-	if where >= 0 && a.took < long {
+	t, where, ok := a.rows()
+	if !ok {
 		return
 	}
 	why := "nobody else can change a row of " + t.text + " that was deleted until the transaction ends"

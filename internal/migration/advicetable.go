@@ -4,15 +4,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"greenroom/internal/sqltext"
 )
 
 // alterTable looks at each of an ALTER TABLE's actions.
 func (a *adviser) alterTable() {
 	c := a.c
 	c.word("IF", "EXISTS")
-	c.word("ONLY")
-	t, ok := c.object()
-	if !ok || a.mine(t) {
+	t, ok := a.table()
+	if !ok {
 		return
 	}
 	c.word("*")
@@ -148,9 +149,9 @@ func (a *adviser) changeType(t, column object, c *cursor) {
 
 // plainType is a type without the collation that may follow it, which no cast takes.
 func plainType(typ string) string {
-	for i, t := range scan(typ) {
-		if t.is("COLLATE") && i > 0 {
-			return strings.TrimSpace(typ[:t.at])
+	for i, t := range scan(typ, sqltext.PostgreSQL) {
+		if t.Is("COLLATE") && i > 0 {
+			return strings.TrimSpace(typ[:t.At])
 		}
 	}
 	return typ
@@ -191,12 +192,12 @@ func (a *adviser) add(t object, c *cursor) {
 
 // columnsOf reads names in parentheses, for a constraint's name.
 func columnsOf(c *cursor) (names []string, end int) {
-	if !c.peek().is("(") {
+	if !c.peek().Is("(") {
 		return nil, -1
 	}
 	end = c.find(")")
 	for i := c.at + 1; i < end; i++ {
-		if k := c.toks[i].kind; k == 'w' || k == 'q' {
+		if named(c.toks[i]) {
 			names = append(names, plain(c.toks[i]))
 		}
 	}

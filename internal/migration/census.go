@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"greenroom/internal/human"
 )
 
 // Compare says what of a database is gone after a migration, and what is not what it was in columns that stayed; the worst
@@ -70,13 +72,13 @@ func (c *comparison) table(t Count, before Census) {
 	now, ok := c.after[t.Name]
 	if !ok {
 		if t.Rows > 0 && !c.renamed(t, byName(before)) {
-			c.lost = append(c.lost, Loss{Table: t.Name, Rows: t.Rows, Text: "the table is gone, with " + counted(t.Rows, "row", "rows")})
+			c.lost = append(c.lost, Loss{Table: t.Name, Rows: t.Rows, Text: "the table is gone, with " + human.Count(t.Rows, "row", "rows")})
 		}
 		return
 	}
 	if now.Rows < t.Rows {
 		n := t.Rows - now.Rows
-		c.lost = append(c.lost, Loss{Table: t.Name, Rows: n, Text: fmt.Sprintf("%s of %s %s gone", Thousands(n), counted(t.Rows, "row", "rows"), are(n))})
+		c.lost = append(c.lost, Loss{Table: t.Name, Rows: n, Text: fmt.Sprintf("%s of %s %s gone", Thousands(n), human.Count(t.Rows, "row", "rows"), are(n))})
 	}
 	for _, column := range t.Columns {
 		c.column(t, now, column)
@@ -105,19 +107,19 @@ func (c *comparison) column(t, now Count, column ColumnCount) {
 	i := slices.IndexFunc(now.Columns, func(other ColumnCount) bool { return other.Name == column.Name })
 	if i < 0 {
 		if values > 0 && !moved(t, now, column) {
-			c.lost = append(c.lost, Loss{Table: t.Name, Column: column.Name, Rows: values, Text: fmt.Sprintf("the column %s is gone, with %s", column.Name, counted(values, "value", "values"))})
+			c.lost = append(c.lost, Loss{Table: t.Name, Column: column.Name, Rows: values, Text: fmt.Sprintf("the column %s is gone, with %s", column.Name, human.Count(values, "value", "values"))})
 		}
 		return
 	}
 	is := now.Columns[i]
 	if n := values - (now.Rows - is.Nulls); now.Rows > t.Rows && n > 0 { // rows that came hide nothing of that
-		c.lost = append(c.lost, Loss{Table: t.Name, Column: column.Name, Rows: n, Text: fmt.Sprintf("at least %s of %s of %s %s gone: null is there now", Thousands(n), counted(values, "value", "values"), column.Name, are(n))})
+		c.lost = append(c.lost, Loss{Table: t.Name, Column: column.Name, Rows: n, Text: fmt.Sprintf("at least %s of %s of %s %s gone: null is there now", Thousands(n), human.Count(values, "value", "values"), column.Name, are(n))})
 	}
 	if now.Rows != t.Rows || is.same(column) {
 		return
 	}
 	if n := is.Nulls - column.Nulls; n > 0 {
-		c.lost = append(c.lost, Loss{Table: t.Name, Column: column.Name, Rows: n, Text: fmt.Sprintf("%s of %s of %s %s gone: null is there now", Thousands(n), counted(values, "value", "values"), column.Name, are(n))})
+		c.lost = append(c.lost, Loss{Table: t.Name, Column: column.Name, Rows: n, Text: fmt.Sprintf("%s of %s of %s %s gone: null is there now", Thousands(n), human.Count(values, "value", "values"), column.Name, are(n))})
 		if is.Nulls == now.Rows {
 			return
 		}
@@ -139,15 +141,15 @@ func moved(t, now Count, column ColumnCount) bool {
 func differs(was, is ColumnCount, values int64) string {
 	switch {
 	case was.Type != is.Type:
-		return fmt.Sprintf("the column %s changed its type from %s to %s, and its values are written another way now: compare %s by hand", was.Name, was.Type, is.Type, counted(values, "value", "values"))
+		return fmt.Sprintf("the column %s changed its type from %s to %s, and its values are written another way now: compare %s by hand", was.Name, was.Type, is.Type, human.Count(values, "value", "values"))
 	case is.Nulls < was.Nulls && values == 0:
 		return ""
 	case is.Nulls < was.Nulls:
-		return fmt.Sprintf("%s of %s filled in, and the %s that there were may be others", counted(was.Nulls-is.Nulls, "null", "nulls"), was.Name, counted(values, "value", "values"))
+		return fmt.Sprintf("%s of %s filled in, and the %s that there were may be others", human.Count(was.Nulls-is.Nulls, "null", "nulls"), was.Name, human.Count(values, "value", "values"))
 	case is.Nulls > was.Nulls:
 		return ""
 	}
-	return fmt.Sprintf("values of %s are not what they were, in up to %s", was.Name, counted(values, "row", "rows"))
+	return fmt.Sprintf("values of %s are not what they were, in up to %s", was.Name, human.Count(values, "row", "rows"))
 }
 
 // orphans adds rows that refer to nothing since the migration.
@@ -183,13 +185,6 @@ func (c *comparison) sorted() (lost, changed []Loss) {
 func worst(a, b Loss) int {
 	whole := func(l Loss) int { return min(len(l.Column), 1) }
 	return cmp.Or(whole(a)-whole(b), cmp.Compare(b.Rows, a.Rows), cmp.Compare(a.Table, b.Table), cmp.Compare(a.Column, b.Column))
-}
-
-func counted(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return Thousands(n) + " " + many
 }
 
 func are(n int64) string {

@@ -1,19 +1,23 @@
 package migration
 
-import "strings"
+import (
+	"strings"
+
+	"greenroom/internal/sqltext"
+)
 
 // cursor reads a statement from its front. It never fails: what is not there is not read.
 type cursor struct {
 	sql  string
-	toks []token
+	toks []sqltext.Token
 	at   int
 }
 
-func (c *cursor) peek() token {
+func (c *cursor) peek() sqltext.Token {
 	if c.at < len(c.toks) {
 		return c.toks[c.at]
 	}
-	return token{}
+	return sqltext.Token{}
 }
 
 // word reads these words, all or none.
@@ -22,7 +26,7 @@ func (c *cursor) word(words ...string) bool {
 		return false
 	}
 	for i, w := range words {
-		if !c.toks[c.at+i].is(w) {
+		if !c.toks[c.at+i].Is(w) {
 			return false
 		}
 	}
@@ -35,10 +39,10 @@ func (c *cursor) has(words ...string) bool { return c.find(words...) >= 0 }
 
 // find is where these words stand, at the depth of what is read next; -1.
 func (c *cursor) find(words ...string) int {
-	depth := c.peek().depth
+	depth := c.peek().Depth
 	for i := c.at; i+len(words) <= len(c.toks); i++ {
 		at := cursor{toks: c.toks, at: i}
-		if c.toks[i].depth == depth && at.word(words...) {
+		if c.toks[i].Depth == depth && at.word(words...) {
 			return i
 		}
 	}
@@ -58,7 +62,7 @@ func (c *cursor) object() (o object, ok bool) {
 	var parts []string
 	for {
 		t := c.peek()
-		if t.kind != 'w' && t.kind != 'q' {
+		if !named(t) {
 			break
 		}
 		parts = append(parts, plain(t))
@@ -83,7 +87,7 @@ func (c *cursor) text(from, until int) string {
 	if from >= until || until > len(c.toks) {
 		return ""
 	}
-	return c.sql[c.toks[from].at:c.toks[until-1].end]
+	return c.sql[c.toks[from].At:c.toks[until-1].End()]
 }
 
 // rest is what is not read.
@@ -95,9 +99,9 @@ func (c *cursor) whole() string { return c.text(0, len(c.toks)) }
 // list cuts what is not read at its commas outside parentheses.
 func (c *cursor) list() []*cursor {
 	var out []*cursor
-	from, depth := c.at, c.peek().depth
+	from, depth := c.at, c.peek().Depth
 	for i := c.at; i <= len(c.toks); i++ {
-		if i < len(c.toks) && (!c.toks[i].is(",") || c.toks[i].depth != depth) {
+		if i < len(c.toks) && (!c.toks[i].Is(",") || c.toks[i].Depth != depth) {
 			continue
 		}
 		if i > from {
@@ -109,12 +113,15 @@ func (c *cursor) list() []*cursor {
 }
 
 // plain is a name without quotes, in the case that the server gives it.
-func plain(t token) string {
-	if t.kind == 'q' {
-		return strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(t.text, `"`), `"`), `""`, `"`)
+func plain(t sqltext.Token) string {
+	if t.Kind == sqltext.Name {
+		return t.Value()
 	}
-	return strings.ToLower(t.text)
+	return strings.ToLower(t.Text)
 }
+
+// named says whether a token may be a name.
+func named(t sqltext.Token) bool { return t.Kind == sqltext.Word || t.Kind == sqltext.Name }
 
 // longestName is how long PostgreSQL lets a name be, in bytes.
 const longestName = 63

@@ -92,7 +92,7 @@ type prediction struct {
 func (p *prediction) factors(i int) (low, high float64) {
 	s := p.o.Statements[i]
 	work := s.Took - s.Waited
-	kind := growth(s.SQL)
+	kind := growth(s.SQL, p.o.dialect())
 	tables := p.tables(i)
 	if kind == constant || len(tables) == 0 || work <= 0 || p.sameFile(i, tables) {
 		return 1, 1
@@ -107,7 +107,7 @@ func (p *prediction) factors(i int) (low, high float64) {
 
 // sameFile says whether a statement changed a column's type and the server found that no row had to be touched for it.
 func (p *prediction) sameFile(i int, tables []string) bool {
-	c := &cursor{sql: p.o.Statements[i].SQL, toks: scan(p.o.Statements[i].SQL)}
+	c := p.o.read(i)
 	if !c.word("ALTER", "TABLE") || !c.has("TYPE") || c.has("ADD") || c.has("NOT", "NULL") {
 		return false
 	}
@@ -175,7 +175,7 @@ func (p *prediction) tables(i int) (names []string) {
 	if len(names) > 0 {
 		return names
 	}
-	c := &cursor{sql: p.o.Statements[i].SQL, toks: scan(p.o.Statements[i].SQL)}
+	c := p.o.read(i)
 	for c.at < len(c.toks) {
 		if o, ok := c.object(); ok {
 			add(o.name)

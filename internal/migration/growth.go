@@ -1,10 +1,16 @@
 package migration
 
+import (
+	"strings"
+
+	"greenroom/internal/sqltext"
+)
+
 // growth says how a text's time follows the size of the tables that it works on: as the worst of its statements.
-func growth(sql string) int {
+func growth(sql string, d sqltext.Dialect) int {
 	worst := constant
-	for _, toks := range split(scan(sql)) {
-		worst = max(worst, growthOf(&cursor{sql: sql, toks: toks}))
+	for _, c := range statements(sql, d) {
+		worst = max(worst, growthOf(c))
 	}
 	return worst
 }
@@ -64,7 +70,7 @@ func growthOfAction(c *cursor) int {
 
 func serial(c *cursor) bool {
 	for _, t := range c.toks {
-		switch t.keywords {
+		switch strings.ToUpper(t.Text) {
 		case "SERIAL", "BIGSERIAL", "SMALLSERIAL", "SERIAL4", "SERIAL8", "SERIAL2":
 			return true
 		}

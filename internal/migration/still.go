@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"greenroom/internal/sqltext"
 )
 
 // Still is how long production would have stood still at a table: the longest stretch without a pause, which is what one
@@ -96,16 +98,16 @@ func holdsRows(o Observation, l Lock) bool {
 	if lockMode(l.Mode) != rowExclusive || l.Statement < 0 || l.Statement >= len(o.Statements) {
 		return false
 	}
-	return changesRows(scan(o.Statements[l.Statement].SQL))
+	return changesRows(o.Statements[l.Statement].SQL)
 }
 
-func changesRows(sql []token) bool {
-	for _, s := range split(sql) {
-		for _, t := range s {
-			if t.is("UPDATE") || t.is("DELETE") || t.is("MERGE") {
+func changesRows(sql string) bool {
+	for _, c := range statements(sql, sqltext.PostgreSQL) {
+		for _, t := range c.toks {
+			if t.Is("UPDATE") || t.Is("DELETE") || t.Is("MERGE") {
 				return true
 			}
-			if s[0].is("DO") && t.kind == 's' && changesRows(scan(unquoted(t.text))) {
+			if c.toks[0].Is("DO") && t.IsText() && changesRows(t.Value()) {
 				return true
 			}
 		}

@@ -133,18 +133,6 @@ func TestClean(t *testing.T) {
 	}
 }
 
-func TestDuration(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-1: "0s", 0: "0s", 900 * time.Microsecond: "900µs", 12 * time.Millisecond: "12ms",
-		1250 * time.Millisecond: "1.2s", 9990 * time.Millisecond: "9.9s", 42 * time.Second: "42s",
-		80 * time.Second: "1m20s", 2 * time.Minute: "2m", 48 * time.Hour: "2d", 3*time.Hour + 5*time.Minute: "3h5m", 52 * time.Hour: "2d4h",
-	} {
-		if got := Duration(d); got != want {
-			t.Errorf("Duration(%d) = %s, want %s", d, got, want)
-		}
-	}
-}
-
 func TestColumns(t *testing.T) {
 	s := Screen{Color: true}
 	got := Columns("  ", [][]string{{"A", "LONGER", "C"}, {s.Paint(Green, "ok"), "x"}, {"你好", "y", "z"}})

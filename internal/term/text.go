@@ -2,13 +2,13 @@ package term
 
 import (
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
 	"charm.land/lipgloss/v2"
+
+	"greenroom/internal/human"
 )
 
 // Clean makes text from outside (names, outputs, branches) safe to print on one line: every control character becomes
@@ -48,65 +48,14 @@ func hidden(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }
 
-// Duration tells a time as a person would: 0.4s, 12s, 1m20s, 3h5m, 2d4h.
-func Duration(d time.Duration) string {
-	switch {
-	case d <= 0:
-		return "0s"
-	case d < time.Millisecond:
-		return fmt.Sprintf("%dµs", d.Microseconds())
-	case d < time.Second:
-		return fmt.Sprintf("%dms", d.Milliseconds())
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1fs", d.Truncate(100*time.Millisecond).Seconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < time.Hour:
-		return twoUnits(int(d.Minutes()), "m", int(d.Seconds())%60, "s")
-	case d < 24*time.Hour:
-		return twoUnits(int(d.Hours()), "h", int(d.Minutes())%60, "m")
-	default:
-		return twoUnits(int(d.Hours())/24, "d", int(d.Hours())%24, "h")
-	}
-}
-
-func twoUnits(large int, unit string, small int, smallUnit string) string {
-	if small == 0 {
-		return fmt.Sprintf("%d%s", large, unit)
-	}
-	return fmt.Sprintf("%d%s%d%s", large, unit, small, smallUnit)
-}
+// Duration tells a time as a line has room for: 1m20s.
+func Duration(d time.Duration) string { return human.Short(d) }
 
 // Number groups digits: 12,345.
-func Number(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func Number(n int64) string { return human.Number(n) }
 
 // Count is a number with its noun.
-func Count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return Number(int64(n)) + " " + many
-}
-
-// Size tells a number of bytes: 12.3 MB.
-func Size(n int64) string {
-	const unit = 1000
-	if -unit < n && n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	size, names := float64(n), []string{"B", "kB", "MB", "GB", "TB"}
-	i := 0
-	for math.Abs(size) >= unit && i < len(names)-1 {
-		size, i = size/unit, i+1
-	}
-	return fmt.Sprintf("%.1f %s", size, names[i])
-}
+func Count(n int, one, many string) string { return human.Count(n, one, many) }
 
 // elapsed is Duration for a clock that runs: in tenths of a second at first.
 func elapsed(d time.Duration) string {

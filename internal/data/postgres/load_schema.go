@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"greenroom/internal/problem"
+	"greenroom/internal/sqltext"
 )
 
 // finish makes what is made once the rows are there, places the sequences, fills materialized views and measures all.
@@ -170,34 +171,34 @@ func (l *loading) measurements() (jobs []job) {
 }
 
 // constraintIn reads ALTER TABLE [ONLY] table ADD CONSTRAINT name KIND …, as pg_dump writes it; kind is "" for any other
-// statement. Table and name are as they stand there.
+// statement. Table and name are as they stand there, and a table may be called add.
 func constraintIn(statement string) (table, name, kind string) {
 	words := lexemes(statement, 16)
 	i := 2
-	if len(words) > 3 && words[2] == "ONLY" {
+	if len(words) > 3 && words[2].Text == "ONLY" {
 		i++
 	}
-	if len(words) < i+1 || words[0] != "ALTER" || words[1] != "TABLE" {
+	if len(words) < i+1 || words[0].Text != "ALTER" || words[1].Text != "TABLE" {
 		return "", "", ""
 	}
-	start := i
-	for i < len(words) && words[i] != "ADD" {
-		i++
+	for ; i < len(words) && words[i].Text != "ADD"; i++ {
+		table += words[i].Text
 	}
-	if i+3 >= len(words) || words[i+1] != "CONSTRAINT" {
+	if i+3 >= len(words) || words[i+1].Text != "CONSTRAINT" {
 		return "", "", ""
 	}
-	return strings.Join(words[start:i], ""), words[i+2], words[i+3]
+	return table, words[i+2].Text, words[i+3].Text
 }
 
 // lexemes are the first pieces of a statement, without space.
-func lexemes(statement string, most int) (all []string) {
-	for i := 0; i < len(statement) && len(all) < most; {
-		end, kind := lex(statement, i)
-		if kind != space {
-			all = append(all, statement[i:end])
+func lexemes(statement string, most int) (all []sqltext.Token) {
+	for t := range sqltext.Tokens(statement, sqltext.PostgreSQL) {
+		if len(all) == most {
+			break
 		}
-		i = end
+		if !t.Blank() {
+			all = append(all, t)
+		}
 	}
 	return all
 }
@@ -207,10 +208,10 @@ func lexemes(statement string, most int) (all []string) {
 func (l *loading) tablesIn(statement string) (tables []int) {
 	words := lexemes(statement, 256)
 	for w := 0; w+2 < len(words); w++ {
-		if words[w+1] != "." {
+		if !words[w+1].Is(".") {
 			continue
 		}
-		if i, ok := l.places[catalogName{plainIdentifier(words[w]), plainIdentifier(words[w+2])}]; ok {
+		if i, ok := l.places[catalogName{words[w].Value(), words[w+2].Value()}]; ok {
 			tables = append(tables, i)
 		}
 	}
@@ -227,13 +228,6 @@ func placesOf(c catalog) map[catalogName]int {
 		}
 	}
 	return places
-}
-
-func plainIdentifier(s string) string {
-	if strings.HasPrefix(s, `"`) {
-		return strings.ReplaceAll(strings.TrimSuffix(s[1:], `"`), `""`, `"`)
-	}
-	return s
 }
 
 func (l *loading) sizeOf(statement string) int64 {

@@ -84,7 +84,7 @@ var errTooLong = errors.New("another migrator has been at work for too long")
 func (r *runner) notLocked(ctx context.Context, within time.Duration, err error) error {
 	switch {
 	case errors.Is(context.Cause(ctx), errTooLong):
-		return problem.New(problem.Blocked, "another migrator has been at work on the database %s for more than %s: %s", r.d.name, migration.Human(within), nameBlockers(r.waits.seen())).
+		return problem.New(problem.Blocked, "another migrator has been at work on the database %s for more than %s: %s", r.d.name, migration.Human(within), migration.Blockers(r.waits.seen())).
 			WithHint("wait for it to end, and try again")
 	case ctx.Err() != nil:
 		return ctx.Err()

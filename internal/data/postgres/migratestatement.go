@@ -12,6 +12,7 @@ import (
 
 	"greenroom/internal/data"
 	"greenroom/internal/layout"
+	"greenroom/internal/migration"
 	"greenroom/internal/problem"
 )
 
@@ -212,7 +213,7 @@ func (r *runner) said(f *failure, attempt int) string {
 	}
 	blockers := r.waits.seen()
 	if pg != nil && (pg.Code == lockTimedOut || pg.Code == cancelled && len(blockers) > 0) {
-		fmt.Fprintf(&text, "; in the way: %s", nameBlockers(blockers))
+		fmt.Fprintf(&text, "; in the way: %s", migration.Blockers(blockers))
 	}
 	return text.String()
 }

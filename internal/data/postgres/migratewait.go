@@ -2,10 +2,8 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -203,22 +201,6 @@ func collectBlockers(rows pgx.Rows) ([]migration.Blocker, error) {
 		b.Query = migration.Literals(cutText(query))
 		return b, err
 	})
-}
-
-// nameBlockers is blockers in words.
-func nameBlockers(all []migration.Blocker) string {
-	if len(all) == 0 {
-		return "who stood in the way was gone before it could be seen"
-	}
-	var parts []string
-	for _, b := range all {
-		s := fmt.Sprintf("session %d of %s, %s, its transaction open for %s", b.PID, b.Who, b.State, migration.Human(b.Since))
-		if b.Query != "" {
-			s += ", its last query: " + b.Query
-		}
-		parts = append(parts, s)
-	}
-	return strings.Join(parts, "; ")
 }
 
 // jitter keeps two who wait for one another from coming back at the same time.

@@ -12,6 +12,7 @@ import (
 
 	"greenroom/internal/data"
 	"greenroom/internal/mask"
+	"greenroom/internal/sqltext"
 )
 
 // The files that have the schema: what comes before the rows (types, tables, functions, views), and what is made faster
@@ -94,12 +95,10 @@ func harmless(script string) string {
 
 // withoutOptions cuts the options off, which are the last part of such a statement.
 func withoutOptions(statement string) string {
-	for i := 0; i < len(statement); {
-		end, kind := lex(statement, i)
-		if kind == word && statement[i:end] == "OPTIONS" {
-			return strings.TrimSpace(statement[:i])
+	for t := range sqltext.Tokens(statement, sqltext.PostgreSQL) {
+		if t.Kind == sqltext.Word && t.Text == "OPTIONS" { // a name in small letters may be options
+			return strings.TrimSpace(statement[:t.At])
 		}
-		i = end
 	}
 	return statement
 }

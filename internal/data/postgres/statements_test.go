@@ -1,11 +1,15 @@
 package postgres
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"greenroom/internal/sqltext"
 )
 
 func TestSplit(t *testing.T) {
@@ -46,9 +50,10 @@ func TestSplitLosesNothing(t *testing.T) {
 
 func FuzzSplit(f *testing.F) {
 	f.Add("SELECT 'a;'; CREATE FUNCTION x() BEGIN ATOMIC; SELECT 1; END; $$;$$; -- x")
+	f.Add("\u0085; \u00a0") // which are names, and no space
 	f.Fuzz(func(t *testing.T, script string) {
 		for _, s := range split(script) {
-			if strings.TrimSpace(s) == "" {
+			if strings.Trim(s, " \t\n\v\f\r") == "" {
 				t.Errorf("an empty statement out of %q", script)
 			}
 		}
@@ -95,5 +100,67 @@ CREATE TABLE t (a text DEFAULT 'OPTIONS');`)
 	want := "SET x = 1;\n\nCREATE FOREIGN DATA WRAPPER w;\n\nCREATE SERVER s FOREIGN DATA WRAPPER w;\n\nCREATE TABLE t (a text DEFAULT 'OPTIONS');\n\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestReadAsTheServerDoes has the server read what is odd about literals, comments and the ends of statements, and compares:
+// how many statements there are, what a text's value is, and what never ends.
+func TestReadAsTheServerDoes(t *testing.T) {
+	_, _, d := account(t)
+	conn := connection(t, d, "reader").PgConn()
+	compare := func(t interface{ Fatalf(string, ...any) }, script string) (read bool) {
+		results, err := conn.Exec(context.Background(), script).ReadAll()
+		open := false
+		var texts []string
+		for token := range sqltext.Tokens(script, sqltext.PostgreSQL) {
+			open = open || token.Open
+			if token.IsText() {
+				texts = append(texts, token.Value())
+			}
+		}
+		if unterminated := err != nil && strings.Contains(err.Error(), "unterminated"); open && err == nil || unterminated && !open {
+			t.Fatalf("%q never ends: %v, and the server says: %v", script, open, err)
+		}
+		if err != nil {
+			return false
+		}
+		if n := len(slices.Collect(sqltext.Statements(script, sqltext.PostgreSQL))); n != len(results) {
+			t.Fatalf("%q is %d statements, to the server %d", script, n, len(results))
+		}
+		for _, r := range results {
+			for _, row := range r.Rows {
+				for _, value := range row {
+					if len(texts) == 0 || texts[0] != string(value) {
+						t.Fatalf("%q has the texts %q, and the server says %q", script, texts, value)
+					}
+					texts = texts[1:]
+				}
+			}
+		}
+		return true
+	}
+	for _, script := range []string{
+		"SELECT 'a''b', E'\\'\\x41\\102\\u0043\\\\', U&'\\0041\\D83D\\DE00', E'\\uD83D\\uDE00', $$'$$, $a$ $$ $a$ -- c\n; /* d /* ; */ ' */ SELECT 'e'",
+		"SELECT 'a'\n'b', 'c' -- d\n 'e', E'f'\r--'\n'\\'g', U&'\\0041'\n'\\0042', N'h'",
+		"SELECT 'a' -- b\r, 'c'; SELECT 'd\\'; SELECT '/*', '*/', '--'",
+		"SELECT 'a' AS e$; SELECT 'b' AS e$$; SELECT 'c' AS \"e';\"",
+		"CREATE FUNCTION pg_temp.begin(end_ int) RETURNS int BEGIN ATOMIC; SELECT CASE (CASE $1 WHEN 1 THEN 2 END) WHEN 2 THEN 3 END; END; SELECT 'y'",
+		"CREATE TEMP TABLE t (a int); CREATE RULE r AS ON DELETE TO t DO (SELECT 1; SELECT 2); SELECT 'c'",
+		"BEGIN; SELECT 'a'; END; ;; SELECT 'b' /* c",
+	} {
+		if !compare(t, script) && !strings.HasSuffix(script, "/* c") {
+			t.Errorf("the server does not take %s", script)
+		}
+		_, _ = conn.Exec(context.Background(), "ROLLBACK").ReadAll()
+	}
+	read := 0
+	rapid.Check(t, func(t *rapid.T) {
+		script := "SELECT " + strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"'", "'", "'", "E'", "U&'", `\`, `\'`, "''", `\0041`, `\x41`, `\uD83D`, `\uDE00`, `"`, "$$", "$a$", "$", "a", ",", ";SELECT ", "\n", "\r", " ", "--", "/*", "*/", "/", "é"}), 1, 12).Draw(t, "pieces"), "")
+		if compare(t, script) {
+			read++
+		}
+	})
+	if read == 0 {
+		t.Error("the server took none of them")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"greenroom/internal/mask"
+	"greenroom/internal/sqltext"
 )
 
 // literals are the texts that stand in a statement: strings, and comments, which SQLite keeps with it. Those of a virtual
@@ -13,25 +14,23 @@ func (e entry) literals() (all []mask.Literal) {
 	if moduleOf(e.sql) != "" {
 		return nil
 	}
-	for s := e.sql; s != ""; {
-		n := length(s)
-		if text := literalText(s[:n]); strings.TrimSpace(text) != "" {
+	for _, t := range pieces(e.sql) {
+		if text := literalText(t); strings.TrimSpace(text) != "" {
 			all = append(all, mask.Literal{Where: e.id(), Text: text})
 		}
-		s = s[n:]
 	}
 	return all
 }
 
-// literalText is the text of a string or comment, "" for any other token.
-func literalText(token string) string {
+// literalText is the text of a string, bytes or a comment, "" for any other token.
+func literalText(t sqltext.Token) string {
 	switch {
-	case strings.HasPrefix(token, "--"):
-		return strings.TrimSpace(token[2:])
-	case strings.HasPrefix(token, "/*"):
-		return strings.TrimSpace(strings.TrimSuffix(token[2:], "*/"))
-	case token[0] == '\'' && len(token) > 1:
-		return strings.ReplaceAll(strings.TrimSuffix(token[1:], "'"), "''", "'")
+	case t.Kind == sqltext.String || t.Kind == sqltext.Bits:
+		return t.Value()
+	case strings.HasPrefix(t.Text, "--"):
+		return strings.TrimSpace(t.Text[2:])
+	case t.Kind == sqltext.Comment:
+		return strings.TrimSpace(strings.TrimSuffix(t.Text[2:], "*/"))
 	}
 	return ""
 }
@@ -43,45 +42,32 @@ func plain(statement string, known map[string]bool) string {
 	var out strings.Builder
 	cut := pieces(statement)
 	given := map[string]bool{} // by the statement itself
-	for i, p := range cut {
-		if isFiller(p) {
+	for i, t := range cut {
+		if t.Blank() {
 			continue
 		}
 		if before := neighbour(cut, i, -1); before == "as" || before == "constraint" {
-			given[strings.ToLower(bareName(p))] = true
+			given[strings.ToLower(bareName(t))] = true
 		}
 	}
-	for i, p := range cut {
-		if name := strings.ToLower(bareName(p)); !isFiller(p) && isSpoken(p, cut, i, known[name] || given[name]) {
-			out.WriteString("'" + strings.ReplaceAll(bareName(p), "'", "''") + "'")
+	for i, t := range cut {
+		if name := strings.ToLower(bareName(t)); !t.Blank() && isSpoken(cut, i, known[name] || given[name]) {
+			out.WriteString("'" + strings.ReplaceAll(bareName(t), "'", "''") + "'")
 			continue
 		}
-		out.WriteString(p)
+		out.WriteString(t.Text)
 	}
 	return out.String()
 }
 
-// pieces cuts a statement into all its tokens, as they are.
-func pieces(statement string) (all []string) {
-	for statement != "" {
-		n := length(statement)
-		all = append(all, statement[:n])
-		statement = statement[n:]
-	}
-	return all
-}
-
 // isSpoken says whether the i-th token is a string in disguise; known says that something has its name.
-func isSpoken(p string, cut []string, i int, known bool) bool {
-	before, after := neighbour(cut, i, -1), neighbour(cut, i, 1)
+func isSpoken(cut []sqltext.Token, i int, known bool) bool {
+	t, before, after := cut[i], neighbour(cut, i, -1), neighbour(cut, i, 1)
 	if before == "default" {
-		if isWord(p[0]) {
-			return (p[0] < '0' || p[0] > '9') &&
-				!slices.Contains([]string{"null", "true", "false", "values", "current_time", "current_date", "current_timestamp", "x"}, strings.ToLower(p))
-		}
-		return p[0] == '"' || p[0] == '`' || p[0] == '['
+		return t.Kind == sqltext.Name || t.Kind == sqltext.Word &&
+			!slices.Contains([]string{"null", "true", "false", "values", "current_time", "current_date", "current_timestamp"}, strings.ToLower(t.Text))
 	}
-	if p[0] != '"' || known {
+	if t.Text[0] != '"' || known {
 		return false
 	}
 	switch before {
@@ -92,30 +78,21 @@ func isSpoken(p string, cut []string, i int, known bool) bool {
 }
 
 // neighbour is the next token in a direction that is no space or comment, in lower case.
-func neighbour(cut []string, i, step int) string {
+func neighbour(cut []sqltext.Token, i, step int) string {
 	for i += step; i >= 0 && i < len(cut); i += step {
-		if !isFiller(cut[i]) {
-			return strings.ToLower(cut[i])
+		if !cut[i].Blank() {
+			return strings.ToLower(cut[i].Text)
 		}
 	}
 	return ""
 }
 
-// isFiller says whether a token is space or a comment.
-func isFiller(p string) bool {
-	return isSpace(p[0]) || strings.HasPrefix(p, "--") || strings.HasPrefix(p, "/*")
-}
-
-// bareName is a name without its quotes.
-func bareName(token string) string {
-	if len(token) < 2 || !strings.ContainsAny(token[:1], "\"`[") {
-		return token
+// bareName is a name without its quotes, and any other token as it is.
+func bareName(t sqltext.Token) string {
+	if t.Kind == sqltext.Name {
+		return t.Value()
 	}
-	inner := token[1 : len(token)-1]
-	if token[0] == '[' {
-		return inner
-	}
-	return strings.ReplaceAll(inner, token[:1]+token[:1], token[:1])
+	return t.Text
 }
 
 // names are all names that the schema gives, in lower case.

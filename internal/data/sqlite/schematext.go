@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"greenroom/internal/mask"
+	"greenroom/internal/sqltext"
 )
 
 // A table has to be made before its rows are copied, and only then it is known which of the texts in its statement stood
@@ -60,34 +61,33 @@ func (w *snapshotWriter) text(e entry, known map[string]bool, seen func(string) 
 }
 
 func withoutComments(statement string) string {
-	return strings.Join(slices.DeleteFunc(pieces(statement), func(p string) bool {
-		return strings.HasPrefix(p, "--") || strings.HasPrefix(p, "/*")
-	}), "")
+	return sqltext.Rewrite(statement, sqltext.SQLite, func(t sqltext.Token) string {
+		if t.Kind == sqltext.Comment {
+			return ""
+		}
+		return t.Text
+	})
 }
 
 // maskBytes replaces bytes in a statement (x'4a6f65') with zeros, where they were seen or are a text that looks personal.
-func maskBytes(statement string, seen func(string) bool) (string, int) {
-	cut := pieces(statement)
-	n := 0
-	for i, p := range cut {
-		if i == 0 || !strings.EqualFold(cut[i-1], "x") || p[0] != '\'' {
-			continue
-		}
-		digits := strings.ToLower(strings.Trim(p, "'"))
+func maskBytes(statement string, seen func(string) bool) (masked string, n int) {
+	masked = sqltext.Rewrite(statement, sqltext.SQLite, func(t sqltext.Token) string {
+		digits := strings.ToLower(t.Inside())
 		raw, err := hex.DecodeString(digits)
-		if err != nil {
-			continue
+		if t.Kind != sqltext.Bits || err != nil {
+			return t.Text
 		}
 		personal := seen != nil && (seen(`\x`+digits) || utf8.Valid(raw) && seen(string(raw)))
 		if !personal && utf8.Valid(raw) {
 			_, personal = mask.Detect(string(raw))
 		}
-		if personal {
-			cut[i] = "'" + strings.Repeat("0", len(digits)) + "'"
-			n++
+		if !personal {
+			return t.Text
 		}
-	}
-	return strings.Join(cut, ""), n
+		n++
+		return t.Opening() + strings.Repeat("0", len(digits)) + "'"
+	})
+	return masked, n
 }
 
 // settle gives the tables their final statements, and computes anew what was computed by the first ones.
@@ -130,12 +130,11 @@ func (s *structure) texts() (all []string) {
 		for _, l := range e.literals() {
 			all = append(all, l.Text)
 		}
-		cut := pieces(e.sql)
-		for i, p := range cut {
-			if i == 0 || !strings.EqualFold(cut[i-1], "x") || p[0] != '\'' {
+		for t := range sqltext.Tokens(e.sql, sqltext.SQLite) {
+			if t.Kind != sqltext.Bits {
 				continue
 			}
-			digits := strings.ToLower(strings.Trim(p, "'"))
+			digits := strings.ToLower(t.Inside())
 			all = append(all, `\x`+digits)
 			if raw, err := hex.DecodeString(digits); err == nil {
 				all = append(all, string(raw))

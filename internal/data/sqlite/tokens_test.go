@@ -1,10 +1,15 @@
 package sqlite
 
 import (
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"greenroom/internal/sqltext"
 )
 
 func TestTokens(t *testing.T) {
@@ -45,4 +50,57 @@ func TestTokensOfAnything(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestReadAsTheDatabaseDoes has SQLite read what is odd about strings, names and comments, and compares.
+func TestReadAsTheDatabaseDoes(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "a.db"), "wal")
+	read := 0
+	pieces := []string{"'", "'", "''", `"`, "`", "[", "]", `\`, ",", "x", "E", "$a", "00", "1.5", "--", "/*", "*/", "\n", "\r", " ", "é"}
+	rapid.Check(t, func(t *rapid.T) {
+		script := "SELECT '" + strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 1, 12).Draw(t, "pieces"), "")
+		rows, err := db.QueryContext(t.Context(), script)
+		open := slices.ContainsFunc(slices.Collect(sqltext.Tokens(script, sqltext.SQLite)), func(t sqltext.Token) bool { return t.Open })
+		if err != nil {
+			return
+		}
+		defer rows.Close()
+		if open {
+			t.Fatalf("%q never ends, and the database takes it", script)
+		}
+		var want, got []string
+		columns, err := rows.Columns()
+		if err != nil || !rows.Next() {
+			return // a parameter has no value
+		}
+		values, into := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			t.Fatalf("%q: %v", script, err)
+		}
+		for _, v := range values {
+			if text, ok := v.(string); ok {
+				want = append(want, text)
+			}
+		}
+		alias := false
+		for token := range sqltext.Tokens(script, sqltext.SQLite) {
+			switch {
+			case token.Blank():
+				continue
+			case !alias && (token.Kind == sqltext.String || token.Text[0] == '"'): // which is a text, as no column is called so
+				got = append(got, token.Value())
+			}
+			alias = !token.Is(",") && !token.Is("SELECT")
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("%q: %s", script, diff)
+		}
+		read++
+	})
+	if read == 0 {
+		t.Error("the database took none of them")
+	}
 }

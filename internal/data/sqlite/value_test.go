@@ -5,12 +5,12 @@ import (
 	"database/sql/driver"
 	"math"
 	"reflect"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"greenroom/internal/mask"
+	"greenroom/internal/sqltext"
 )
 
 func TestKindOf(t *testing.T) {
@@ -191,7 +191,7 @@ func FuzzStatement(f *testing.F) {
 	f.Add(`CREATE TABLE "a" (b DEFAULT "x", c CHECK (c <> 'it''s')) -- why`)
 	f.Add("CREATE VIRTUAL TABLE a USING fts5(content='")
 	f.Fuzz(func(t *testing.T, s string) {
-		if got := strings.Join(pieces(s), ""); got != s {
+		if got := sqltext.Rewrite(s, sqltext.SQLite, func(t sqltext.Token) string { return t.Text }); got != s {
 			t.Fatalf("%q became %q", s, got)
 		}
 		e := entry{kind: "table", name: "t", sql: s}
