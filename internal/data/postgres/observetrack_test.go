@@ -35,7 +35,7 @@ func held(mode string) seenLock {
 }
 
 func tracked(looks ...look) migration.Observation {
-	t := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore())
+	t := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
 	for _, l := range looks {
 		t.take(l)
 	}
@@ -122,7 +122,7 @@ func TestTrackQueue(t *testing.T) {
 
 // TestTrackClock has a clock that somebody sets by an hour, in both directions.
 func TestTrackClock(t *testing.T) {
-	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore())
+	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
 	take := func(elapsed, clock int, sessions ...seenSession) {
 		l := look{at: serverAt(clock), sessions: sessions}
 		tr.set(time.Duration(elapsed)*time.Millisecond, l.at)
@@ -142,7 +142,7 @@ func TestTrackClock(t *testing.T) {
 
 // TestTrackIsBounded watches for very long, and keeps what was longest.
 func TestTrackIsBounded(t *testing.T) {
-	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore())
+	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
 	for i := range 20_000 {
 		took := 5
 		if i == 777 {
@@ -174,7 +174,7 @@ func TestTrackIsBounded(t *testing.T) {
 func TestTrackTakesAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ms := func(name string) int { return rapid.IntRange(-50, 500).Draw(t, name) }
-		tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore())
+		tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
 		clock := 0
 		for range rapid.IntRange(0, 20).Draw(t, "looks") {
 			clock += rapid.IntRange(-5, 40).Draw(t, "later")
