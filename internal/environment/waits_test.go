@@ -40,8 +40,8 @@ func TestGuardsAStart(t *testing.T) {
 		m := &migrator{Environment: &Environment{}, db: db, Migrating: Migrating{LockTimeout: 100 * time.Millisecond},
 			release: release.Release{Contents: app.Contents{Migrations: &how}}}
 		waits := func() {
-			for range 10 {
-				m.moment(t.Context(), migration.Moment{SQL: "ALTER TABLE orders ADD paid boolean", Waits: true})
+			for i := range 10 {
+				m.moment(t.Context(), migration.Moment{SQL: "ALTER TABLE orders ADD paid boolean", Waits: true, Since: time.Duration(i) * 50 * time.Millisecond})
 				time.Sleep(50 * time.Millisecond)
 			}
 		}
