@@ -105,6 +105,26 @@ func TestKilledAsItStarts(t *testing.T) {
 	}
 }
 
+// TestMigratesLongerThanAStart has a replica migrate for longer than it may take to become healthy: that is the migration's
+// time and not the start's.
+func TestMigratesLongerThanAStart(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	sources := startingSources("lock_timeout: 1m, budget: {blocked_reads: 1m, blocked_writes: 1m}", "    healthcheck: {interval: 500ms, retries: 3, start_period: 1ms}\n")
+	h.live(sources)
+	s := h.inMidStart(h.build(sources.as("v2", "CREATE TABLE IF NOT EXISTS notes (note text);\nSELECT pg_advisory_xact_lock("+theTest+")")))
+	h.eventually("its time is over", func() string {
+		if phase := h.candidate(s.release).Phase; phase != driver.Sick {
+			return string(phase)
+		}
+		return ""
+	})
+	s.letGo()
+	h.wantOutcome(h.await(s.run), plan.Succeeded)
+	h.wantSound(s.release)
+}
+
 // theTest is the lock of the test's that a migration waits for in its midst.
 const theTest = "4711"
 

@@ -39,7 +39,7 @@ func (m *migrator) atStart(ctx context.Context) (failed string, err error) {
 	m.guard(cancel)
 	_, err = m.world.Driver.Start(limited, spec)
 	if err == nil {
-		_, err = m.world.Driver.Wait(limited, spec.ID)
+		err = m.awaitStart(limited, spec.ID)
 	}
 	cancelled := m.unguard()
 	switch {
@@ -55,6 +55,39 @@ func (m *migrator) atStart(ctx context.Context) (failed string, err error) {
 		failed = m.quoted(v.redact(err.Error()))
 	}
 	return failed, m.world.Driver.Stop(ctx, spec.ID)
+}
+
+// quiet is how long nothing may be seen of a migration until it is taken for one that has ended: an app may think between
+// two statements.
+const quiet = 5 * time.Second
+
+// awaitStart returns when the replica is healthy, or with the reason why it will not be. A migration may take longer than a
+// start: one whose time for that is over is waited for as long as it is seen at work.
+func (m *migrator) awaitStart(ctx context.Context, id string) error {
+	again := time.NewTicker(quiet / 20)
+	defer again.Stop()
+	for {
+		_, err := m.world.Driver.Wait(ctx, id)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		s, gone := m.world.Driver.Status(ctx, id)
+		if gone != nil || s.Phase != driver.Sick && s.Phase != driver.Healthy || !m.atWork() {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-again.C:
+		}
+	}
+}
+
+// atWork says whether the migration was seen at work not long ago.
+func (m *migrator) atWork() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.seenAt.IsZero() && time.Since(m.seenAt) < quiet
 }
 
 // migratingReplica is the replica that migrates: told a name for its sessions unless it has one, and not started again by

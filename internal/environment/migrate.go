@@ -106,6 +106,7 @@ type migrator struct {
 	waiting time.Time // since when it was seen to wait for a lock; zero while it does not
 	blocked string    // who was in its way
 	ended   bool      // it was ended because it waited too long
+	seenAt  time.Time // when it was last seen at work
 	giveUp  func()    // ends the wait for a replica that migrates as it starts; nil while none does
 	told    string
 
@@ -164,6 +165,7 @@ func (m *migrator) moment(ctx context.Context, now migration.Moment) {
 	if m.ended || m.startsItself() && m.giveUp == nil { // it is dying, or healthy and the app's
 		return
 	}
+	m.seenAt = time.Now()
 	m.tellMoment(now)
 	if !now.Waits {
 		m.waiting = time.Time{}
@@ -249,7 +251,7 @@ func (m *migrator) passing() (d time.Duration) {
 func (m *migrator) attempts(ctx context.Context, out *Migration) error {
 	for attempt := 1; ; attempt++ {
 		m.mu.Lock()
-		m.ended, m.waiting, m.blocked = false, time.Time{}, ""
+		m.ended, m.waiting, m.seenAt, m.blocked = false, time.Time{}, time.Time{}, ""
 		m.mu.Unlock()
 		failed, output, err := m.once(ctx)
 		out.Failed, out.Output = failed, output
