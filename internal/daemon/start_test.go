@@ -111,7 +111,8 @@ func TestMigratesLongerThanAStart(t *testing.T) {
 	t.Parallel()
 	needPostgres(t)
 	h := newHouse(t)
-	sources := startingSources("lock_timeout: 1m, budget: {blocked_reads: 1m, blocked_writes: 1m}", "    healthcheck: {interval: 500ms, retries: 3, start_period: 1ms}\n")
+	sources := startingSources("lock_timeout: 1m, budget: {blocked_reads: 1m, blocked_writes: 1m}", "").
+		saying("    deploy: {replicas: 2}\n", "    deploy: {replicas: 2}\n    healthcheck: {interval: 500ms, retries: 3, start_period: 1ms}\n")
 	h.live(sources)
 	s := h.inMidStart(h.build(sources.as("v2", "CREATE TABLE IF NOT EXISTS notes (note text);\nSELECT pg_advisory_xact_lock("+theTest+")")))
 	h.eventually("its time is over", func() string {

@@ -75,7 +75,14 @@ func (c *clients) of(ctx context.Context, addresses []netip.AddrPort) []data.End
 			open[s.Local] = append(open[s.Local], s.Inode)
 		}
 	}
-	mine, known := held(c.main(ctx))
+	var mine map[uint64]bool
+	known := false
+	for _, a := range addresses { // it reads the whole table of processes, which whoever is elsewhere need not cost
+		if len(open[a]) > 0 {
+			mine, known = held(c.main(ctx))
+			break
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, a := range addresses {
@@ -102,8 +109,8 @@ func (c *clients) end(a netip.AddrPort, sockets []uint64, mine map[uint64]bool, 
 		return data.EndMigrator
 	case c.own && a.Addr().IsLoopback():
 		return data.EndGone
-	default:
-		return data.EndUnknown
+	default: // on another machine, or as good as
+		return data.EndOther
 	}
 }
 
@@ -126,5 +133,5 @@ func held(main int) (mine map[uint64]bool, known bool) {
 			mine[s] = true
 		}
 	}
-	return mine, len(mine) > 0
+	return mine, true
 }
