@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"greenroom/internal/layout"
@@ -18,9 +19,41 @@ type Watcher interface {
 // WatchOptions say what is watched.
 type WatchOptions struct {
 	Migrator string                 // application name of the migrator's sessions
+	Clients  Clients                // who is at the other end of a session that has another name; nil where nobody can tell
 	Every    time.Duration          // between two looks; 0 is 5 ms
 	Load     string                 // see migration.Observation.Load
 	Progress func(migration.Moment) // what is going on right now, at most four times a second; may be nil
+}
+
+// End is who is at the other end of a database's session.
+type End int
+
+// The ends.
+const (
+	EndUnknown  End = iota // it can't be told, or not yet
+	EndMigrator            // the migrator
+	EndOther               // somebody else who is there
+	EndGone                // nobody: it was a process on this machine, and its socket is closed
+)
+
+// Clients says who is at the other end of sessions, by the addresses that the server sees; what is EndOther once stays so as
+// long as the session is there. It answers for each, may be asked by any goroutine, and 200 times a second.
+type Clients func(ctx context.Context, addresses []netip.AddrPort) []End
+
+// Whose are the sessions of a migrator: those that carry its application name, and those at whose other end it is, or was.
+type Whose struct {
+	Name    string
+	Clients Clients // may be nil
+}
+
+// Sessions is a database in a server, which goes on with what a client asked for when the client is gone.
+type Sessions interface {
+	// EndSessions is Database.EndMigrator for a migrator that may carry another name. One that nobody is at the other end of
+	// any more is ended where it holds or wants a lock as only changes of the schema take.
+	EndSessions(ctx context.Context, w Whose) (int, error)
+	// CancelWaiting cancels the statements with which a migrator waits for a lock right now, so that whoever stands behind it
+	// gets through, and returns how many those were.
+	CancelWaiting(ctx context.Context, w Whose) (int, error)
 }
 
 // Watch is a migration being watched.

@@ -43,12 +43,22 @@ func (d *document) migrations(c app.Contents) *app.Migrations {
 	m.Service = d.migrationService(k.Service, c)
 	if k.At == "start" {
 		m.AtStart = m.Service
+		d.needsHealth(m.Service, c)
 	}
 	if _, given := d.given("migrations", "dir"); given {
 		m.Dir, m.Tool = d.migrationFolder(*k, dialect, m.Service, c.Services)
 	}
 	d.needsDatabase(c)
 	return m
+}
+
+// needsHealth reports a service that migrates as it starts and can't say when it is done.
+func (d *document) needsHealth(service string, c app.Contents) {
+	s, ok := c.Service(service)
+	if h := s.Health; ok && h.HTTP == "" && !h.TCP && len(h.Command) == 0 && !d.report.failed() {
+		d.report.fault(d.atKey("migrations", "at"), quote(service)+" has neither a port nor a `healthcheck`, so nobody knows when it has migrated",
+			"give it a `healthcheck` in the Compose file, or run its migrations with `run`")
+	}
 }
 
 // oneWay checks that migrations are run in one way, and that what stands beside it belongs to it.

@@ -40,6 +40,8 @@ type Spec struct {
 	Health      app.Health        `json:"health"`
 	Stop        app.Stop          `json:"stop"`
 	Restart     bool              `json:"restart"`
+	// Careful has Restart begin only once the replica was healthy: what one that died before left behind has to end first.
+	Careful bool `json:"careful,omitempty"`
 }
 
 // Phase is where a replica is in its life.

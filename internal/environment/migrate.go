@@ -62,7 +62,7 @@ func (e *Environment) Migrate(ctx context.Context, r release.Release, run string
 	if err != nil {
 		return Migration{}, err
 	}
-	m := &migrator{Environment: e, Migrating: how, release: r, db: db, name: migratorName(run)}
+	m := &migrator{Environment: e, Migrating: how, release: r, db: db, name: migratorName(run), whose: e.whose(r, db, run)}
 	if m.Limit == 0 {
 		m.Limit = r.Contents.Migrations.Timeout
 	}
@@ -77,9 +77,19 @@ func (e *Environment) Migrate(ctx context.Context, r release.Release, run string
 	// fact 3), so it is ended before the schema is read; also when a person interrupted it.
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	ended, after, settled := e.settle(late, r, m.name)
+	ended, after, settled := m.concluded(late, err == nil && out.Failed == "")
 	out.Ended, out.After = out.Ended+ended, after
 	return out, errors.Join(err, settled, m.seen(late, &out))
+}
+
+// concluded reads the schema once nothing changes it any more. A replica that migrated as it started, and is healthy now, has
+// ended with that, and what it does from now on is the app's.
+func (m *migrator) concluded(ctx context.Context, worked bool) (ended int, schema string, err error) {
+	if worked && m.startsItself() {
+		schema, err = m.Fingerprint(ctx, m.release)
+		return 0, schema, err
+	}
+	return m.settle(ctx, m.release, m.whose)
 }
 
 // migrator carries one migration out.
@@ -89,13 +99,18 @@ type migrator struct {
 	release release.Release
 	db      data.Database // nil for an app without one
 	name    string        // its application name in the server
+	whose   data.Whose    // its sessions
 	looking data.Watch    // nil: nobody looks
 
 	mu      sync.Mutex
 	waiting time.Time // since when it was seen to wait for a lock; zero while it does not
 	blocked string    // who was in its way
 	ended   bool      // it was ended because it waited too long
+	seenAt  time.Time // when it was last seen at work
+	giveUp  func()    // ends the wait for a replica that migrates as it starts; nil while none does
 	told    string
+
+	ending sync.WaitGroup // it is being ended
 }
 
 func (m *migrator) watch(ctx context.Context) error {
@@ -104,7 +119,7 @@ func (m *migrator) watch(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	m.looking, err = w.Watch(ctx, data.WatchOptions{Migrator: m.name, Load: m.Load, Progress: func(now migration.Moment) { m.moment(ctx, now) }})
+	m.looking, err = w.Watch(ctx, data.WatchOptions{Migrator: m.name, Clients: m.whose.Clients, Load: m.Load, Progress: func(now migration.Moment) { m.moment(ctx, now) }})
 	return err
 }
 
@@ -147,9 +162,10 @@ func (m *migrator) moment(ctx context.Context, now migration.Moment) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ended { // it is dying
+	if m.ended || m.startsItself() && m.giveUp == nil { // it is dying, or healthy and the app's
 		return
 	}
+	m.seenAt = time.Now()
 	m.tellMoment(now)
 	if !now.Waits {
 		m.waiting = time.Time{}
@@ -164,13 +180,7 @@ func (m *migrator) moment(ctx context.Context, now migration.Moment) {
 		return
 	}
 	m.ended = true
-	go func() { // not in the observer's way
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		if _, err := m.db.EndMigrator(late, m.name); err != nil {
-			m.world.Log.Warn("a migration that waits could not be ended", "environment", m.RouteName(), "error", err)
-		}
-	}()
+	m.ending.Go(func() { m.letPass(ctx) }) // not in the observer's way
 }
 
 // tellMoment says what is worth a line: another statement, or that it waits for somebody.
@@ -226,7 +236,7 @@ func (m *migrator) passing() (d time.Duration) {
 func (m *migrator) attempts(ctx context.Context, out *Migration) error {
 	for attempt := 1; ; attempt++ {
 		m.mu.Lock()
-		m.ended, m.waiting, m.blocked = false, time.Time{}, ""
+		m.ended, m.waiting, m.seenAt, m.blocked = false, time.Time{}, time.Time{}, ""
 		m.mu.Unlock()
 		failed, output, err := m.once(ctx)
 		out.Failed, out.Output = failed, output
@@ -277,7 +287,7 @@ func (m *migrator) lockFailure(said string) (who string, locked bool) {
 
 // unchanged ends what the attempt left behind and says whether the schema is what it was.
 func (m *migrator) unchanged(ctx context.Context, out *Migration) (bool, error) {
-	ended, now, err := m.settle(ctx, m.release, m.name)
+	ended, now, err := m.settle(ctx, m.release, m.whose)
 	out.Ended += ended
 	return now == out.Before, err
 }
@@ -310,38 +320,11 @@ const pgOptions = "PGOPTIONS"
 // variablesOf are what a migrator of the team's gets beside the service's variables, so that its sessions are known in the
 // server. libpq, and what reads its variables, passes the options on to the server.
 func (m *migrator) variablesOf() map[string]string {
-	v := map[string]string{"PGAPPNAME": m.name}
+	v := map[string]string{appName: m.name}
 	if m.LockTimeout > 0 {
 		v[pgOptions] = fmt.Sprintf("-c lock_timeout=%d", max(1, m.LockTimeout.Milliseconds()))
 	}
 	return v
-}
-
-// atStart starts one replica of the service that migrates itself, alone, and waits for its health. The replica
-// is the first of its service and stays.
-func (m *migrator) atStart(ctx context.Context) (failed string, err error) {
-	r := m.release
-	s, ok := r.Contents.Service(r.Contents.Migrations.AtStart)
-	if !ok {
-		return "", problem.New(problem.Invalid, "migrations of %s name the service %s, which does not exist", m.App, r.Contents.Migrations.AtStart)
-	}
-	v, err := m.variables(ctx, r)
-	if err != nil {
-		return "", err
-	}
-	dir, err := m.Files(ctx, r, s.Name)
-	if err != nil {
-		return "", err
-	}
-	limited, cancel := context.WithTimeout(ctx, m.Limit)
-	defer cancel()
-	if err := m.startReplica(limited, r, s, v, dir, 0); err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		return m.quoted(v.redact(err.Error())), nil
-	}
-	return "", nil
 }
 
 // ourselves runs the migrations of a folder in a known layout.
@@ -469,18 +452,28 @@ func dialect(db *app.Database) layout.Dialect {
 	return layout.Postgres
 }
 
-// Settle ends what a killed migrator of this run left behind and reads the schema.
+// Settle ends what a killed migrator of this run left behind and reads the schema. A replica that migrates as it starts and is
+// still there is none.
 func (e *Environment) Settle(ctx context.Context, r release.Release, run string) (schema string, err error) {
-	_, schema, err = e.settle(ctx, r, migratorName(run))
+	db, err := e.Database(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	_, schema, err = e.settle(ctx, r, e.whose(r, db, run))
 	return schema, err
 }
 
-func (e *Environment) settle(ctx context.Context, r release.Release, migrator string) (ended int, schema string, err error) {
+func (e *Environment) settle(ctx context.Context, r release.Release, w data.Whose) (ended int, schema string, err error) {
 	db, err := e.Database(ctx, r)
 	if err != nil || db == nil {
 		return 0, "", err
 	}
-	if ended, err = db.EndMigrator(ctx, migrator); err != nil {
+	if r.Contents.Migrations.AtStart != "" {
+		ended, err = e.endStart(ctx, r, w)
+	} else {
+		ended, err = db.EndMigrator(ctx, w.Name)
+	}
+	if err != nil {
 		return ended, "", err
 	}
 	schema, err = db.Fingerprint(ctx)

@@ -15,12 +15,52 @@ import (
 // ends is a database of which only the end of migrators is asked.
 type ends struct {
 	data.Database
-	asked int
+	asked     int
+	cancelled int
 }
 
 func (e *ends) EndMigrator(context.Context, string) (int, error) {
 	e.asked++
 	return 1, nil
+}
+
+func (e *ends) CancelWaiting(context.Context, data.Whose) (int, error) {
+	e.cancelled++
+	return 1, nil
+}
+
+func (e *ends) EndSessions(context.Context, data.Whose) (int, error) { return 0, nil }
+
+// TestGuardsAStart: what a replica waits for that starts is cancelled and the replica given up; once it is healthy nobody
+// touches it, however long it waits, and its next start is looked after again.
+func TestGuardsAStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := &ends{}
+		how := app.Migrations{AtStart: "web"}
+		m := &migrator{Environment: &Environment{}, db: db, Migrating: Migrating{LockTimeout: 100 * time.Millisecond},
+			release: release.Release{Contents: app.Contents{Migrations: &how}}}
+		waits := func() {
+			for i := range 10 {
+				m.moment(t.Context(), migration.Moment{SQL: "ALTER TABLE orders ADD paid boolean", Waits: true, Since: time.Duration(i) * 50 * time.Millisecond})
+				time.Sleep(50 * time.Millisecond)
+			}
+		}
+		waits()
+		if db.cancelled != 0 {
+			t.Error("nothing starts, and something was cancelled")
+		}
+		limited, giveUp := context.WithCancel(t.Context())
+		m.guard(giveUp)
+		waits()
+		if cancelled := m.unguard(); !cancelled || db.cancelled != 1 || limited.Err() == nil || db.asked != 0 {
+			t.Errorf("cancelled %t, %d times, given up %v, ended %d times", cancelled, db.cancelled, limited.Err(), db.asked)
+		}
+		m.ended, m.waiting = false, time.Time{}
+		waits()
+		if db.cancelled != 1 {
+			t.Error("a healthy replica was touched")
+		}
+	})
 }
 
 // TestWaits: a migrator that waits in one go for longer than it may is ended, one that gives up in time and tries again is

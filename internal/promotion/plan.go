@@ -141,6 +141,9 @@ func (b *builder) first() {
 func (b *builder) startFirst() {
 	b.backup()
 	b.wayBack()
+	if b.migratesAlone() {
+		b.stopWorkers()
+	}
 	b.migrate()
 	b.start("start", b.services(app.StartFirst))
 	b.candidate()
@@ -160,8 +163,22 @@ func (b *builder) startFirst() {
 
 // swapWorkers exchanges what must not run twice and answers nobody: the old one ends before the new one starts.
 func (b *builder) swapWorkers() {
-	b.stopOld("stop-workers", b.oldServices(app.StopFirst))
+	if !b.migratesAlone() {
+		b.stopWorkers()
+	}
 	b.start("start-workers", b.services(app.StopFirst))
+}
+
+func (b *builder) stopWorkers() { b.stopOld("stop-workers", b.oldServices(app.StopFirst)) }
+
+// migratesAlone says whether what migrates as it starts must not run twice: then the old one ends before.
+func (b *builder) migratesAlone() bool {
+	m := b.NewContents.Migrations
+	if b.Kind == plan.Rollback || m == nil {
+		return false
+	}
+	s, ok := b.NewContents.Service(m.AtStart)
+	return ok && s.Order == app.StopFirst
 }
 
 // stopFirst switches a public service that must not run twice: requests wait at the edge meanwhile.

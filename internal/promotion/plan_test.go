@@ -45,6 +45,10 @@ func TestMake(t *testing.T) {
 	seeded.NewContents.Migrations.Seed = "seed"
 	production := facts(false, app.StartFirst, true)
 	production.Production, production.NewContents.Migrations.Seed = true, "seed"
+	worker := facts(true, app.StartFirst, true)
+	worker.NewContents.Migrations = &app.Migrations{AtStart: "worker", Service: "worker"}
+	web := facts(true, app.StartFirst, true)
+	web.NewContents.Migrations = &app.Migrations{AtStart: "web", Service: "web"}
 	rollback := facts(true, app.StartFirst, true)
 	rollback.Kind = plan.Rollback
 	for _, c := range []struct {
@@ -64,6 +68,10 @@ func TestMake(t *testing.T) {
 			"prepare gate backup way-back migrate start share-10 share-50 stop-workers start-workers share-100 live drain watch retire measure"},
 		{"must not run twice", facts(true, app.StopFirst, true),
 			"prepare gate backup way-back hold drain stop-old migrate start candidate share-100 live resume verify watch retire measure"},
+		{"a worker that migrates as it starts", worker,
+			"prepare gate backup way-back stop-workers migrate start candidate share-10 share-50 start-workers share-100 live verify drain watch retire measure"},
+		{"what migrates as it starts and may run twice", web,
+			"prepare gate backup way-back migrate start candidate share-10 share-50 stop-workers start-workers share-100 live verify drain watch retire measure"},
 		{"downtime accepted", downtime,
 			"prepare gate way-back maintenance drain stop-old backup migrate start candidate share-100 live open verify watch retire measure"},
 		{"rollback migrates nothing and asks no gate", rollback,

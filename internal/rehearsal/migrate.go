@@ -43,6 +43,12 @@ func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, err
 	if err != nil {
 		return nil, err
 	}
+	if s.alone() {
+		t.Progress("as in production, %s's %s is stopped before", s.Old.Digest().Short(), strings.Join(stopFirst(s.Old), ", "))
+		if err := r.swapWorkers(ctx, t, s); err != nil {
+			return nil, err
+		}
+	}
 	started := r.World.Now()
 	load := r.use(ctx, t, s)
 	// Where production is empty nobody stands behind a migration, and how long it holds a lock says nothing.
@@ -210,12 +216,25 @@ type failed struct {
 	why string
 }
 
+// alone says whether the old release's part that must not run twice is stopped before the new one's migrates as it starts, as
+// a promotion does it: two programs at one SQLite file are what never is.
+func (s *set) alone() bool {
+	m := s.New.Contents.Migrations
+	return s.HasOld && m != nil && m.AtStart != "" && slices.Contains(stopFirst(s.New), m.AtStart)
+}
+
+// held says whether nobody can use the stage while the new release migrates: in production requests wait at the edge.
+func (s *set) held() bool {
+	public, ok := s.Old.Contents.Public()
+	return s.alone() && ok && public.Order == app.StopFirst
+}
+
 // use has the old release's journeys use the stage until end is called, so that whoever waits behind a migration is seen
 // and not guessed. Without journeys nobody does.
 func (r *Rehearsals) use(ctx context.Context, t *run.Task, s *set) load {
 	ctx, stop := context.WithCancel(ctx)
 	l := load{stop: stop, done: make(chan usage, 1)}
-	if s.HasOld {
+	if s.HasOld && !s.held() {
 		l.any = len(Journeys(s.Old.Contents)) > 0
 	}
 	if !l.any {

@@ -140,6 +140,11 @@ func (r *Rehearsals) oldOnNew(ctx context.Context, t *run.Task, s *set) (any, er
 	if why != "" {
 		return r.notRun(CheckOldOnNew, why), nil
 	}
+	if s.alone() {
+		if failed, err := r.returnOld(ctx, t, s); err != nil || failed != nil {
+			return failed, err
+		}
+	}
 	result, err := r.journeys(ctx, t, s, CheckOldOnNew)
 	if err != nil {
 		return nil, err
@@ -149,6 +154,24 @@ func (r *Rehearsals) oldOnNew(ctx context.Context, t *run.Task, s *set) (any, er
 		result.Verdict, result.Summary = evidence.Pass, "the schema stays as it is"
 	}
 	return result, nil
+}
+
+// returnOld gives the stage back to the old release that was stopped before the migration, as a promotion that is taken back
+// does. That it does not start is a finding.
+func (r *Rehearsals) returnOld(ctx context.Context, t *run.Task, s *set) (failed any, err error) {
+	began := r.World.Now()
+	if err := s.stage.Stop(ctx, s.New, stopFirst(s.New)); err != nil {
+		return nil, err
+	}
+	err = s.stage.Start(ctx, s.Old, stopFirst(s.Old), say(t))
+	if err == nil || ctx.Err() != nil {
+		return nil, err
+	}
+	why, output, _ := strings.Cut(problem.From(err).Message, "\n")
+	return evidence.Result{
+		Check: CheckOldOnNew, Verdict: evidence.Fail, Started: began, Duration: r.World.Now().Sub(began),
+		Summary: "the old release does not start on the new schema: " + why, Output: output,
+	}, nil
 }
 
 // schemaChanged tells whether the migration changed the schema, or why nothing may be built on what it left.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -32,9 +33,10 @@ const (
 )
 
 // Watch looks at the migrator's sessions and at whoever stands behind them every 5 ms, or 15 ms while nothing changes,
-// through a connection of its own, as the administrator. The sessions are those with the migrator's application name and
-// what works in parallel for them. A tool that takes a name of its own is known by what it does: a session that was not
-// there at the start and takes a lock as only changes of the schema do; the observation then says that it guessed. An
+// through a connection of its own, as the administrator. The sessions are those with the migrator's application name, those
+// at whose other end it is, and what works in parallel for them. A tool that takes a name of its own, where nobody can tell
+// who is at the other end, is known by what it does: a session that was not there at the start and takes a lock as only
+// changes of the schema do; the observation then says that it guessed. An
 // administrator who may not read other users' statistics (pg_read_all_stats) sees the locks, and no statements. The
 // write-ahead log is counted for the whole server: on a stage nobody but the migration and its load write there.
 //
@@ -62,8 +64,9 @@ type watch struct {
 
 	mu         sync.Mutex // guards what is below
 	track      *track
-	localStart time.Time // this machine's clock when track began
-	lastLook   time.Time // the same
+	newer      *time.Time // see looker
+	localStart time.Time  // this machine's clock when track began
+	lastLook   time.Time  // the same
 	samples    int
 	gap        time.Duration
 
@@ -77,6 +80,10 @@ func (w *watch) begin(ctx context.Context) (err error) {
 	if w.looker, err = w.database.newLooker(ctx, w.options.Migrator); err != nil {
 		return err
 	}
+	if w.options.Clients, err = alike(ctx, w.looker.conn, w.options.Clients); err != nil {
+		w.looker.close()
+		return err
+	}
 	before, err := w.looker.catalogue(ctx)
 	if err == nil {
 		var first look
@@ -84,13 +91,26 @@ func (w *watch) begin(ctx context.Context) (err error) {
 		if first, err = w.looker.look(ctx, nil, true); err == nil {
 			w.lastLook = time.Now()
 			w.localStart = asked.Add(w.lastLook.Sub(asked) / 2)
-			w.track = newTrack(w.options.Migrator, first, before)
+			if w.options.Clients != nil {
+				w.newer = &first.at
+				w.looker.newer = w.newer
+			}
+			w.track = newTrack(w.options.Migrator, first, before, w.who(ctx))
 			w.samples = 1
 			return nil
 		}
 	}
 	w.looker.close()
 	return err
+}
+
+// who asks who is at the other ends of sessions; nil where nobody can tell.
+func (w *watch) who(ctx context.Context) func([]netip.AddrPort) []data.End {
+	if w.options.Clients == nil {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	return func(addresses []netip.AddrPort) []data.End { return w.options.Clients(ctx, addresses) }
 }
 
 // run looks until it is told to stop, and then once more.
@@ -132,6 +152,7 @@ func (w *watch) lookOnce(ctx context.Context) (err error) {
 		if w.looker, err = w.database.newLooker(ctx, w.options.Migrator); err != nil {
 			return err
 		}
+		w.looker.newer = w.newer
 	}
 	w.mu.Lock()
 	pids := w.track.pids()

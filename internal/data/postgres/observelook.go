@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,7 @@ type seenSession struct {
 	leader    int32 // the session that a parallel worker works for; 0 for a session of its own
 	client    bool
 	app       string
+	from      netip.AddrPort // where its client is; zero on a unix socket
 	state     string
 	query     string // of migrators, of those who may be, and of those who wait
 	born      time.Time
@@ -63,14 +65,14 @@ func lookQuery(version int) string {
 		GROUP BY l.pid)
 	SELECT c.at, s.* FROM (SELECT clock_timestamp() AS at) c LEFT JOIN (
 		SELECT a.pid, coalesce(a.leader_pid, 0) AS leader, coalesce(a.backend_type = 'client backend', true) AS client, coalesce(a.application_name, '') AS app,
-			coalesce(a.state, '') AS state,
-			CASE WHEN a.application_name = $2 OR l.waits OR l.strong OR a.pid = ANY ($3) THEN coalesce(a.query, '') ELSE '' END AS query,
+			a.client_addr, coalesce(a.client_port, -1) AS client_port, coalesce(a.state, '') AS state,
+			CASE WHEN a.application_name = $2 OR l.waits OR l.strong OR a.pid = ANY ($3) OR a.backend_start >= $5 THEN coalesce(a.query, '') ELSE '' END AS query,
 			a.backend_start, a.xact_start, a.query_start, a.state_change,
 			coalesce(l.waits, false) AS waits, CASE WHEN l.waits AND (a.application_name = $2 OR a.pid = ANY ($3)) THEN pg_blocking_pids(a.pid) END AS blockers,
 			l.relations, l.rows, l.xids, l.modes, l.granted, l.since
 		FROM pg_stat_get_activity(NULL) a LEFT JOIN l ON l.pid = a.pid
 		WHERE a.datid = $1 AND a.pid <> pg_backend_pid()
-			AND ($4 OR l.pid IS NOT NULL OR a.application_name = $2 OR a.pid = ANY ($3) OR a.leader_pid = ANY ($3))
+			AND ($4 OR l.pid IS NOT NULL OR a.application_name = $2 OR a.pid = ANY ($3) OR a.leader_pid = ANY ($3) OR a.backend_start >= $5)
 	) s ON true`, since, firstUsersOID)
 }
 
@@ -80,6 +82,7 @@ type looker struct {
 	query    string
 	database uint32
 	migrator string
+	newer    *time.Time // all sessions are looked at that began since; nil for none because of that
 }
 
 // newLooker connects.
@@ -116,7 +119,7 @@ const lookTimeout = 5 * time.Second
 func (l *looker) look(ctx context.Context, pids []int32, all bool) (look, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	rows, err := l.conn.Query(ctx, l.query, l.database, l.migrator, pids, all)
+	rows, err := l.conn.Query(ctx, l.query, l.database, l.migrator, pids, all, l.newer)
 	if err != nil {
 		return look{}, err
 	}
@@ -139,18 +142,21 @@ func scanSession(rows pgx.Rows, at *time.Time) (seenSession, error) {
 	var pid, leader *int32
 	var client, waits *bool
 	var app, state, query *string
+	var from *netip.Addr
+	var port *int32
 	var born, xact, began, changed *time.Time
 	var relations []uint32
 	var row, granted []bool
 	var modes []string
 	var xids []int64
 	var since []*time.Time
-	err := rows.Scan(at, &pid, &leader, &client, &app, &state, &query, &born, &xact, &began, &changed, &waits, &s.blockers,
+	err := rows.Scan(at, &pid, &leader, &client, &app, &from, &port, &state, &query, &born, &xact, &began, &changed, &waits, &s.blockers,
 		&relations, &row, &xids, &modes, &granted, &since)
 	if err != nil || pid == nil {
 		return s, err
 	}
 	s.pid, s.leader, s.client, s.app, s.state, s.query, s.waits = *pid, *leader, *client, *app, *state, *query, *waits
+	s.from = addressOf(from, orZero(port))
 	s.born, s.xact, s.began, s.changed = orZero(born), orZero(xact), orZero(began), orZero(changed)
 	s.completed = s.state == "idle" || s.state == "idle in transaction" || s.state == abortedState
 	for i := range relations {

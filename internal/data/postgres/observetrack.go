@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -22,8 +23,10 @@ type track struct {
 	changed  time.Duration // when something began or ended last
 	before   catalogue
 	mine     map[int32]*trackedSession
-	old      map[int32]time.Time // sessions that were there before, by when they began
-	named    bool                // a session with the migrator's name was seen
+	old      map[int32]time.Time               // sessions that were there before, by when they began
+	others   map[int32]time.Time               // sessions of somebody else's, by when they began
+	who      func([]netip.AddrPort) []data.End // nil: nobody can tell who is at the other end of a session
+	named    bool                              // a session was seen that is certainly the migrator's
 	guessed  bool
 	made     []*trackedStatement
 	locks    []*trackedLock
@@ -43,6 +46,10 @@ type trackedSession struct {
 	began time.Time // of now, as the server has it
 	xact  time.Time
 	locks map[lockKey]*trackedLock
+}
+
+func newTracked(born time.Time) *trackedSession {
+	return &trackedSession{born: born, locks: map[lockKey]*trackedLock{}}
 }
 
 type trackedStatement struct {
@@ -69,9 +76,9 @@ type trackedLock struct {
 	by                 *trackedStatement
 }
 
-func newTrack(migrator string, first look, before catalogue) *track {
-	t := &track{migrator: migrator, start: first.at, before: before,
-		mine: map[int32]*trackedSession{}, old: map[int32]time.Time{}, waiting: map[waitKey]*trackedWait{}}
+func newTrack(migrator string, first look, before catalogue, who func([]netip.AddrPort) []data.End) *track {
+	t := &track{migrator: migrator, start: first.at, before: before, who: who,
+		mine: map[int32]*trackedSession{}, old: map[int32]time.Time{}, others: map[int32]time.Time{}, waiting: map[waitKey]*trackedWait{}}
 	for _, s := range first.sessions {
 		t.old[s.pid] = s.born
 	}
@@ -82,6 +89,7 @@ func newTrack(migrator string, first look, before catalogue) *track {
 // take takes the next look.
 func (t *track) take(l look) {
 	now := max(l.at.Sub(t.start), t.last) // a clock that is set back by little
+	t.ask(l.sessions)
 	seen := map[int32]bool{}
 	for _, s := range l.sessions {
 		if t.isMigrator(s) {
@@ -117,7 +125,7 @@ func (t *track) takeHeld(s seenSession, at time.Time) {
 	now := max(at.Sub(t.start), t.last)
 	w := t.mine[s.pid]
 	if w == nil || !w.born.Equal(s.born) {
-		w = &trackedSession{born: s.born, locks: map[lockKey]*trackedLock{}}
+		w = newTracked(s.born)
 		t.mine[s.pid] = w
 	}
 	t.named = true
@@ -138,8 +146,50 @@ func (t *track) pids() []int32 {
 	return out
 }
 
-// isMigrator says whether a session is the migrator's: one of its name, a worker of one, or, where none of that name was
-// seen because the tool takes a name of its own, a new session that takes locks as only changes of the schema do.
+// ask asks who is at the other end of sessions of which that is not known: about a session of somebody else's it is asked
+// once.
+func (t *track) ask(sessions []seenSession) {
+	const most = 10_000
+	if len(t.others) > most { // those who are still there are asked about again
+		clear(t.others)
+	}
+	var ends endsOf
+	for i, s := range sessions {
+		if s.client && s.from.IsValid() && !t.known(s) && s.app != greenroomName && !t.carries(s) {
+			ends.ask(s.from, i)
+		}
+	}
+	if t.who == nil || len(ends.addresses) == 0 {
+		return
+	}
+	for i, end := range t.who(ends.addresses) {
+		switch s := sessions[ends.sessions[i]]; end {
+		case data.EndMigrator:
+			t.mine[s.pid] = newTracked(s.born)
+			t.named = true
+		case data.EndOther:
+			t.others[s.pid] = s.born
+		}
+	}
+}
+
+// known says whether it is known whose a session is.
+func (t *track) known(s seenSession) bool {
+	if w := t.mine[s.pid]; w != nil && w.born.Equal(s.born) {
+		return true
+	}
+	born, is := t.others[s.pid]
+	return is && born.Equal(s.born)
+}
+
+// carries says whether a session has the migrator's name.
+func (t *track) carries(s seenSession) bool {
+	return t.migrator != "" && s.app == t.migrator[:min(len(t.migrator), 63)]
+}
+
+// isMigrator says whether a session is the migrator's: one of its name or at whose other end it is, a worker of one, or,
+// where none of these was seen because the tool takes a name of its own, a new session that takes locks as only changes of
+// the schema do.
 func (t *track) isMigrator(s seenSession) bool {
 	if w := t.mine[s.pid]; w != nil && w.born.Equal(s.born) {
 		return true
@@ -147,11 +197,11 @@ func (t *track) isMigrator(s seenSession) bool {
 	if s.leader != 0 && t.mine[s.leader] != nil {
 		return true
 	}
-	if name := t.migrator; name != "" && s.app == name[:min(len(name), 63)] {
+	if t.carries(s) {
 		t.named = true
 		return true
 	}
-	if t.named || !s.client || s.app == greenroomName {
+	if t.named || t.known(s) || !s.client || s.app == greenroomName {
 		return false
 	}
 	if born, was := t.old[s.pid]; was && born.Equal(s.born) {
@@ -176,7 +226,7 @@ func changesSchema(mode string) bool { return migration.Stronger(mode, "RowExclu
 func (t *track) session(s seenSession, now time.Duration) {
 	w := t.mine[s.pid]
 	if w == nil || !w.born.Equal(s.born) {
-		w = &trackedSession{born: s.born, locks: map[lockKey]*trackedLock{}}
+		w = newTracked(s.born)
 		t.mine[s.pid] = w
 	}
 	if s.leader == 0 {

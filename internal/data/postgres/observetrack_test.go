@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func held(mode string) seenLock {
 }
 
 func tracked(looks ...look) migration.Observation {
-	t := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore())
+	t := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
 	for _, l := range looks {
 		t.take(l)
 	}
@@ -122,7 +123,7 @@ func TestTrackQueue(t *testing.T) {
 
 // TestTrackClock has a clock that somebody sets by an hour, in both directions.
 func TestTrackClock(t *testing.T) {
-	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore())
+	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
 	take := func(elapsed, clock int, sessions ...seenSession) {
 		l := look{at: serverAt(clock), sessions: sessions}
 		tr.set(time.Duration(elapsed)*time.Millisecond, l.at)
@@ -142,7 +143,7 @@ func TestTrackClock(t *testing.T) {
 
 // TestTrackIsBounded watches for very long, and keeps what was longest.
 func TestTrackIsBounded(t *testing.T) {
-	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore())
+	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
 	for i := range 20_000 {
 		took := 5
 		if i == 777 {
@@ -174,7 +175,7 @@ func TestTrackIsBounded(t *testing.T) {
 func TestTrackTakesAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ms := func(name string) int { return rapid.IntRange(-50, 500).Draw(t, name) }
-		tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore())
+		tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
 		clock := 0
 		for range rapid.IntRange(0, 20).Draw(t, "looks") {
 			clock += rapid.IntRange(-5, 40).Draw(t, "later")
@@ -207,4 +208,44 @@ func TestTrackTakesAnything(t *testing.T) {
 			t.Fatalf("%v\n%+v", err, o)
 		}
 	})
+}
+
+// TestTrackAsksWhoIsThere: a session is the migrator's for who is at its other end, whatever its name; about somebody else's
+// it is asked once, about one of which nobody can tell yet again, and nothing is guessed of those who are known.
+func TestTrackAsksWhoIsThere(t *testing.T) {
+	at := func(pid int32, name string) seenSession {
+		s := migratorAt("ALTER TABLE orders ADD x integer", 1, 1, held("AccessExclusive"))
+		s.pid, s.app, s.from = pid, name, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(pid))
+		return s
+	}
+	ends := map[uint16]data.End{1: data.EndOther, 2: data.EndUnknown}
+	asked := map[uint16]int{}
+	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), func(all []netip.AddrPort) (out []data.End) {
+		for _, a := range all {
+			asked[a.Port()]++
+			out = append(out, ends[a.Port()])
+		}
+		return out
+	})
+	tr.take(look{at: serverAt(5), sessions: []seenSession{at(1, "somebody")}})
+	if tr.guessed || len(tr.mine) != 0 {
+		t.Error("somebody else's session was taken for the migrator's")
+	}
+	ends[2] = data.EndMigrator
+	for i := range 3 {
+		tr.take(look{at: serverAt(10 + i), sessions: []seenSession{at(1, "somebody"), at(2, "a tool"), at(3, migratorName), at(4, greenroomName)}})
+	}
+	if tr.guessed || len(tr.mine) != 2 || tr.mine[2] == nil || tr.mine[3] == nil {
+		t.Errorf("guessed %t: %v", tr.guessed, tr.mine)
+	}
+	if len(asked) != 2 || asked[1] != 1 || asked[2] != 1 {
+		t.Errorf("asked %v", asked)
+	}
+	ends[1] = data.EndMigrator
+	again := at(1, "somebody")
+	again.born = serverAt(12) // another session of the same number
+	tr.take(look{at: serverAt(15), sessions: []seenSession{again}})
+	if asked[1] != 2 || tr.mine[1] == nil {
+		t.Errorf("asked %v: %v", asked, tr.mine)
+	}
 }

@@ -23,6 +23,7 @@ const (
 type life struct {
 	health   app.Health
 	restart  bool
+	careful  bool // it is not started again before it was healthy once
 	status   driver.Status
 	ran      bool
 	failures int           // ends in a row without having been healthy
@@ -33,7 +34,7 @@ type life struct {
 }
 
 func newLife(s driver.Spec) *life {
-	return &life{health: s.Health, restart: s.Restart, status: driver.Status{
+	return &life{health: s.Health, restart: s.Restart, careful: s.Careful, status: driver.Status{
 		ID: s.ID, App: s.App, Environment: s.Environment, Service: s.Service, Release: s.Release, Index: s.Index,
 		Phase: driver.Starting, Listen: s.Listen,
 	}}
@@ -77,7 +78,7 @@ func (l *life) recover(now time.Time) {
 	if l.status.Phase == driver.Healthy {
 		return
 	}
-	l.failures, l.trying, l.well, l.status.Reason = 0, time.Time{}, now, ""
+	l.failures, l.trying, l.well, l.status.Reason, l.careful = 0, time.Time{}, now, "", false
 	l.enter(now, driver.Healthy)
 }
 
@@ -122,7 +123,7 @@ func (l *life) failed(now time.Time, code int, reason string) (again time.Durati
 		l.delay = 0
 	}
 	l.well = time.Time{}
-	if !l.restart {
+	if !l.restart || l.careful {
 		l.enter(now, driver.Exited)
 		return 0, false
 	}

@@ -56,6 +56,8 @@ func TestLife(t *testing.T) {
 		"starting":                {driver.Spec{Health: health}, []event{{0, "start"}}, "starting 42 0 0 0s "},
 		"starting, with a reason": {driver.Spec{Health: health}, []event{{0, "start"}, {s, "bad"}}, "starting 42 0 0 0s 503"},
 		"healthy":                 {driver.Spec{Health: health}, []event{{0, "start"}, {s, "bad"}, {2 * s, "ok"}}, "healthy 42 0 0 2s "},
+		"careful, and never well": {driver.Spec{Health: health, Restart: true, Careful: true}, []event{{0, "start"}, {s, "bad"}, {2 * s, "end"}}, "exited 0 0 1 2s exit code 9 (oops)"},
+		"careful, and well":       {driver.Spec{Health: health, Restart: true, Careful: true}, []event{{0, "start"}, {s, "ok"}, {2 * s, "end"}}, "waiting 0 0 0 2s exit code 9 (oops)"},
 		"nothing to ask":          {driver.Spec{}, []event{{0, "start"}}, "healthy 42 0 0 0s "},
 		"stays healthy":           {driver.Spec{Health: health}, []event{{0, "start"}, {s, "ok"}, {2 * s, "ok"}}, "healthy 42 0 0 1s "},
 		"two misses are none":     {driver.Spec{Health: health}, []event{{0, "start"}, {s, "ok"}, {2 * s, "bad"}, {3 * s, "bad"}}, "healthy 42 0 0 1s "},
