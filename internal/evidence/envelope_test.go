@@ -85,6 +85,11 @@ func goodReport() *migrations.Report {
 	}
 }
 
+func goodSnapshot() Snapshot {
+	return Snapshot{App: "shop", Environment: "production", ID: "20260102-030405.000", Manifest: wanted(),
+		Rules: strings.TrimPrefix(string(release.Of([]byte("rules"))), "sha256:"), Taken: noon.Add(-time.Hour), Size: 1 << 20, At: noon}
+}
+
 // goods are one document of each predicate.
 func goods() map[string]document {
 	migration, rollback := goodStatement(), goodStatement()
@@ -95,6 +100,7 @@ func goods() map[string]document {
 	return map[string]document{
 		"test-result": check(goodStatement()), "migration": check(migration), "rollback": check(rollback),
 		"collection": goodCollection(), "standing": goodStanding(), "rollout": goodRollout(), "provenance": goodProvenance(),
+		"snapshot": goodSnapshot(),
 	}
 }
 
@@ -145,6 +151,7 @@ func TestEachOpenReadsOnlyItsOwnKind(t *testing.T) {
 		_, _, opened[KindStanding] = OpenStanding(b, keys)
 		_, _, opened[KindRollout] = OpenRollout(b, keys)
 		_, _, opened[KindProvenance] = OpenProvenance(b, keys)
+		_, _, opened[KindSnapshot] = OpenSnapshot(b, keys)
 		for kind, err := range opened {
 			if (err == nil) != (kind == d.summary().Kind) {
 				t.Errorf("a %s read as a %s: %v", name, kind, err)
@@ -172,6 +179,11 @@ func TestWhatMakesNoSenseIsNotSigned(t *testing.T) {
 		s := goodStatement()
 		change(&s)
 		return check(s)
+	}
+	snapshot := func(change func(s *Snapshot)) document {
+		s := goodSnapshot()
+		change(&s)
+		return s
 	}
 	collection, standing, rollout, provenance := goodCollection(), goodStanding(), goodRollout(), goodProvenance()
 	collection.Evidence[1] = "sha256:short"
@@ -207,6 +219,11 @@ func TestWhatMakesNoSenseIsNotSigned(t *testing.T) {
 		{"an empty standing", Standing{}, "no environment"},
 		{"an empty rollout", Rollout{}, "without an environment"},
 		{"an empty provenance", Provenance{}, "no builder"},
+		{"a snapshot outside its folder", snapshot(func(s *Snapshot) { s.ID = "../20260102-030405.000" }), "not the id of a snapshot"},
+		{"a snapshot by a name", snapshot(func(s *Snapshot) { s.ID = "latest" }), "not the id of a snapshot"},
+		{"a snapshot without rules", snapshot(func(s *Snapshot) { s.Rules = "" }), "not a digest"},
+		{"a snapshot of no moment", snapshot(func(s *Snapshot) { s.Taken = time.Time{} }), "without a time"},
+		{"an empty snapshot", Snapshot{}, "no environment"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b, err := seal(c.d, signer(1))
