@@ -110,10 +110,22 @@ type Report struct {
 	Verdict  Verdict          `json:"verdict"`
 	Results  []Result         `json:"results"`
 	// Isolation is what the stage could reach; nil where it was not asked, because it holds no data of production's.
-	Isolation *Isolation    `json:"isolation,omitempty"`
-	Notes     []string      `json:"notes,omitempty"` // what the reader should know: not isolated, first release, …
-	Started   time.Time     `json:"started"`
-	Duration  time.Duration `json:"duration"`
+	Isolation *Isolation `json:"isolation,omitempty"`
+	// Snapshot is the masked copy that was the stage's data; nil where it had none.
+	Snapshot *SnapshotUsed `json:"snapshot,omitempty"`
+	Notes    []string      `json:"notes,omitempty"` // what the reader should know: not isolated, first release, …
+	Started  time.Time     `json:"started"`
+	Duration time.Duration `json:"duration"`
+}
+
+// SnapshotUsed is a masked copy of an environment's data that a release was rehearsed on.
+type SnapshotUsed struct {
+	ID          string        `json:"id"`
+	Environment string        `json:"environment"`
+	Taken       time.Time     `json:"taken"`
+	Age         time.Duration `json:"age"`          // when it came to the stage
+	Found       bool          `json:"found"`        // it was there before, and not taken for this rehearsal
+	By          string        `json:"by,omitempty"` // the key that vouches for one from another machine
 }
 
 // Migration is what was measured of the release's migration; nil where nothing was.
