@@ -54,8 +54,9 @@ func manifestOf(dir string) (release.Digest, error) {
 	return release.Of(text), err
 }
 
-// OpenSnapshot reads what a key says of a snapshot, if it may speak for the snapshot's environment.
-func OpenSnapshot(envelope []byte, keys evidence.Keys, app string) (evidence.Snapshot, evidence.Key, error) {
+// openSnapshot reads what a key that is known here says of a snapshot. Whether it may speak for the snapshot's environment,
+// mayVouch tells.
+func openSnapshot(envelope []byte, keys evidence.Keys, app string) (evidence.Snapshot, evidence.Key, error) {
 	s, k, err := evidence.OpenSnapshot(envelope, keys)
 	switch {
 	case err != nil:
@@ -63,11 +64,16 @@ func OpenSnapshot(envelope []byte, keys evidence.Keys, app string) (evidence.Sna
 			WithHint("greenroom key list; greenroom key trust KEY --as NAME --environment production && greenroom apply, with the key that greenroom key show prints there")
 	case s.App != app:
 		return s, k, problem.New(problem.Invalid, "it is a snapshot of %s, not of %s", s.App, app)
-	case !slices.Contains(k.Environments, s.Environment):
-		return s, k, problem.New(problem.Blocked, "the key %s may not speak for %s", k.Name, s.Environment).
-			WithHint("greenroom key trust, with --environment %s", s.Environment)
 	}
 	return s, k, nil
+}
+
+func mayVouch(k evidence.Key, environment string) error {
+	if slices.Contains(k.Environments, environment) {
+		return nil
+	}
+	return problem.New(problem.Blocked, "the key %s may not speak for %s", k.Name, environment).
+		WithHint("greenroom key trust, with --environment %s", environment)
 }
 
 // Vouched says who vouches for a snapshot that came from elsewhere, as of now: a key that was revoked since does not. It is ""
@@ -84,8 +90,11 @@ func (w *World) Vouched(ctx context.Context, p app.Policy, s Snapshot) (by strin
 	if err != nil {
 		return "", err
 	}
-	said, key, err := OpenSnapshot(s.Origin.Signed, keys, p.App)
+	said, key, err := openSnapshot(s.Origin.Signed, keys, p.App)
 	if err != nil {
+		return "", err
+	}
+	if err := mayVouch(key, s.Environment); err != nil {
 		return "", err
 	}
 	manifest, err := manifestOf(s.Dir)
@@ -232,11 +241,14 @@ func (w *World) ImportSnapshot(ctx context.Context, p app.Policy, archive io.Rea
 	}
 	var e *Environment
 	judge := func(seal []byte) (data.Place, error) {
-		said, _, err := OpenSnapshot(seal, keys, p.App)
+		said, key, err := openSnapshot(seal, keys, p.App)
 		if err != nil {
 			return data.Place{}, err
 		}
 		if e, err = w.foreign(p, said); err != nil {
+			return data.Place{}, err
+		}
+		if err := mayVouch(key, said.Environment); err != nil {
 			return data.Place{}, err
 		}
 		s.ID, s.Environment = said.ID, said.Environment

@@ -170,7 +170,7 @@ func (e *Environment) Snapshot(id string) (Snapshot, error) {
 	}
 	var err error
 	s.Data, err = data.ReadSnapshot(s.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if p := problem.From(err); p != nil && p.Code == problem.NotFound {
 		return s, none
 	}
 	if err != nil {
