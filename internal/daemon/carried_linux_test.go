@@ -22,7 +22,7 @@ func withCustomers(t *testing.T) *machines {
 	s := withPostgres()
 	s.migrate += "CREATE TABLE IF NOT EXISTS customers (id bigint PRIMARY KEY, email text NOT NULL UNIQUE, note text);\n"
 	s.mask = "tables:\n  entries: {id: keep, release: keep}\n  customers: {id: keep, email: email, note: text}\n"
-	return newMachinesWith(t, s, strings.Replace(twoMachines, "staging: {rollout", "staging: {data: {from: production, mask: mask.yaml}, rollout", 1))
+	return newMachinesWith(t, s, strings.Replace(twoMachines, "staging: {rollout", "staging: {data: {from: production, mask: mask.yaml, not_isolated: a test}, rollout", 1))
 }
 
 // travels makes a release live in production, by way of staging's machine.
@@ -125,6 +125,7 @@ func TestSnapshotTravels(t *testing.T) {
 	if r := found["migration"]; r.Verdict != evidence.Pass || r.Migration == nil || !strings.Contains(r.Migration.Data, id) {
 		t.Errorf("the migration: %s, %s, %+v", r.Verdict, r.Summary, r.Migration)
 	}
+	m.restored(id)
 	m.staging.wantNothingLeaked()
 	m.otherRules(id, rehearsal)
 	m.revoked(id, rehearsal)
@@ -194,6 +195,15 @@ func (m *machines) killedMeanwhile(archive []byte) {
 		}
 		return ""
 	})
+}
+
+// restored makes staging, which lasts, what production's snapshot holds.
+func (m *machines) restored(id string) {
+	m.Helper()
+	run, err := m.staging.client.Start(m.Context(), api.RunRequest{Kind: plan.Restore, App: appUnderTest, Environment: "staging", Because: "a test",
+		Copy: &api.CopyRequest{App: appUnderTest, Environment: "production", Kind: api.CopySnapshot, ID: id}})
+	must(m, err)
+	m.staging.wantOutcome(m.staging.await(run.ID), plan.Succeeded)
 }
 
 // otherRules puts a stricter mask in force: what was masked by the looser one is refused, with what differs, on both machines.
