@@ -263,7 +263,7 @@ func TestRehearsalOnAnOldCopy(t *testing.T) {
 	needNetworks(t)
 	needPostgres(t)
 	h := newHouse(t)
-	h.onACopy(patiently(onCopy()))
+	h.onACopy(patiently(onCopy()).saying("mask: mask.yaml}", "mask: mask.yaml, not_isolated: a test}"))
 	next := h.addsSince("v2")
 	on := func(snapshot string) api.RunRequest {
 		return api.RunRequest{Kind: plan.Rehearsal, App: appUnderTest, Release: string(next), Snapshot: snapshot}

@@ -216,14 +216,18 @@ func (s Snapshot) came() time.Time {
 // SweepSnapshots removes all but those that came last, and what interrupted ones left behind. One that a run under way may
 // need is kept.
 func (e *Environment) SweepSnapshots(ctx context.Context, keep int) error {
+	needed, err := e.world.copiesInUse(ctx)
+	if err != nil {
+		return err
+	}
+	return e.sweepSnapshots(keep, needed)
+}
+
+func (e *Environment) sweepSnapshots(keep int, needed map[string]bool) error {
 	if keep == 0 {
 		keep = keepSnapshots
 	}
 	all, err := e.Snapshots()
-	if err != nil {
-		return err
-	}
-	needed, err := e.world.copiesInUse(ctx)
 	if err != nil {
 		return err
 	}
