@@ -314,3 +314,58 @@ func FuzzReadArchive(f *testing.F) {
 		wantNothing(t, parent)
 	})
 }
+
+// BenchmarkArchive exports and imports 64 MB; what is allocated does not grow with that.
+func BenchmarkArchive(b *testing.B) {
+	const size = 64 << 20
+	parent := b.TempDir()
+	from := filepath.Join(parent, "from")
+	f, err := NewFolder(from)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w, err := f.Create("rows")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := bytes.Repeat([]byte("0123456789abcdef"), 1<<12); w.size < size; {
+		if _, err := w.Write(line); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := f.Complete(testSnapshot()); err != nil {
+		b.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(from, Manifest))
+	if err != nil {
+		b.Fatal(err)
+	}
+	manifest := strings.TrimPrefix(string(release.Of(text)), "sha256:")
+	b.Run("export", func(b *testing.B) {
+		b.SetBytes(size)
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := WriteArchive(b.Context(), io.Discard, from, "test", testSeal); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("import", func(b *testing.B) {
+		b.SetBytes(size)
+		b.ReportAllocs()
+		to := filepath.Join(parent, "to")
+		for b.Loop() {
+			r, w := io.Pipe()
+			go func() { w.CloseWithError(WriteArchive(b.Context(), w, from, "test", testSeal)) }()
+			if _, err := ReadArchive(b.Context(), r, into(to, manifest)); err != nil {
+				b.Fatal(err)
+			}
+			if err := os.RemoveAll(to); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

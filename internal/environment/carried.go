@@ -117,7 +117,7 @@ func (s Snapshot) Fits(d app.Data) error {
 	}
 	if s.Data.Mask == nil {
 		return problem.New(problem.Blocked, "the snapshot %s was masked by other rules than those in force (%s); by which is not known", s.ID, d.Mask).
-			WithHint("greenroom snapshot create %s takes one by the rules in force", s.Environment)
+			WithHint("greenroom snapshot create %s", s.Environment)
 	}
 	changes := mask.Changes(*s.Data.Mask, d.Rules)
 	if len(changes) == 0 {
@@ -131,7 +131,7 @@ func (s Snapshot) Fits(d app.Data) error {
 		lines = append(lines, fmt.Sprintf("and %d more", n))
 	}
 	return problem.New(problem.Blocked, "the snapshot %s was masked by other rules than those in force (%s):\n%s", s.ID, d.Mask, strings.Join(lines, "\n")).
-		WithHint("greenroom snapshot create %s takes one by the rules in force; where it came from another machine, greenroom apply and create there, and import that one", s.Environment)
+		WithHint("greenroom snapshot create %s; where that is another machine, apply the policy there, create it there and import it here", s.Environment)
 }
 
 // fitsSome says whether a snapshot is masked as an environment would have it that gets a copy.
