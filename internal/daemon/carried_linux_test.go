@@ -14,6 +14,7 @@ import (
 	"greenroom/internal/evidence"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
+	"greenroom/internal/release"
 )
 
 // withCustomers is an app on two machines whose stage has production's data, masked.
@@ -125,6 +126,7 @@ func TestSnapshotTravels(t *testing.T) {
 	if r := found["migration"]; r.Verdict != evidence.Pass || r.Migration == nil || !strings.Contains(r.Migration.Data, id) {
 		t.Errorf("the migration: %s, %s, %+v", r.Verdict, r.Summary, r.Migration)
 	}
+	m.signedFor(next, id)
 	m.restored(id)
 	m.staging.wantNothingLeaked()
 	m.otherRules(id, rehearsal)
@@ -195,6 +197,21 @@ func (m *machines) killedMeanwhile(archive []byte) {
 		}
 		return ""
 	})
+}
+
+// signedFor fails the test when a check's evidence does not say on which snapshot it was found.
+func (m *machines) signedFor(r release.Digest, id string) {
+	m.Helper()
+	list, err := m.staging.client.Evidence(m.Context(), appUnderTest, string(r))
+	must(m, err)
+	public, err := evidence.ParsePublic(m.staging.ownKey())
+	must(m, err)
+	keys := evidence.Keys{{ID: evidence.IDOf(public), Public: public}}
+	for _, item := range list.Items {
+		if s, _, err := evidence.Open(item.Envelope, keys); err != nil || s.Snapshot == nil || s.Snapshot.ID != id || s.Snapshot.By != "production" {
+			m.Errorf("%s was found on %+v, %v", item.Check, s.Snapshot, err)
+		}
+	}
 }
 
 // restored makes staging, which lasts, what production's snapshot holds.

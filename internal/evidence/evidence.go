@@ -94,6 +94,7 @@ type Statement struct {
 	Policy      string           `json:"policy"`      // digest of its conditions (app.Policy); "" for a check at build
 	Baseline    release.Baseline `json:"baseline,omitempty"`
 	DependsOn   []release.Part   `json:"depends_on,omitempty"`
+	Snapshot    *SnapshotUsed    `json:"snapshot,omitempty"` // the stage's data; nil where it was no copy
 	Result      Result           `json:"result"`
 	At          time.Time        `json:"at"`
 }
@@ -126,6 +127,10 @@ type SnapshotUsed struct {
 	Age         time.Duration `json:"age"`          // when it came to the stage
 	Found       bool          `json:"found"`        // it was there before, and not taken for this rehearsal
 	By          string        `json:"by,omitempty"` // the key that vouches for one from another machine
+}
+
+func (s SnapshotUsed) told() bool {
+	return s.ID != "" && s.Environment != "" && !s.Taken.IsZero() && s.Age >= 0
 }
 
 // Migration is what was measured of the release's migration; nil where nothing was.

@@ -268,7 +268,7 @@ func statements(rep evidence.Report, s *set) []evidence.Statement {
 		}
 		out = append(out, evidence.Statement{
 			ID: rep.Run + "/" + result.Check, App: rep.App, Release: rep.Release, Environment: rep.Stage, Run: rep.Run,
-			Policy: rep.Policy, Baseline: rep.Baseline, DependsOn: dependsOn(s, result.Check), Result: result,
+			Policy: rep.Policy, Baseline: rep.Baseline, DependsOn: dependsOn(s, result.Check), Snapshot: rep.Snapshot, Result: result,
 		})
 	}
 	return out
