@@ -132,7 +132,7 @@ func (u untilDone) Read(p []byte) (int, error) {
 type Place struct {
 	Dir      string // which must not exist
 	Manifest string // the SHA-256 that its manifest has to have, in hexadecimal
-	// Taken is asked once the manifest was read, before a file is; nil is a yes.
+	// Taken is asked once the manifest was read, before a file is.
 	Taken func(Snapshot) error
 	// Named gives the snapshot its name, by calling name, once all of it is there.
 	Named func(name func() error) error
