@@ -116,6 +116,12 @@ type Backend interface {
 	// VerifyCopy restores a copy into a database that is thrown away, counts it, and notes that it could be. It tells the
 	// progress, and ends with the context.
 	VerifyCopy(ctx context.Context, r CopyRequest) (Stream[Event], error)
+	// ExportCopy is a snapshot as one file, signed: a tar archive for ImportCopy. A backup is refused: it is raw. The caller
+	// closes it.
+	ExportCopy(ctx context.Context, r CopyRequest) (io.ReadCloser, error)
+	// ImportCopy takes a snapshot that another Greenroom exported, if a key vouches for it that may speak for its environment,
+	// and it is masked as the policy in force asks for. Whole, or nothing of it; one that is here already is no error.
+	ImportCopy(ctx context.Context, app string, archive io.Reader) (CopyView, error)
 	// RemoveCopy removes a copy for good.
 	RemoveCopy(ctx context.Context, r CopyRequest) error
 	// Database tells what an environment's database is, and what to do about it.

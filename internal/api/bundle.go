@@ -145,15 +145,11 @@ func (in *takeInput) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-// takeOperation describes the route that takes a bundle. Its body is read by the backend; without a schema huma leaves
+// archiveOperation describes a route that takes an archive. Its body is read by the backend; without a schema huma leaves
 // it alone.
-func (s *server) takeOperation() huma.Operation {
-	op := s.operation("take", http.MethodPost, "/apps/{app}/bundles", "Take a release with its evidence")
-	op.RequestBody = &huma.RequestBody{
-		Description: "An OCI image layout as a tar archive, as the route bundle gives it",
-		Required:    true,
-		Content:     map[string]*huma.MediaType{tarType: {}},
-	}
+func (s *server) archiveOperation(name, path, summary, body string) huma.Operation {
+	op := s.operation(name, http.MethodPost, path, summary)
+	op.RequestBody = &huma.RequestBody{Description: body, Required: true, Content: map[string]*huma.MediaType{tarType: {}}}
 	return op
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 )
@@ -19,6 +20,19 @@ func (c *Client) TakeCopy(ctx context.Context, r CopyRequest) (Stream[Event], er
 // VerifyCopy implements Backend.
 func (c *Client) VerifyCopy(ctx context.Context, r CopyRequest) (Stream[Event], error) {
 	return follow[Event](ctx, c, http.MethodPost, "/copies/verification", nil, r)
+}
+
+// ExportCopy implements Backend. As with Bundle, io.EOF comes only behind the last byte.
+func (c *Client) ExportCopy(ctx context.Context, r CopyRequest) (io.ReadCloser, error) {
+	return c.receive(ctx, inAppPath(r.App, "/copies/archive"), values("environment", r.Environment, "kind", string(r.Kind), "id", r.ID))
+}
+
+// ImportCopy implements Backend.
+func (c *Client) ImportCopy(ctx context.Context, app string, archive io.Reader) (CopyView, error) {
+	return upload[CopyView](ctx, c, inAppPath(app, "/copies"), tarType, func(w io.Writer) error {
+		_, err := io.Copy(w, archive)
+		return err
+	})
 }
 
 // RemoveCopy implements Backend.

@@ -85,6 +85,18 @@ func (f *fake) VerifyCopy(ctx context.Context, r CopyRequest) (Stream[Event], er
 	return fakeStream[Event](ctx, f, f.record(ctx, "VerifyCopy", r))
 }
 
+func (f *fake) ExportCopy(ctx context.Context, r CopyRequest) (io.ReadCloser, error) {
+	return f.archive(f.record(ctx, "ExportCopy", r))
+}
+
+func (f *fake) ImportCopy(ctx context.Context, app string, archive io.Reader) (CopyView, error) {
+	b, err := io.ReadAll(archive)
+	if err != nil {
+		return CopyView{}, err
+	}
+	return filled[CopyView](), f.record(ctx, "ImportCopy", app, string(b))
+}
+
 func (f *fake) RemoveCopy(ctx context.Context, r CopyRequest) error {
 	return f.record(ctx, "RemoveCopy", r)
 }
@@ -190,14 +202,15 @@ func (f *fake) Apply(ctx context.Context, r Registration, dry bool) (Applied, er
 }
 
 func (f *fake) Bundle(ctx context.Context, app, rel string) (io.ReadCloser, error) {
-	if err := f.record(ctx, "Bundle", app, rel); err != nil {
-		return nil, err
-	}
-	return io.NopCloser(io.MultiReader(strings.NewReader(bundleText), failing{f.late})), nil
+	return f.archive(f.record(ctx, "Bundle", app, rel))
 }
 
 func (f *fake) StateBackup(ctx context.Context) (io.ReadCloser, error) {
-	if err := f.record(ctx, "StateBackup"); err != nil {
+	return f.archive(f.record(ctx, "StateBackup"))
+}
+
+func (f *fake) archive(err error) (io.ReadCloser, error) {
+	if err != nil {
 		return nil, err
 	}
 	return io.NopCloser(io.MultiReader(strings.NewReader(bundleText), failing{f.late})), nil

@@ -212,6 +212,14 @@ func (g guarded) VerifyCopy(ctx context.Context, r CopyRequest) (Stream[Event], 
 	return allowed(g.may(ctx, r.App, "VerifyCopy"), func() (Stream[Event], error) { return g.backend.VerifyCopy(ctx, r) })
 }
 
+func (g guarded) ExportCopy(ctx context.Context, r CopyRequest) (io.ReadCloser, error) {
+	return allowed(g.may(ctx, r.App, "ExportCopy"), func() (io.ReadCloser, error) { return g.backend.ExportCopy(ctx, r) })
+}
+
+func (g guarded) ImportCopy(ctx context.Context, app string, archive io.Reader) (CopyView, error) {
+	return allowed(g.may(ctx, app, "ImportCopy"), func() (CopyView, error) { return g.backend.ImportCopy(ctx, app, archive) })
+}
+
 func (g guarded) RemoveCopy(ctx context.Context, r CopyRequest) error {
 	if err := g.may(ctx, r.App, "RemoveCopy"); err != nil {
 		return err

@@ -44,6 +44,7 @@ var rights = map[string]app.Right{
 
 	"Copies": RightRead, "Database": RightRead,
 	"TakeCopy": app.RightOperate, "VerifyCopy": app.RightOperate, "RemoveCopy": app.RightOperate,
+	"ExportCopy": app.RightOperate, "ImportCopy": app.RightOperate,
 
 	"Start/restore":   app.RightRollback,
 	"Start/promotion": app.RightPromote,

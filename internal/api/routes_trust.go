@@ -94,6 +94,7 @@ func (s *server) registerTrust() {
 		})
 	download(s, s.operation("state-backup", http.MethodGet, "/state", "Everything with which another machine can take over"),
 		func(ctx context.Context, _ *none) (io.ReadCloser, error) { return b.StateBackup(ctx) })
-	route(s, s.takeOperation(),
+	route(s, s.archiveOperation("take", "/apps/{app}/bundles", "Take a release with its evidence",
+		"An OCI image layout as a tar archive, as the route bundle gives it"),
 		func(ctx context.Context, in *takeInput) (Taken, error) { return b.Take(ctx, in.App, in.request.Body) })
 }

@@ -38,6 +38,12 @@ type CopyView struct {
 	Tables      []CopyTable    `json:"tables,omitempty"`     // of a snapshot
 	Undeclared  bool           `json:"undeclared,omitempty"` // a backup of an earlier Greenroom: nothing is known of it but the file
 	Damaged     string         `json:"damaged,omitempty"`    // why it can't be used
+	// Of a snapshot:
+	Brought    time.Time `json:"brought,omitzero"`     // when it came here from another machine; zero: it was taken here
+	By         string    `json:"by,omitempty"`         // the key that vouches for it then
+	Rules      string    `json:"rules,omitempty"`      // digest of the rules that it was masked by
+	Pseudonyms string    `json:"pseudonyms,omitempty"` // identifies the key that it was masked with
+	Refused    string    `json:"refused,omitempty"`    // why nothing takes it: nobody vouches for it any more, or other rules are in force
 }
 
 // CopyTable is a table in a snapshot.

@@ -16,6 +16,9 @@ type RunRequest struct {
 	Release     string    `json:"release,omitempty"`     // a release's name; "" in a rollback: the last one that the live schema can carry
 	Environment string    `json:"environment,omitempty"` // not in a rehearsal
 	Because     string    `json:"because,omitempty"`     // a reason, which a release known to be bad demands
+	// Snapshot is the id of the snapshot that a rehearsal is held on, or latest; "" takes a new one, and where production is on
+	// another machine the newest that was brought from there.
+	Snapshot string `json:"snapshot,omitempty"`
 	// Copy is what a restore makes the environment's data of.
 	Copy *CopyRequest `json:"copy,omitempty"`
 	// BreakGlass promotes past a no; Because is needed, and the right to. HalfMigrated is needed as well where the schema is

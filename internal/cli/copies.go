@@ -28,7 +28,8 @@ var snapshotWords = copyWords{
 	kind:  api.CopySnapshot,
 	short: "Masked copies of an environment's data, made to leave it",
 	long: `A snapshot is a copy of one moment of an environment's database in which the mask has changed what nobody
-outside may see, value by value, before anything was written. Staging rehearses on it.`,
+outside may see, value by value, before anything was written. Staging rehearses on it, also on another machine:
+export and import carry it there.`,
 	create: "Take a masked copy",
 	createLong: `Copies the database of one moment while writes go on, masked as the environment says that gets the copy
 (data: {from: production, mask: mask.yaml}). A table or column that no rule names stops it before a value
@@ -42,7 +43,7 @@ written. A rehearsal does the same with the snapshot that it takes.`,
 	restore:  "Make an environment's data what a snapshot holds",
 	restoreLong: `Shows the maintenance page, stops the services, backs the database up, makes it what the snapshot holds, and
 starts the services again. What fails is taken back. The environment that the snapshot is of takes none:
-its data would be masked.`,
+its data would be masked. One that was masked by other rules than those in force is refused.`,
 	restoreUsage: "  greenroom snapshot restore latest --environment staging",
 	remove:       "Remove a snapshot for good",
 }
@@ -77,6 +78,11 @@ func (s *shell) copyCommand(w copyWords) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(s.copyCreate(w), s.copyList(w), s.copyVerify(w), s.copyRestore(w), s.copyRemove(w))
+	if w.kind == api.CopySnapshot {
+		cmd.AddCommand(s.copyExport(w), s.copyImport())
+	} else {
+		cmd.AddCommand(s.refuseExport())
+	}
 	return cmd
 }
 

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"io"
+	"strings"
 	"time"
 
 	"greenroom/internal/api"
@@ -14,14 +16,15 @@ import (
 func dataPages() map[string]func(term.Screen) string {
 	copies := fakeCopies()
 	return map[string]func(term.Screen) string{
-		"snapshots":       func(s term.Screen) string { return copiesPage(s, api.CopySnapshot, copies[:2], at.Add(time.Hour)) },
-		"snapshots-none":  func(s term.Screen) string { return copiesPage(s, api.CopySnapshot, nil, at) },
-		"backups":         func(s term.Screen) string { return copiesPage(s, api.CopyBackup, copies[2:], at.Add(time.Hour)) },
-		"snapshot":        func(s term.Screen) string { return copyPage(s, copies[0]) },
-		"backup":          func(s term.Screen) string { return copyPage(s, copies[2]) },
-		"database":        func(s term.Screen) string { return databasePage(s, fakeDatabase("production")) },
-		"database-half":   func(s term.Screen) string { return databasePage(s, fakeDatabase("staging")) },
-		"database-behind": func(s term.Screen) string { return databasePage(s, fakeDatabase("qa")) },
+		"snapshots":        func(s term.Screen) string { return copiesPage(s, api.CopySnapshot, copies[:2], at.Add(time.Hour)) },
+		"snapshots-none":   func(s term.Screen) string { return copiesPage(s, api.CopySnapshot, nil, at) },
+		"backups":          func(s term.Screen) string { return copiesPage(s, api.CopyBackup, copies[2:], at.Add(time.Hour)) },
+		"snapshot-brought": func(s term.Screen) string { return copyPage(s, copies[1]) },
+		"snapshot":         func(s term.Screen) string { return copyPage(s, copies[0]) },
+		"backup":           func(s term.Screen) string { return copyPage(s, copies[2]) },
+		"database":         func(s term.Screen) string { return databasePage(s, fakeDatabase("production")) },
+		"database-half":    func(s term.Screen) string { return databasePage(s, fakeDatabase("staging")) },
+		"database-behind":  func(s term.Screen) string { return databasePage(s, fakeDatabase("qa")) },
 	}
 }
 
@@ -32,7 +35,8 @@ func fakeCopies() []api.CopyView {
 				{Name: "customers", Rows: 300_000, Changed: map[string]int64{"email": 300_000, "name": 299_998, "born": 0}},
 				{Name: "audit\x1b[2J", Rows: 12, Empty: true}, {Name: "orders", Rows: 1_200_000},
 			}},
-		{Kind: api.CopySnapshot, ID: "20260101-030405.000", Environment: "production", Taken: at.Add(-24 * time.Hour), Size: 1000},
+		{Kind: api.CopySnapshot, ID: "20260101-030405.000", Environment: "production", Taken: at.Add(-24 * time.Hour), Size: 1000,
+			Brought: at.Add(time.Minute), By: "pro\x1b[2Jduction", Refused: "the snapshot was masked by other rules than those in force (mask.yaml):\ncustomers.email was keep, which is looser than email now"},
 		{Kind: api.CopyBackup, ID: "r7", Environment: "production", Taken: at, Size: 7_000_000, Path: "/state/r7.backup", Release: good.Digest, Schema: "bb"},
 		{Kind: api.CopyBackup, ID: "r3", Environment: "staging", Taken: at.Add(-time.Hour), Size: 900, Undeclared: true},
 	}
@@ -69,6 +73,31 @@ func (f *fake) copying(id string) api.Stream[api.Event] {
 func (f *fake) VerifyCopy(_ context.Context, r api.CopyRequest) (api.Stream[api.Event], error) {
 	f.did("verify %s %s of %s", r.Kind, r.ID, r.Environment)
 	return f.copying(r.ID), nil
+}
+
+func (f *fake) ExportCopy(_ context.Context, r api.CopyRequest) (io.ReadCloser, error) {
+	f.did("export %s %s of %s", r.Kind, r.ID, r.Environment)
+	if r.Kind == api.CopyBackup {
+		return nil, problem.New(problem.Blocked, "a backup is raw: it never leaves production").WithHint("greenroom snapshot create production")
+	}
+	return io.NopCloser(strings.NewReader(archiveText)), nil
+}
+
+// archiveText is what an exported snapshot holds here.
+const archiveText = "an archive"
+
+func (f *fake) ImportCopy(_ context.Context, app string, archive io.Reader) (api.CopyView, error) {
+	b, err := io.ReadAll(archive)
+	if err != nil {
+		return api.CopyView{}, err
+	}
+	f.did("import %q into %s", b, app)
+	if string(b) != archiveText {
+		return api.CopyView{}, problem.New(problem.Invalid, "this is no snapshot that a Greenroom exported").WithHint("greenroom snapshot export latest FILE")
+	}
+	v := fakeCopies()[0]
+	v.Brought, v.By = at, "production"
+	return v, nil
 }
 
 func (f *fake) RemoveCopy(_ context.Context, r api.CopyRequest) error {

@@ -19,6 +19,7 @@ import (
 type runOptions struct {
 	because     string
 	dry, detach bool
+	snapshot    string // that a rehearsal is held on
 }
 
 func (o *runOptions) flags(cmd *cobra.Command) {
@@ -37,8 +38,11 @@ its own it migrates, runs the journeys of the release that is live on the new sc
 one, goes back, and runs the journeys again. The report is one page, and the gate's evidence. With --html it is
 written as a page for a browser as well, whatever the verdict: one file that needs nothing beside it.
 
+Where the definition has data for the stage, a masked copy of production's is taken for it; --snapshot uses one
+that there is already. Where production is on another machine, that is the newest that was imported.
+
 Two rehearsals queue. Ctrl-C cancels it: the stage is taken down. With --detach it goes on by itself.`,
-		Example:           "  greenroom rehearse\n  greenroom rehearse 3f2a91c0\n  greenroom rehearse my-branch --output json\n  greenroom rehearse --dry-run\n  greenroom rehearse --html report.html",
+		Example:           "  greenroom rehearse\n  greenroom rehearse 3f2a91c0\n  greenroom rehearse my-branch --output json\n  greenroom rehearse --dry-run\n  greenroom rehearse --html report.html\n  greenroom rehearse --snapshot latest",
 		Args:              takes(0, "RELEASE"),
 		ValidArgsFunction: completeInTurn(s.completeReleases()),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,6 +58,8 @@ Two rehearsals queue. Ctrl-C cancels it: the stage is taken down. With --detach 
 	}
 	o.flags(cmd)
 	htmlFlag(cmd, &html)
+	cmd.Flags().StringVar(&o.snapshot, "snapshot", "", "the snapshot to rehearse on: an id, or latest")
+	must(cmd.RegisterFlagCompletionFunc("snapshot", s.completeCopies(api.CopySnapshot)))
 	return cmd
 }
 
@@ -82,7 +88,7 @@ func (s *shell) rehearse(ctx context.Context, name, html string, o runOptions) e
 	if err != nil {
 		return err
 	}
-	r := api.RunRequest{Kind: plan.Rehearsal, App: app, Release: string(release.Digest)}
+	r := api.RunRequest{Kind: plan.Rehearsal, App: app, Release: string(release.Digest), Snapshot: o.snapshot}
 	if o.dry {
 		return s.dryRun(ctx, c, r)
 	}

@@ -15,11 +15,41 @@ func copiesPage(s term.Screen, kind api.CopyKind, all []api.CopyView, now time.T
 	if len(all) == 0 {
 		return fmt.Sprintf("there is no %[1]s yet\n  next: greenroom %[1]s create production\n", kind)
 	}
-	rows := [][]string{dim(s, strings.ToUpper(string(kind)), "OF", "TAKEN", "SIZE", "WITH", "VERIFIED")}
-	for _, c := range all {
-		rows = append(rows, []string{term.Clean(c.ID), term.Clean(c.Environment), when(c.Taken, now), bytesOf(c.Size), holds(c), verifiedAt(s, c, now)})
+	heads := []string{strings.ToUpper(string(kind)), "OF", "TAKEN", "SIZE", "WITH", "VERIFIED"}
+	if kind == api.CopySnapshot {
+		heads = append(heads, "FROM")
 	}
-	return term.Columns("", rows)
+	rows := [][]string{dim(s, heads...)}
+	var refused strings.Builder
+	for _, c := range all {
+		row := []string{term.Clean(c.ID), term.Clean(c.Environment), when(c.Taken, now), bytesOf(c.Size), holds(c), verifiedAt(s, c, now)}
+		if kind == api.CopySnapshot {
+			row = append(row, cameFrom(c, now))
+		}
+		rows = append(rows, row)
+		if c.Refused != "" {
+			refused.WriteString(refusal(s, c))
+		}
+	}
+	return term.Columns("", rows) + refused.String()
+}
+
+// cameFrom tells where a snapshot was taken.
+func cameFrom(c api.CopyView, now time.Time) string {
+	if c.Brought.IsZero() {
+		return "here"
+	}
+	by := c.By
+	if by == "" {
+		by = "nobody who counts"
+	}
+	return fmt.Sprintf("imported %s, signed by %s", when(c.Brought, now), term.Clean(by))
+}
+
+// refusal tells why nothing takes a snapshot.
+func refusal(s term.Screen, c api.CopyView) string {
+	head, rest, _ := strings.Cut(strings.TrimRight(term.CleanBlock(c.Refused), "\n"), "\n")
+	return fmt.Sprintf("  %s refused: %s\n", s.Mark(term.Note), head) + term.Indent("      ", rest)
 }
 
 // holds tells what a copy is of.
@@ -49,6 +79,9 @@ func verifiedAt(s term.Screen, c api.CopyView, now time.Time) string {
 	if c.Damaged != "" {
 		return s.Paint(term.Red, "damaged")
 	}
+	if c.Refused != "" {
+		return s.Paint(term.Yellow, "refused")
+	}
 	if c.Verified.IsZero() {
 		return s.Paint(term.Yellow, "no")
 	}
@@ -67,6 +100,9 @@ func copyPage(s term.Screen, c api.CopyView) string {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "  %s\n", holds(c))
+	if c.By != "" {
+		fmt.Fprintf(&b, "  imported, signed by %s\n", term.Clean(c.By))
+	}
 	tables := slices.SortedStableFunc(slices.Values(c.Tables), func(a, b api.CopyTable) int { return int(b.Rows - a.Rows) })
 	var rows [][]string
 	for _, t := range tables[:min(maxCopyTables, len(tables))] {
@@ -75,6 +111,9 @@ func copyPage(s term.Screen, c api.CopyView) string {
 	b.WriteString(term.Columns("    ", rows))
 	if n := len(tables) - maxCopyTables; n > 0 {
 		fmt.Fprintf(&b, "    and %s more\n", count(n, "table", "tables"))
+	}
+	if c.Refused != "" {
+		b.WriteString(refusal(s, c))
 	}
 	return b.String()
 }

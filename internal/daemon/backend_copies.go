@@ -34,7 +34,7 @@ func (d *Daemon) Copies(ctx context.Context, name, at string, kind api.CopyKind)
 			continue
 		}
 		env, _ := d.world.Open(known.Policy, e.Name)
-		views, err := copiesOf(env, kind)
+		views, err := d.copiesOf(ctx, known.Policy, env, kind)
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +51,7 @@ func knownKind(kind api.CopyKind) error {
 	return nil
 }
 
-func copiesOf(env *environment.Environment, kind api.CopyKind) (views []api.CopyView, err error) {
+func (d *Daemon) copiesOf(ctx context.Context, p app.Policy, env *environment.Environment, kind api.CopyKind) (views []api.CopyView, err error) {
 	if kind == api.CopyBackup {
 		backups, err := env.Backups()
 		for _, b := range backups {
@@ -61,7 +61,7 @@ func copiesOf(env *environment.Environment, kind api.CopyKind) (views []api.Copy
 	}
 	snapshots, err := env.Snapshots()
 	for _, s := range snapshots {
-		views = append(views, snapshotView(s))
+		views = append(views, d.snapshotView(ctx, p, s))
 	}
 	return views, err
 }
@@ -73,10 +73,22 @@ func backupView(b environment.Backup) api.CopyView {
 	}
 }
 
-func snapshotView(s environment.Snapshot) api.CopyView {
+func (d *Daemon) snapshotView(ctx context.Context, p app.Policy, s environment.Snapshot) api.CopyView {
 	v := api.CopyView{
 		Kind: api.CopySnapshot, ID: s.ID, Environment: s.Environment, Taken: s.Data.Taken, Size: s.Data.Size, Path: s.Dir, Schema: s.Data.Schema,
-		Damaged: s.Damaged,
+		Damaged: s.Damaged, Rules: s.Data.Rules, Pseudonyms: s.Data.Pseudonyms,
+	}
+	if s.Origin != nil {
+		v.Brought = s.Origin.Brought
+	}
+	if s.Damaged == "" {
+		by, err := d.world.Vouched(ctx, p, s)
+		if v.By = by; err == nil {
+			err = d.world.Usable(ctx, p, s)
+		}
+		if err != nil {
+			v.Refused = problem.From(err).Message
+		}
 	}
 	if s.Verified != nil {
 		v.Verified = s.Verified.At
@@ -95,9 +107,8 @@ type copied struct {
 	live   release.Release
 }
 
-// copied finds what a request speaks about. The environment has to be here, and to have a release that says where its
-// database is.
-func (d *Daemon) copied(ctx context.Context, r api.CopyRequest) (copied, error) {
+// named finds what a request speaks about, wherever it lives.
+func (d *Daemon) named(ctx context.Context, r api.CopyRequest) (copied, error) {
 	c := copied{CopyRequest: r}
 	if err := knownKind(r.Kind); err != nil {
 		return c, err
@@ -110,19 +121,54 @@ func (d *Daemon) copied(ctx context.Context, r api.CopyRequest) (copied, error) 
 	if _, _, err := d.policyAnd(ctx, r.App, r.Environment); err != nil {
 		return c, err
 	}
-	if d.world.Elsewhere(c.policy, r.Environment) {
-		return c, problem.New(problem.Invalid, "%s lives elsewhere, and its data with it", r.Environment)
-	}
 	c.env, _ = d.world.Open(c.policy, r.Environment)
+	return c, nil
+}
+
+// copied is named, and the release that says where the environment's database is. The environment has to be here.
+func (d *Daemon) copied(ctx context.Context, r api.CopyRequest) (copied, error) {
+	c, err := d.named(ctx, r)
+	if err != nil {
+		return c, err
+	}
+	if d.world.Elsewhere(c.policy, r.Environment) {
+		return c, problem.New(problem.Invalid, "%s lives elsewhere, and its data with it", r.Environment).
+			WithHint("there: greenroom snapshot create %s, then greenroom snapshot export latest FILE; here: greenroom snapshot import FILE", r.Environment)
+	}
 	live, err := d.live(ctx, c.env)
 	if err != nil {
 		return c, err
 	}
+	return c, c.with(live)
+}
+
+// with says which release knows the database.
+func (c *copied) with(live *release.Release) error {
 	if live == nil || live.Contents.Database == nil {
-		return c, problem.New(problem.Invalid, "%s has no database yet: nothing is live there", r.Environment).WithHint("greenroom status")
+		return problem.New(problem.Invalid, "%s has no database yet: nothing is live there", c.Environment).WithHint("greenroom status")
 	}
 	c.live = *live
-	return c, nil
+	return nil
+}
+
+// tried is copied for a copy that is to be tried, which may be a snapshot of an environment elsewhere.
+func (d *Daemon) tried(ctx context.Context, r api.CopyRequest) (copied, error) {
+	c, err := d.named(ctx, r)
+	if err != nil || r.Kind != api.CopySnapshot || !d.world.Elsewhere(c.policy, r.Environment) {
+		if err == nil {
+			c, err = d.copied(ctx, r)
+		}
+		return c, err
+	}
+	s, err := d.world.Standing(ctx, c.policy, r.Environment)
+	if err != nil || s == nil || s.Release == "" {
+		return c, errOr(err, c.with(nil))
+	}
+	live, err := d.world.Release(ctx, s.Release)
+	if err != nil {
+		return c, err
+	}
+	return c, c.with(&live)
 }
 
 // running says that the environment's database can be asked.
@@ -164,7 +210,7 @@ func (d *Daemon) TakeCopy(ctx context.Context, r api.CopyRequest) (api.Stream[ap
 			if _, err := c.env.Backup(ctx, c.live, "b"+id); err != nil {
 				return err
 			}
-			return d.noteCopy(ctx, c, "backup taken", "b"+id)
+			return d.noteCopy(ctx, c, "backup taken", "b"+id, "")
 		}), nil
 	}
 	data, err := c.masked()
@@ -175,16 +221,16 @@ func (d *Daemon) TakeCopy(ctx context.Context, r api.CopyRequest) (api.Stream[ap
 		if _, err := c.env.TakeSnapshot(ctx, c.live, data, id, say); err != nil {
 			return err
 		}
-		if err := d.noteCopy(ctx, c, "snapshot taken", id); err != nil {
+		if err := d.noteCopy(ctx, c, "snapshot taken", id, ""); err != nil {
 			return err
 		}
-		return c.env.SweepSnapshots(data.Keep)
+		return c.env.SweepSnapshots(ctx, data.Keep)
 	}), nil
 }
 
 // noteCopy writes into the log what became of a copy.
-func (d *Daemon) noteCopy(ctx context.Context, c copied, action, id string) error {
-	by := store.Audit{Actor: api.Actor(ctx), Action: action, App: c.App, Environment: c.Environment, Subject: id}
+func (d *Daemon) noteCopy(ctx context.Context, c copied, action, id, because string) error {
+	by := store.Audit{Actor: api.Actor(ctx), Action: action, App: c.App, Environment: c.Environment, Subject: id, Because: because}
 	return d.world.Store.Change(ctx, by, func(*store.Tx) error { return nil })
 }
 
@@ -223,7 +269,7 @@ func (d *Daemon) telling(ctx context.Context, step, says string, do func(say fun
 
 // VerifyCopy is api.Backend's.
 func (d *Daemon) VerifyCopy(ctx context.Context, r api.CopyRequest) (api.Stream[api.Event], error) {
-	c, err := d.copied(ctx, r)
+	c, err := d.tried(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -241,6 +287,9 @@ func (d *Daemon) VerifyCopy(ctx context.Context, r api.CopyRequest) (api.Stream[
 	}
 	s, err := c.env.Snapshot(r.ID)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := d.world.Vouched(ctx, c.policy, s); err != nil {
 		return nil, err
 	}
 	return d.telling(ctx, r.ID, "load it into a server of its own", func(say func(string)) error {
@@ -282,7 +331,7 @@ func (d *Daemon) try(ctx context.Context, c copied, s environment.Snapshot, say 
 
 // RemoveCopy is api.Backend's.
 func (d *Daemon) RemoveCopy(ctx context.Context, r api.CopyRequest) error {
-	c, err := d.copied(ctx, r)
+	c, err := d.named(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -290,33 +339,37 @@ func (d *Daemon) RemoveCopy(ctx context.Context, r api.CopyRequest) error {
 		return err
 	}
 	if r.Kind == api.CopyBackup {
-		record, err := d.world.Store.Environment(ctx, r.App, r.Environment)
-		if err != nil {
-			return err
-		}
-		if record.SchemaState == gate.SchemaHalfMigrated {
-			return problem.New(problem.Blocked, "the schema of %s is half-migrated, and a backup may be the way back", r.Environment).
-				WithHint("greenroom db status %s", r.Environment)
-		}
-		if err := c.env.RemoveBackup(r.ID); err != nil {
-			return err
-		}
-		return d.noteCopy(ctx, c, "backup removed", r.ID)
+		return d.removeBackup(ctx, c)
 	}
 	if err := c.env.RemoveSnapshot(r.ID); err != nil {
 		return err
 	}
-	return d.noteCopy(ctx, c, "snapshot removed", r.ID)
+	return d.noteCopy(ctx, c, "snapshot removed", r.ID, "")
 }
 
-// unneeded says that no run under way may need a copy yet: its own, or one that it is restoring.
+func (d *Daemon) removeBackup(ctx context.Context, c copied) error {
+	record, err := d.world.Store.Environment(ctx, c.App, c.Environment)
+	if err != nil {
+		return err
+	}
+	if record.SchemaState == gate.SchemaHalfMigrated {
+		return problem.New(problem.Blocked, "the schema of %s is half-migrated, and a backup may be the way back", c.Environment).
+			WithHint("greenroom db status %s", c.Environment)
+	}
+	if err := c.env.RemoveBackup(c.ID); err != nil {
+		return err
+	}
+	return d.noteCopy(ctx, c, "backup removed", c.ID, "")
+}
+
+// unneeded says that no run under way may need a copy yet: its own, or one that it restores or rehearses on.
 func (d *Daemon) unneeded(ctx context.Context, r api.CopyRequest) error {
 	open, err := d.world.Store.Unfinished(ctx)
 	if err != nil {
 		return err
 	}
 	for _, o := range open {
-		if o.Plan.App == r.App && (o.ID == r.ID || slices.ContainsFunc(o.Plan.Steps, func(s plan.Step) bool { return restores(s, r.ID) })) {
+		if o.Plan.App == r.App && (o.ID == r.ID || slices.ContainsFunc(o.Plan.Steps, func(s plan.Step) bool { return needs(s, r.ID) })) {
 			return problem.New(problem.Blocked, "the %s %s may need it yet", o.Plan.Kind, o.ID).WithHint("greenroom status")
 		}
 	}

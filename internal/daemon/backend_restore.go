@@ -15,6 +15,7 @@ import (
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/promotion"
+	"greenroom/internal/rehearsal"
 	"greenroom/internal/store"
 )
 
@@ -32,7 +33,7 @@ func (d *Daemon) planRestore(ctx context.Context, a store.App, r api.RunRequest)
 	to, args := c.live.Digest(), promotion.RestoreArgs{ID: r.Copy.ID}
 	if r.Copy.Kind == api.CopySnapshot {
 		args.Snapshot, args.From = true, r.Copy.Environment
-		if err := d.mayPopulate(c, args); err != nil {
+		if err := d.mayPopulate(ctx, c, args); err != nil {
 			return plan.Plan{}, yes, err
 		}
 	} else {
@@ -63,7 +64,7 @@ func errOr(err error, otherwise error) error {
 }
 
 // mayPopulate says whether a snapshot may be put into an environment.
-func (d *Daemon) mayPopulate(c copied, a promotion.RestoreArgs) error {
+func (d *Daemon) mayPopulate(ctx context.Context, c copied, a promotion.RestoreArgs) error {
 	if production, ok := c.policy.Production(); a.From == c.Environment || ok && production.Name == c.Environment {
 		return problem.New(problem.Blocked, "a snapshot is masked: it is for other environments than %s", c.Environment).
 			WithHint("what %s can be restored from: greenroom backup list", c.Environment)
@@ -75,7 +76,7 @@ func (d *Daemon) mayPopulate(c copied, a promotion.RestoreArgs) error {
 	if err := accepted(c.env.Name, c.env.Settings.Data); err != nil {
 		return err
 	}
-	_, err := from.Snapshot(a.ID)
+	_, err := c.env.Choose(ctx, c.policy, from, a.ID)
 	return err
 }
 
@@ -89,10 +90,12 @@ func accepted(environment string, data *app.Data) error {
 		WithHint(`rehearse on a stage, which is isolated; or accept it in greenroom.yaml: environments: {%s: {data: {not_isolated: "why it may be all the same"}}}, then: greenroom apply`, environment)
 }
 
-// restores says whether a step makes an environment of that copy.
-func restores(s plan.Step, id string) bool {
-	var a promotion.RestoreArgs
-	return s.Action == promotion.ActionRestore && json.Unmarshal(s.Args, &a) == nil && a.ID == id
+// needs says whether a step makes an environment, or a stage, of that copy.
+func needs(s plan.Step, id string) bool {
+	var a struct {
+		ID string `json:"id"`
+	}
+	return (s.Action == promotion.ActionRestore || s.Action == rehearsal.ActionData) && json.Unmarshal(s.Args, &a) == nil && a.ID == id
 }
 
 // options are the honest ways out where the live schema can carry no earlier release: forward, or back to a backup, with

@@ -9,6 +9,7 @@ import (
 
 	"greenroom/internal/api"
 	"greenroom/internal/app"
+	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
 	"greenroom/internal/plan"
@@ -53,6 +54,9 @@ func (d *Daemon) plan(ctx context.Context, r api.RunRequest) (plan.Plan, gate.De
 	if err != nil {
 		return plan.Plan{}, gate.Decision{}, err
 	}
+	if r.Snapshot != "" && r.Kind != plan.Rehearsal {
+		return plan.Plan{}, gate.Decision{}, problem.New(problem.Invalid, "only a rehearsal is held on a snapshot")
+	}
 	switch r.Kind {
 	case plan.Rehearsal:
 		p, err := d.planRehearsal(ctx, a, r)
@@ -85,14 +89,44 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 		return plan.Plan{}, problem.New(problem.Invalid, "%s is live in production already: there is nothing to rehearse", f.New.Short()).
 			WithHint("greenroom build, once something has changed")
 	}
-	if f.Old == "" {
-		return rehearsal.Make(f), nil
+	if f.Old != "" {
+		if f.OldContents, err = d.contents(ctx, f.Old); err != nil {
+			return plan.Plan{}, err
+		}
 	}
-	if f.Data != nil && d.world.Elsewhere(a.Policy, f.Data.From) {
-		return plan.Plan{}, rehearsal.DataElsewhere(f.Data.From)
-	}
-	f.OldContents, err = d.contents(ctx, f.Old)
+	f.Snapshot, err = d.chosen(ctx, a.Policy, f, r.Snapshot, baseline)
 	return rehearsal.Make(f), err
+}
+
+// chosen is the snapshot that a rehearsal is to be held on: the one that is asked for, and where production is on another
+// machine the newest that was brought from there. Nil: the rehearsal takes one itself, or has none.
+func (d *Daemon) chosen(ctx context.Context, p app.Policy, f rehearsal.Facts, asked string, production release.Baseline) (*rehearsal.DataArgs, error) {
+	if f.Old == "" || f.Data == nil || f.OldContents.Database == nil {
+		if asked == "" {
+			return nil, nil
+		}
+		return nil, problem.New(problem.Invalid, "this rehearsal is on no copy of data: production is empty, has no database, or the definition in force has no `data` for the stage").
+			WithHint("greenroom rehearse %s, without --snapshot", f.New.Short())
+	}
+	if asked == "" && d.world.Elsewhere(p, f.Data.From) {
+		asked = environment.Latest
+	}
+	if asked == "" {
+		return nil, nil
+	}
+	from, ok := d.world.Open(p, f.Data.From)
+	if !ok {
+		return nil, problem.New(problem.NotFound, "%s has no environment %s", p.App, f.Data.From).WithHint("greenroom apply")
+	}
+	s, err := d.world.Stage(p, rehearsal.Stage).Choose(ctx, p, from, asked)
+	if err != nil {
+		return nil, err
+	}
+	if schema := production[release.PartSchema]; schema != "" && schema != s.Data.Schema {
+		return nil, problem.New(problem.Blocked, "the snapshot %s has another schema than %s has now: %s was migrated since it was taken, or changed by hand", s.ID, from.Name, from.Name).
+			WithHint("greenroom snapshot create %s; where that is another machine, export it there and import it here", from.Name)
+	}
+	return &rehearsal.DataArgs{ID: s.ID, Taken: s.Data.Taken.UTC()}, nil
 }
 
 func (d *Daemon) planPromotion(ctx context.Context, a store.App, r api.RunRequest) (plan.Plan, gate.Decision, error) {

@@ -40,9 +40,13 @@ checks:
 
 func newMachines(t *testing.T) *machines {
 	t.Helper()
+	return newMachinesWith(t, withPostgres(), twoMachines)
+}
+
+func newMachinesWith(t *testing.T, s sources, definition string) *machines {
+	t.Helper()
 	m := &machines{T: t, staging: newHouse(t), production: newHouse(t)}
-	s := withPostgres()
-	s.definition = strings.NewReplacer("STAGING", m.staging.ownKey(), "PRODUCTION", m.production.ownKey()).Replace(twoMachines)
+	s.definition = strings.NewReplacer("STAGING", m.staging.ownKey(), "PRODUCTION", m.production.ownKey()).Replace(definition)
 	s.definition = strings.ReplaceAll(s.definition, "CONTROL_FOLDER", m.staging.control) // one folder for both: one release
 	s.compose = strings.ReplaceAll(s.compose, "CONTROL_FOLDER", m.staging.control)
 	m.sources = s
@@ -153,8 +157,8 @@ func TestTwoMachines(t *testing.T) {
 	m.dataStaysWhereItIs()
 }
 
-// dataStaysWhereItIs asks for a copy of production's data on a machine where that is not: the refusal comes before a stage
-// is made.
+// dataStaysWhereItIs asks for a copy of production's data on a machine where that is not, and where no snapshot was brought:
+// the refusal comes before a stage is made.
 func (m *machines) dataStaysWhereItIs() {
 	m.Helper()
 	s := m.sources.saying("  staging: {rollout: {watch: 200ms}}\n", "  staging: {data: {from: production, mask: mask.yaml}, rollout: {watch: 200ms}}\n")
@@ -162,7 +166,7 @@ func (m *machines) dataStaysWhereItIs() {
 	m.staging.register(s)
 	r := m.staging.build(s.as("v3", ""))
 	_, err := m.staging.client.Start(m.staging.ctx(), api.RunRequest{Kind: plan.Rehearsal, App: appUnderTest, Release: string(r)})
-	wantProblem(m, err, problem.Blocked, "production lives elsewhere, and its data with it", "leave `data:` away")
+	wantProblem(m, err, problem.Blocked, "production lives elsewhere, and no snapshot of its data was brought here", "greenroom snapshot import FILE")
 }
 
 // repacked is a bundle with those of its envelopes that are kept.

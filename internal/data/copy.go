@@ -57,22 +57,25 @@ type Progress struct {
 
 // Snapshot is a masked copy of a database, as the manifest in its folder says.
 type Snapshot struct {
-	Format    int             `json:"format"`
-	Engine    string          `json:"engine"`  // postgres, sqlite
-	Version   string          `json:"version"` // of the server or library
-	Taken     time.Time       `json:"taken"`   // the moment
-	Took      time.Duration   `json:"took"`
-	Schema    string          `json:"schema"`           // fingerprint of the database it is of
-	Masked    string          `json:"masked,omitempty"` // fingerprint of what Load makes; "" where texts in the schema were masked: then Loaded.Schema tells
-	Rules     string          `json:"rules"`            // SHA-256 of the rules' JSON
-	Tables    []SnapshotTable `json:"tables"`           // sorted by name
-	Literals  int             `json:"literals"`
-	Files     []SnapshotFile  `json:"files"`            // all but the manifest, sorted by name
-	Size      int64           `json:"size"`             // of the folder, bytes
-	Source    int64           `json:"source"`           // bytes of the database on disk
-	Canaries  int             `json:"canaries"`         // values of changed columns that were searched for in what was written
-	Shared    map[string]int  `json:"shared,omitempty"` // masked columns of which values stand in kept columns too: of how many canaries, at least
-	Collation string          `json:"collation,omitempty"`
+	Format  int           `json:"format"`
+	Engine  string        `json:"engine"`  // postgres, sqlite
+	Version string        `json:"version"` // of the server or library
+	Taken   time.Time     `json:"taken"`   // the moment
+	Took    time.Duration `json:"took"`
+	Schema  string        `json:"schema"`           // fingerprint of the database it is of
+	Masked  string        `json:"masked,omitempty"` // fingerprint of what Load makes; "" where texts in the schema were masked: then Loaded.Schema tells
+	Rules   string        `json:"rules"`            // digest of the rules that it was masked by (mask.Rules.Digest)
+	Mask    *mask.Rules   `json:"mask,omitempty"`   // these rules; nil in one that an earlier Greenroom took
+	// Pseudonyms identifies the key that it was masked with (mask.Key.ID); "" in one that an earlier Greenroom took.
+	Pseudonyms string          `json:"pseudonyms,omitempty"`
+	Tables     []SnapshotTable `json:"tables"` // sorted by name
+	Literals   int             `json:"literals"`
+	Files      []SnapshotFile  `json:"files"`            // all but the manifest, sorted by name
+	Size       int64           `json:"size"`             // of the folder, bytes
+	Source     int64           `json:"source"`           // bytes of the database on disk
+	Canaries   int             `json:"canaries"`         // values of changed columns that were searched for in what was written
+	Shared     map[string]int  `json:"shared,omitempty"` // masked columns of which values stand in kept columns too: of how many canaries, at least
+	Collation  string          `json:"collation,omitempty"`
 }
 
 // SnapshotTable is a table in a snapshot.

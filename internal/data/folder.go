@@ -39,24 +39,45 @@ func NewFolder(dir string) (*Folder, error) {
 		}
 		return nil, problem.New(problem.Blocked, "there is something at %s already", dir)
 	}
-	if err := SweepFolders(filepath.Dir(dir)); err != nil {
-		return nil, err
-	}
 	f := &Folder{dir: dir, part: filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+partial)}
-	err := os.Mkdir(f.part, 0o700)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, problem.New(problem.Blocked, "a snapshot is being written to %s already", dir)
-	}
+	err := Alone(filepath.Dir(dir), func() error {
+		if err := sweepFolders(filepath.Dir(dir)); err != nil {
+			return err
+		}
+		err := os.Mkdir(f.part, 0o700)
+		if errors.Is(err, fs.ErrExist) {
+			return problem.New(problem.Blocked, "a snapshot is being written to %s already", dir)
+		}
+		if err != nil {
+			return fullDisk(dir, err)
+		}
+		f.lock, err = lockFolder(f.part)
+		return err
+	})
 	if err != nil {
-		return nil, fullDisk(dir, err)
-	}
-	if f.lock, err = lockFolder(f.part); err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
 const partial = ".partial"
+
+// Alone does something while nobody else does anything Alone in that folder, in whatever process: between the making of a
+// snapshot's folder and its lock, somebody who sweeps would take it for a dead one's.
+func Alone(parent string, do func() error) (err error) {
+	f, err := os.Open(parent)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }() // which lets go of the lock
+	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		return err
+	}
+	return do()
+}
 
 // lockFolder locks a folder that exists; of one that somebody else has, the error is syscall.EWOULDBLOCK.
 func lockFolder(dir string) (*os.File, error) {
@@ -72,6 +93,10 @@ func lockFolder(dir string) (*os.File, error) {
 
 // SweepFolders removes the unfinished snapshots in a folder that nobody writes any more.
 func SweepFolders(parent string) error {
+	return Alone(parent, func() error { return sweepFolders(parent) })
+}
+
+func sweepFolders(parent string) error {
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return err
@@ -116,6 +141,13 @@ func (f *Folder) Files() []SnapshotFile {
 	return append([]SnapshotFile(nil), f.files...)
 }
 
+// last is the file that was closed last.
+func (f *Folder) last() SnapshotFile {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.files[len(f.files)-1]
+}
+
 // Complete writes the manifest with the files' names, sizes and digests, and gives the folder its name.
 func (f *Folder) Complete(s Snapshot) (Snapshot, error) {
 	s.Format, s.Files, s.Size = SnapshotFormat, f.Files(), 0
@@ -131,18 +163,23 @@ func (f *Folder) Complete(s Snapshot) (Snapshot, error) {
 	if s, err = parseSnapshot(text); err != nil {
 		return s, fmt.Errorf("the manifest of a new snapshot: %w", err)
 	}
-	sum := sha256.Sum256(text)
+	return s, f.completeAs(text)
+}
+
+// completeAs is Complete with a manifest that is there already.
+func (f *Folder) completeAs(manifest []byte) error {
+	sum := sha256.Sum256(manifest)
 	line := fmt.Sprintf("%s  %s\n", hex.EncodeToString(sum[:]), Manifest)
-	err = errors.Join(
-		atomicfile.Write(filepath.Join(f.part, Manifest), text, 0o600),
+	err := errors.Join(
+		atomicfile.Write(filepath.Join(f.part, Manifest), manifest, 0o600),
 		atomicfile.Write(filepath.Join(f.part, Manifest+".sha256"), []byte(line), 0o600))
 	if err != nil {
-		return s, fullDisk(f.dir, err)
+		return fullDisk(f.dir, err)
 	}
 	if err := os.Rename(f.part, f.dir); err != nil {
-		return s, err
+		return err
 	}
-	return s, errors.Join(atomicfile.SyncDir(filepath.Dir(f.dir)), f.lock.Close())
+	return errors.Join(atomicfile.SyncDir(filepath.Dir(f.dir)), f.lock.Close())
 }
 
 // Discard removes a snapshot that was not completed. After Complete it does nothing.

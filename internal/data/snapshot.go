@@ -79,6 +79,11 @@ func (s Snapshot) valid() error {
 	if s.Engine == "" || s.Version == "" || s.Schema == "" || s.Taken.IsZero() {
 		return errors.New("it does not say of which database it is")
 	}
+	if s.Mask != nil {
+		if rules, err := s.Mask.Digest(); err != nil || rules != s.Rules {
+			return errors.New("the rules in it are not those that it names")
+		}
+	}
 	if !sortedByName(s.Files, func(f SnapshotFile) string { return f.Name }) || !sortedByName(s.Tables, func(t SnapshotTable) string { return t.Name }) {
 		return errors.New("its files or tables are not sorted, or stand there twice")
 	}
@@ -199,6 +204,10 @@ func damagedSnapshot(dir, reason string) error {
 	return problem.New(problem.Fail, "the snapshot in %s is damaged: %s", dir, reason).
 		WithHint("take another snapshot; nothing was changed")
 }
+
+// By notes the rules and the key that a snapshot was masked by. The rules are a person's words and none of the database's, so
+// they come behind the search for values that should not be there.
+func (s *Snapshot) By(o SnapshotOptions) { s.Mask, s.Pseudonyms = &o.Rules, o.Key.ID() }
 
 // Sort puts a snapshot's tables and files in the order that a manifest has.
 func (s *Snapshot) Sort() {

@@ -56,7 +56,7 @@ func TestDamagedSnapshot(t *testing.T) {
 	if _, err := e.Snapshot("3"); err == nil {
 		t.Error("a damaged one can be used")
 	}
-	if err := e.SweepSnapshots(1); err != nil {
+	if err := e.sweepSnapshots(1, nil); err != nil {
 		t.Fatal(err)
 	}
 	all, err := e.Snapshots()

@@ -20,8 +20,8 @@ import (
 const keepBackups = 5
 
 // Prune removes what nobody will ask for again, so that the disk does not fill up: the unpacked files of releases that
-// are live nowhere, come next in no rollback and are in no run (they are unpacked again when they are needed), and all
-// but the newest backups of each environment.
+// are live nowhere, come next in no rollback and are in no run (they are unpacked again when they are needed), all but the
+// newest backups of each environment, and what a kill left of snapshots.
 func (w *World) Prune(ctx context.Context) error {
 	// A run is recorded before it unpacks anything. So whoever unpacks while this goes on is known below, or waits.
 	w.unpacked.Lock()
@@ -30,7 +30,7 @@ func (w *World) Prune(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	needed, err := w.restoring(ctx)
+	needed, err := w.copiesInUse(ctx)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,16 @@ func (w *World) Prune(ctx context.Context) error {
 			all = append(all, artifact.RemoveTree(filepath.Join(w.Home.Files(), d.Name())))
 		}
 	}
-	return errors.Join(append(all, w.pruneBackups(needed))...)
+	return errors.Join(append(all, w.pruneBackups(needed), w.pruneSnapshots())...)
+}
+
+func (w *World) pruneSnapshots() error {
+	folders, err := fs.Glob(os.DirFS(w.Home.Environments()), "*/*/snapshots")
+	all := []error{err}
+	for _, dir := range folders {
+		all = append(all, sweepLeft(filepath.Join(w.Home.Environments(), dir)))
+	}
+	return errors.Join(all...)
 }
 
 // inUse are the short ids of the releases whose files may be needed at any time.
@@ -70,8 +79,9 @@ func (w *World) inUse(ctx context.Context) (map[string]bool, error) {
 	return used, err
 }
 
-// restoring are the ids of copies that runs under way restore: the backup that such a run takes first may be one too many.
-func (w *World) restoring(ctx context.Context) (map[string]bool, error) {
+// copiesInUse are the ids of copies that runs under way restore or rehearse on, and of their own: the backup that a restore
+// takes first may be one too many.
+func (w *World) copiesInUse(ctx context.Context) (map[string]bool, error) {
 	ids := map[string]bool{}
 	runs, err := w.Store.Unfinished(ctx)
 	for _, r := range runs {
@@ -80,7 +90,7 @@ func (w *World) restoring(ctx context.Context) (map[string]bool, error) {
 			var args struct {
 				ID string `json:"id"`
 			}
-			if r.Plan.Kind == plan.Restore && json.Unmarshal(s.Args, &args) == nil {
+			if (r.Plan.Kind == plan.Restore || r.Plan.Kind == plan.Rehearsal) && json.Unmarshal(s.Args, &args) == nil {
 				ids[args.ID] = true
 			}
 		}

@@ -29,6 +29,7 @@ type Snapshot struct {
 	Environment string        `json:"environment"`
 	Data        data.Snapshot `json:"data"`
 	Verified    *Verified     `json:"verified,omitempty"` // nil: it was never loaded, so nobody knows whether it can be
+	Origin      *Origin       `json:"origin,omitempty"`   // nil: it was taken here
 	Dir         string        `json:"dir"`
 	Damaged     string        `json:"-"` // why it can't be used; "" for nothing that shows without reading all of it
 }
@@ -51,7 +52,7 @@ const verifiedSuffix = ".verified.json"
 
 // TakeSnapshot makes a masked copy of the environment's database under that id. One that is there already is returned.
 func (e *Environment) TakeSnapshot(ctx context.Context, r release.Release, d app.Data, id string, say func(string)) (Snapshot, error) {
-	if s, err := e.Snapshot(id); err == nil {
+	if s, err := e.Snapshot(id); err == nil && s.Origin == nil {
 		return s, nil
 	}
 	source, err := e.source(ctx, r, d)
@@ -169,10 +170,13 @@ func (e *Environment) Snapshot(id string) (Snapshot, error) {
 	}
 	var err error
 	s.Data, err = data.ReadSnapshot(s.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if p := problem.From(err); p != nil && p.Code == problem.NotFound {
 		return s, none
 	}
 	if err != nil {
+		return s, err
+	}
+	if s.Origin, err = originOf(s.Dir); err != nil {
 		return s, err
 	}
 	b, err := os.ReadFile(verifiedFile(s.Dir))
@@ -195,14 +199,31 @@ func (e *Environment) RemoveSnapshot(id string) error {
 	if err := errors.Join(os.RemoveAll(gone), os.Rename(s.Dir, gone)); err != nil {
 		return err
 	}
-	return errors.Join(os.RemoveAll(gone), removeIfThere(verifiedFile(s.Dir)), atomicfile.SyncDir(e.snapshots()))
+	return errors.Join(os.RemoveAll(gone), removeIfThere(verifiedFile(s.Dir)), removeIfThere(s.Dir+originSuffix), atomicfile.SyncDir(e.snapshots()))
 }
 
 // removedPrefix begins the name of a snapshot that is being removed.
 const removedPrefix = ".removed-"
 
-// SweepSnapshots removes all but the newest, and what interrupted ones left behind.
-func (e *Environment) SweepSnapshots(keep int) error {
+// came is when a snapshot was taken here, or brought here.
+func (s Snapshot) came() time.Time {
+	if s.Origin != nil {
+		return s.Origin.Brought
+	}
+	return s.Data.Taken
+}
+
+// SweepSnapshots removes all but those that came last, and what interrupted ones left behind. One that a run under way may
+// need is kept.
+func (e *Environment) SweepSnapshots(ctx context.Context, keep int) error {
+	needed, err := e.world.copiesInUse(ctx)
+	if err != nil {
+		return err
+	}
+	return e.sweepSnapshots(keep, needed)
+}
+
+func (e *Environment) sweepSnapshots(keep int, needed map[string]bool) error {
 	if keep == 0 {
 		keep = keepSnapshots
 	}
@@ -211,31 +232,46 @@ func (e *Environment) SweepSnapshots(keep int) error {
 		return err
 	}
 	all = slices.DeleteFunc(all, func(s Snapshot) bool { return s.Damaged != "" }) // a person looks at it first
-	err = e.sweepLeft()
+	slices.SortStableFunc(all, func(a, b Snapshot) int { return b.came().Compare(a.came()) })
+	err = sweepLeft(e.snapshots())
 	for _, s := range all[min(keep, len(all)):] {
-		err = errors.Join(err, e.RemoveSnapshot(s.ID))
+		if !needed[s.ID] {
+			err = errors.Join(err, e.RemoveSnapshot(s.ID))
+		}
 	}
 	return err
 }
 
-// sweepLeft removes what a kill left: of a snapshot that was being taken, of one that was being removed, and the note that
-// one could be loaded where it is gone.
-func (e *Environment) sweepLeft() error {
-	entries, err := os.ReadDir(e.snapshots())
+// sweepLeft removes from a folder of snapshots what a kill left: of one that was being taken or brought, of one that was being
+// removed, and notes about one that is gone, or that were not written to their end.
+func sweepLeft(folder string) error {
+	err := data.Alone(folder, func() error {
+		entries, err := os.ReadDir(folder)
+		for _, f := range entries {
+			name := filepath.Join(folder, f.Name())
+			if strings.HasPrefix(f.Name(), removedPrefix) || orphaned(name) {
+				err = errors.Join(err, os.RemoveAll(name))
+			}
+		}
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
+	return errors.Join(err, data.SweepFolders(folder))
+}
+
+// orphaned says whether a file is a note about a snapshot that is gone, or half of one: notes are written Alone.
+func orphaned(name string) bool {
+	if base := filepath.Base(name); base[0] == '.' && strings.Contains(base, ".json.tmp-") {
+		return true
 	}
-	for _, f := range entries {
-		name := filepath.Join(e.snapshots(), f.Name())
-		dir, note := strings.CutSuffix(name, verifiedSuffix)
-		if strings.HasPrefix(f.Name(), removedPrefix) || note && !there(dir) {
-			err = errors.Join(err, os.RemoveAll(name))
+	for _, suffix := range []string{verifiedSuffix, originSuffix} {
+		if dir, is := strings.CutSuffix(name, suffix); is && !there(dir) {
+			return true
 		}
 	}
-	return errors.Join(err, data.SweepFolders(e.snapshots()))
+	return false
 }
 
 func there(name string) bool {
@@ -264,7 +300,7 @@ func (e *Environment) Populate(ctx context.Context, r release.Release, s Snapsho
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(verifiedFile(s.Dir), b, 0o600)
+	return data.Alone(filepath.Dir(s.Dir), func() error { return atomicfile.Write(verifiedFile(s.Dir), b, 0o600) })
 }
 
 // KeepPristine puts a pristine copy of the environment's database beside it, and Reset makes it that again. Reset says how

@@ -64,6 +64,8 @@ func (c check) sense() error {
 		return fmt.Errorf("the policy %q is not a digest", c.Policy)
 	case c.At.IsZero():
 		return errors.New("a statement without a time")
+	case c.Snapshot != nil && !c.Snapshot.told():
+		return errors.New("a statement about a snapshot that does not tell which, or of when")
 	case r.Check == "":
 		return errors.New("a statement about no check")
 	case r.Verdict != Pass && r.Verdict != Fail && r.Verdict != Inconclusive:

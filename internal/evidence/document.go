@@ -89,6 +89,7 @@ const (
 	KindStanding   Kind = "standing"
 	KindRollout    Kind = "rollout"
 	KindProvenance Kind = "provenance"
+	KindSnapshot   Kind = "snapshot"
 )
 
 // Summary is what can be told of any envelope in a line.

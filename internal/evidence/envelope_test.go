@@ -40,6 +40,7 @@ func goodStatement() Statement {
 		Policy:    string(release.Of([]byte("policy"))),
 		Baseline:  release.Baseline{release.PartRelease: string(release.Of([]byte("live"))), release.PartSchema: "s1"},
 		DependsOn: []release.Part{release.PartSchema, release.PartRelease},
+		Snapshot:  &SnapshotUsed{ID: "20260102-030405.000", Environment: "production", Taken: noon.Add(-time.Hour), Age: time.Hour, Found: true, By: "production"},
 		Result: Result{Check: "checkout", Verdict: Fail, Summary: "1 of 2 failed: <b>&", Passed: 1, Failed: 1,
 			Failures: []Failure{{Name: "TestPay", Message: "got 500"}}, Output: "…\u2028", Started: noon, Duration: time.Second},
 		At: noon.Add(time.Minute),
@@ -85,6 +86,11 @@ func goodReport() *migrations.Report {
 	}
 }
 
+func goodSnapshot() Snapshot {
+	return Snapshot{App: "shop", Environment: "production", ID: "20260102-030405.000", Manifest: wanted(),
+		Rules: strings.TrimPrefix(string(release.Of([]byte("rules"))), "sha256:"), Taken: noon.Add(-time.Hour), Size: 1 << 20, At: noon}
+}
+
 // goods are one document of each predicate.
 func goods() map[string]document {
 	migration, rollback := goodStatement(), goodStatement()
@@ -95,6 +101,7 @@ func goods() map[string]document {
 	return map[string]document{
 		"test-result": check(goodStatement()), "migration": check(migration), "rollback": check(rollback),
 		"collection": goodCollection(), "standing": goodStanding(), "rollout": goodRollout(), "provenance": goodProvenance(),
+		"snapshot": goodSnapshot(),
 	}
 }
 
@@ -145,6 +152,7 @@ func TestEachOpenReadsOnlyItsOwnKind(t *testing.T) {
 		_, _, opened[KindStanding] = OpenStanding(b, keys)
 		_, _, opened[KindRollout] = OpenRollout(b, keys)
 		_, _, opened[KindProvenance] = OpenProvenance(b, keys)
+		_, _, opened[KindSnapshot] = OpenSnapshot(b, keys)
 		for kind, err := range opened {
 			if (err == nil) != (kind == d.summary().Kind) {
 				t.Errorf("a %s read as a %s: %v", name, kind, err)
@@ -173,6 +181,11 @@ func TestWhatMakesNoSenseIsNotSigned(t *testing.T) {
 		change(&s)
 		return check(s)
 	}
+	snapshot := func(change func(s *Snapshot)) document {
+		s := goodSnapshot()
+		change(&s)
+		return s
+	}
 	collection, standing, rollout, provenance := goodCollection(), goodStanding(), goodRollout(), goodProvenance()
 	collection.Evidence[1] = "sha256:short"
 	standing.Baseline = release.Baseline{release.PartRelease: string(release.Of([]byte("other")))}
@@ -193,6 +206,7 @@ func TestWhatMakesNoSenseIsNotSigned(t *testing.T) {
 		{"a build in a rehearsal", statement(func(s *Statement) { s.Run = Build }), "from the run build in rehearsal"},
 		{"a rehearsal in a build", statement(func(s *Statement) { s.Environment = Build }), "from the run r1 in build"},
 		{"a policy by name", statement(func(s *Statement) { s.Policy = "strict" }), "not a digest"},
+		{"a snapshot of no moment", statement(func(s *Statement) { s.Snapshot = &SnapshotUsed{ID: "r1", Environment: "production"} }), "does not tell which"},
 		{"no time", statement(func(s *Statement) { s.At = time.Time{} }), "without a time"},
 		{"no check", statement(func(s *Statement) { s.Result.Check = "" }), "about no check"},
 		{"no verdict", statement(func(s *Statement) { s.Result.Verdict = "" }), `"" is not a verdict`},
@@ -207,6 +221,11 @@ func TestWhatMakesNoSenseIsNotSigned(t *testing.T) {
 		{"an empty standing", Standing{}, "no environment"},
 		{"an empty rollout", Rollout{}, "without an environment"},
 		{"an empty provenance", Provenance{}, "no builder"},
+		{"a snapshot outside its folder", snapshot(func(s *Snapshot) { s.ID = "../20260102-030405.000" }), "not the id of a snapshot"},
+		{"a snapshot by a name", snapshot(func(s *Snapshot) { s.ID = "latest" }), "not the id of a snapshot"},
+		{"a snapshot without rules", snapshot(func(s *Snapshot) { s.Rules = "" }), "not a digest"},
+		{"a snapshot of no moment", snapshot(func(s *Snapshot) { s.Taken = time.Time{} }), "without a time"},
+		{"an empty snapshot", Snapshot{}, "no environment"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b, err := seal(c.d, signer(1))

@@ -94,6 +94,7 @@ type Statement struct {
 	Policy      string           `json:"policy"`      // digest of its conditions (app.Policy); "" for a check at build
 	Baseline    release.Baseline `json:"baseline,omitempty"`
 	DependsOn   []release.Part   `json:"depends_on,omitempty"`
+	Snapshot    *SnapshotUsed    `json:"snapshot,omitempty"` // the stage's data; nil where it was no copy
 	Result      Result           `json:"result"`
 	At          time.Time        `json:"at"`
 }
@@ -110,10 +111,26 @@ type Report struct {
 	Verdict  Verdict          `json:"verdict"`
 	Results  []Result         `json:"results"`
 	// Isolation is what the stage could reach; nil where it was not asked, because it holds no data of production's.
-	Isolation *Isolation    `json:"isolation,omitempty"`
-	Notes     []string      `json:"notes,omitempty"` // what the reader should know: not isolated, first release, …
-	Started   time.Time     `json:"started"`
-	Duration  time.Duration `json:"duration"`
+	Isolation *Isolation `json:"isolation,omitempty"`
+	// Snapshot is the masked copy that was the stage's data; nil where it had none.
+	Snapshot *SnapshotUsed `json:"snapshot,omitempty"`
+	Notes    []string      `json:"notes,omitempty"` // what the reader should know: not isolated, first release, …
+	Started  time.Time     `json:"started"`
+	Duration time.Duration `json:"duration"`
+}
+
+// SnapshotUsed is a masked copy of an environment's data that a release was rehearsed on.
+type SnapshotUsed struct {
+	ID          string        `json:"id"`
+	Environment string        `json:"environment"`
+	Taken       time.Time     `json:"taken"`
+	Age         time.Duration `json:"age"`          // when it came to the stage
+	Found       bool          `json:"found"`        // it was there before, and not taken for this rehearsal
+	By          string        `json:"by,omitempty"` // the key that vouches for one from another machine
+}
+
+func (s SnapshotUsed) told() bool {
+	return s.ID != "" && s.Environment != "" && !s.Taken.IsZero() && s.Age >= 0
 }
 
 // Migration is what was measured of the release's migration; nil where nothing was.

@@ -21,6 +21,7 @@ const (
 	typeCollection = "greenroom:predicate/collection/v1"
 	typeStanding   = "greenroom:predicate/standing/v1"
 	typeRollout    = "greenroom:predicate/rollout/v1"
+	typeSnapshot   = "greenroom:predicate/snapshot/v1"
 )
 
 // document is what an envelope can hold. Its form is a function of its contents, so that whoever parses one and writes it
@@ -150,6 +151,8 @@ func decode(payload []byte) (document, error) {
 		return read(s.Predicate, func(p Standing) document { return p })
 	case typeRollout:
 		return read(s.Predicate, func(p Rollout) document { return p })
+	case typeSnapshot:
+		return read(s.Predicate, func(p Snapshot) document { return p })
 	case typeProvenance:
 		if len(s.Subject) != 1 {
 			return nil, fmt.Errorf("statement: %d subjects, not one", len(s.Subject))

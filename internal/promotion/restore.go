@@ -112,7 +112,7 @@ func (p *Promotions) restoreFrom(ctx context.Context, t *run.Task, sc *scene, a 
 	if !ok {
 		return problem.New(problem.NotFound, "%s has no environment %s any more", t.Plan.App, a.From)
 	}
-	snapshot, err := from.Snapshot(a.ID)
+	snapshot, err := sc.env.Choose(ctx, sc.Policy, from, a.ID)
 	if err != nil {
 		return err
 	}

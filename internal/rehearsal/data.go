@@ -3,9 +3,11 @@ package rehearsal
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
 
-	"greenroom/internal/app"
 	"greenroom/internal/environment"
+	"greenroom/internal/evidence"
 	"greenroom/internal/migration"
 	"greenroom/internal/problem"
 	"greenroom/internal/run"
@@ -13,24 +15,25 @@ import (
 
 // Data is what a stage's data is: the result of the step that brought it there.
 type Data struct {
-	Snapshot string `json:"snapshot"` // its id
-	From     string `json:"from"`
-	Says     string `json:"says"`   // "a masked copy of production of 2026-11-26 09:30 UTC, 1.2 GB"
-	Schema   string `json:"schema"` // fingerprint of the database that it was copied from
-	Masked   string `json:"masked"` // and of what the stage has; another one where texts in the schema were masked
-	Rows     int64  `json:"rows"`
-	Changed  int64  `json:"changed"` // values that the mask changed
+	Snapshot string        `json:"snapshot"` // its id
+	From     string        `json:"from"`
+	Taken    time.Time     `json:"taken"`
+	Age      time.Duration `json:"age"`          // when it came to the stage
+	Found    bool          `json:"found"`        // it was there before, and not taken for this rehearsal
+	By       string        `json:"by,omitempty"` // the key that vouches for one from another machine
+	Says     string        `json:"says"`         // "a masked copy of production of 2026-11-26 09:30 UTC, 1.2 GB"
+	Schema   string        `json:"schema"`       // fingerprint of the database that it was copied from
+	Masked   string        `json:"masked"`       // and of what the stage has; another one where texts in the schema were masked
+	Rows     int64         `json:"rows"`
+	Changed  int64         `json:"changed"` // values that the mask changed
 }
 
-// data brings a masked copy of production's data to the stage, and puts a pristine one beside it. Each rehearsal takes a
-// copy of its own: one that was interrupted goes on with the one that it took.
+// data brings a masked copy of production's data to the stage, and puts a pristine one beside it. Unless the plan names a
+// copy, a rehearsal takes one of its own: one that was interrupted goes on with the one that it took.
 func (r *Rehearsals) data(ctx context.Context, t *run.Task, s *set) (any, error) {
 	from := s.stage.Settings.Data
 	if from == nil {
 		return nil, problem.New(problem.Blocked, "the definition in force has no data for the stage any more").WithHint("greenroom rehearse %s", t.Plan.Release.Short())
-	}
-	if r.World.Elsewhere(s.Policy, from.From) {
-		return nil, DataElsewhere(from.From)
 	}
 	source, ok := r.World.Open(s.Policy, from.From)
 	if !ok {
@@ -40,12 +43,11 @@ func (r *Rehearsals) data(ctx context.Context, t *run.Task, s *set) (any, error)
 	if _, _, err := s.stage.Isolate(ctx); err != nil {
 		return nil, err
 	}
-	t.Progress("a masked copy of %s", from.From)
-	snapshot, err := source.TakeSnapshot(ctx, s.Old, *from, t.Run, say(t))
+	snapshot, d, err := r.copied(ctx, t, s, source)
 	if err != nil {
 		return nil, err
 	}
-	if err := source.SweepSnapshots(from.Keep); err != nil { // now, because from here on it may be cancelled
+	if err := source.SweepSnapshots(ctx, from.Keep); err != nil { // now, because from here on it may be cancelled
 		return nil, err
 	}
 	t.Progress("loading it")
@@ -56,38 +58,92 @@ func (r *Rehearsals) data(ctx context.Context, t *run.Task, s *set) (any, error)
 	if err := s.stage.KeepPristine(ctx, s.Old); err != nil {
 		return nil, err
 	}
-	return described(snapshot, *from), nil
+	return d, nil
 }
 
-// DataElsewhere is the refusal of a rehearsal on a copy of data that is on another machine: it does not travel.
-func DataElsewhere(from string) error {
-	return problem.New(problem.Blocked, "%s lives elsewhere, and its data with it", from).
-		WithHint("leave `data:` away where %s is on another machine, then greenroom apply", from)
+// copied is the copy that the plan names, or a new one.
+func (r *Rehearsals) copied(ctx context.Context, t *run.Task, s *set, source *environment.Environment) (environment.Snapshot, Data, error) {
+	var named DataArgs
+	if err := t.Args(&named); err != nil {
+		return environment.Snapshot{}, Data{}, err
+	}
+	from := *s.stage.Settings.Data
+	if named.ID == "" {
+		t.Progress("a masked copy of %s", from.From)
+		snapshot, err := source.TakeSnapshot(ctx, s.Old, from, t.Run, say(t))
+		return snapshot, described(snapshot, from.From, r.World.Now()), err
+	}
+	t.Progress("the snapshot %s of %s", named.ID, from.From)
+	snapshot, err := s.stage.Choose(ctx, s.Policy, source, named.ID)
+	if err != nil {
+		return snapshot, Data{}, err
+	}
+	d := described(snapshot, from.From, r.World.Now())
+	d.Found = true
+	if d.By, err = r.World.Vouched(ctx, s.Policy, snapshot); err != nil {
+		return snapshot, d, err
+	}
+	d.Says += fmt.Sprintf(", %s old (snapshot %s)", age(d.Age), d.Snapshot)
+	return snapshot, d, nil
+}
+
+// staleAfter is how old a copy may be before the report says that production is another by now.
+const staleAfter = 7 * 24 * time.Hour
+
+// note is what a reader should know of a copy that was there before; "" for one that was taken for the rehearsal.
+func (d Data) note() string {
+	if !d.Found {
+		return ""
+	}
+	text := fmt.Sprintf("the stage's data is the snapshot %s of %s, which was %s old: what was written since is not in it", d.Snapshot, d.From, age(d.Age))
+	if d.By != "" {
+		text += fmt.Sprintf("; %s vouches for it", d.By)
+	}
+	if d.Age > staleAfter {
+		text += fmt.Sprintf(". That is more than %s, and %s is another by now: take a new one", age(staleAfter), d.From)
+	}
+	return text
+}
+
+// used is the copy in a report.
+func (d Data) used() *evidence.SnapshotUsed {
+	return &evidence.SnapshotUsed{ID: d.Snapshot, Environment: d.From, Taken: d.Taken, Age: d.Age, Found: d.Found, By: d.By}
+}
+
+// age is how old something is, as exactly as one wants to know.
+func age(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return "less than a minute"
+	case d < 48*time.Hour:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
 // sweep removes what is too much of the copies that rehearsals took, and what one that was killed left of its own.
-func (r *Rehearsals) sweep(s *set) error {
+func (r *Rehearsals) sweep(ctx context.Context, s *set) error {
 	from := s.stage.Settings.Data
-	if from == nil || r.World.Elsewhere(s.Policy, from.From) {
+	if from == nil {
 		return nil
 	}
 	source, ok := r.World.Open(s.Policy, from.From)
 	if !ok {
 		return nil
 	}
-	return source.SweepSnapshots(from.Keep)
+	return source.SweepSnapshots(ctx, from.Keep)
 }
 
-func described(s environment.Snapshot, from app.Data) Data {
-	d := Data{Snapshot: s.ID, From: from.From, Schema: s.Data.Schema, Masked: s.Data.Masked}
+func described(s environment.Snapshot, from string, now time.Time) Data {
+	d := Data{Snapshot: s.ID, From: from, Schema: s.Data.Schema, Masked: s.Data.Masked, Taken: s.Data.Taken}
+	d.Age = max(0, now.Sub(d.Taken)) // a clock may have been set back
 	for _, table := range s.Data.Tables {
 		d.Rows += table.Rows
 		for _, n := range table.Changed {
 			d.Changed += n
 		}
 	}
-	d.Says = fmt.Sprintf("a masked copy of %s of %s, %s in %d tables", from.From, s.Data.Taken.UTC().Format("2006-01-02 15:04 UTC"),
-		migration.Bytes(s.Data.Source), len(s.Data.Tables))
+	d.Says = fmt.Sprintf("a masked copy of %s of %s, %s in %d tables", from, moment(d.Taken), migration.Bytes(s.Data.Source), len(s.Data.Tables))
 	return d
 }
 

@@ -302,8 +302,12 @@ func (r *Rehearsals) unlikeProduction(t *run.Task, s *set, m environment.Migrati
 	if !s.HasOld || want == "" || want == m.Before {
 		return "", nil
 	}
-	return fmt.Sprintf("the stage's schema (%s) is not production's (%s): was production's changed by hand?",
-		release.Digest(m.Before).Short(), release.Digest(b[release.PartSchema]).Short()), nil
+	why := "was production's changed by hand?"
+	if d.Found {
+		why = "was production's changed by hand, or migrated since the snapshot was taken?"
+	}
+	return fmt.Sprintf("the stage's schema (%s) is not production's (%s): %s",
+		release.Digest(m.Before).Short(), release.Digest(b[release.PartSchema]).Short(), why), nil
 }
 
 // Again is what the step of that name found: what the migration does to the data.

@@ -8,6 +8,7 @@ package rehearsal
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"greenroom/internal/app"
 	"greenroom/internal/plan"
@@ -52,6 +53,7 @@ type Facts struct {
 	NewContents app.Contents
 	OldContents app.Contents
 	Data        *app.Data // what the stage's data is a copy of; nil: the seed
+	Snapshot    *DataArgs // the copy that there is already; nil: one is taken
 }
 
 // The names of steps that others look for.
@@ -59,6 +61,12 @@ const (
 	stepData  = "data"
 	stepAgain = "again"
 )
+
+// DataArgs are the arguments of ActionData: which snapshot it is that is brought to the stage. Without them one is taken.
+type DataArgs struct {
+	ID    string    `json:"id"`
+	Taken time.Time `json:"taken"`
+}
 
 // CheckArgs are the arguments of ActionCheck.
 type CheckArgs struct {
@@ -75,7 +83,7 @@ func Make(f Facts) plan.Plan {
 	step("baseline", ActionBaseline, "read what production is")
 	step("stage", ActionStage, "make a stage")
 	if f.Old != "" && f.Data != nil && f.OldContents.Database != nil {
-		step(stepData, ActionData, "a masked copy of %s's data", f.Data.From)
+		f.data(step)
 	}
 	if f.Old != "" {
 		step("old", ActionOld, "start production's release %s on it", f.Old.Short())
@@ -93,7 +101,7 @@ func Make(f Facts) plan.Plan {
 			continue
 		}
 		s := step("check-"+c.Name, ActionCheck, "%s: %s", c.Name, c.Run)
-		s.Args = checkArgs(c.Name)
+		s.Args = argsOf(CheckArgs{Check: c.Name})
 	}
 	if f.Old != "" {
 		step(CheckRollback, ActionBack, "back to %s, and its journeys again", f.Old.Short())
@@ -106,13 +114,26 @@ func Make(f Facts) plan.Plan {
 	return p
 }
 
-func checkArgs(name string) json.RawMessage {
-	raw, err := json.Marshal(CheckArgs{Check: name})
-	if err != nil { // one string
-		panic(fmt.Sprintf("rehearsal: arguments of %s: %v", name, err))
+// data plans how the stage gets its data.
+func (f Facts) data(step func(name, action, says string, args ...any) *plan.Step) {
+	if f.Snapshot == nil {
+		step(stepData, ActionData, "a masked copy of %s's data", f.Data.From)
+		return
+	}
+	s := step(stepData, ActionData, "the snapshot %s of %s, of %s", f.Snapshot.ID, f.Data.From, moment(f.Snapshot.Taken))
+	s.Args = argsOf(f.Snapshot)
+}
+
+func argsOf(a any) json.RawMessage {
+	raw, err := json.Marshal(a)
+	if err != nil { // texts and times
+		panic(fmt.Sprintf("rehearsal: arguments: %v", err))
 	}
 	return raw
 }
+
+// moment is how people are told of one.
+func moment(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") }
 
 // Journeys are the checks that do what a user does.
 func Journeys(c app.Contents) []app.Check {

@@ -75,6 +75,9 @@ func (r *Rehearsals) report(ctx context.Context, t *run.Task, s *set) (any, erro
 		rep.Verdict = evidence.Worst(rep.Verdict, evidence.Inconclusive) // found this late: it is not what was rehearsed
 	}
 	rep.Notes = append(notes(s, reason, cancelled), isolated(s, rep.Isolation))
+	if err := onData(t, &rep); err != nil {
+		return nil, err
+	}
 	if notice, err := s.stage.ServerNotice(ctx, s.New); err == nil && notice != "" { // without the programs there is no stage at all
 		rep.Notes = append(rep.Notes, notice)
 	}
@@ -98,6 +101,20 @@ func (r *Rehearsals) report(ctx context.Context, t *run.Task, s *set) (any, erro
 			return nil
 		})
 	return rep.Verdict, nil
+}
+
+// onData says in the report what the stage's data was.
+func onData(t *run.Task, rep *evidence.Report) error {
+	var d Data
+	copied, err := t.Result(stepData, &d)
+	if err != nil || !copied {
+		return err
+	}
+	rep.Snapshot = d.used()
+	if note := d.note(); note != "" {
+		rep.Notes = append(rep.Notes, note)
+	}
+	return nil
 }
 
 // gather collects the results of the steps in the order of the plan, and says of what was not reached that it was not.
@@ -251,7 +268,7 @@ func statements(rep evidence.Report, s *set) []evidence.Statement {
 		}
 		out = append(out, evidence.Statement{
 			ID: rep.Run + "/" + result.Check, App: rep.App, Release: rep.Release, Environment: rep.Stage, Run: rep.Run,
-			Policy: rep.Policy, Baseline: rep.Baseline, DependsOn: dependsOn(s, result.Check), Result: result,
+			Policy: rep.Policy, Baseline: rep.Baseline, DependsOn: dependsOn(s, result.Check), Snapshot: rep.Snapshot, Result: result,
 		})
 	}
 	return out

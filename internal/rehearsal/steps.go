@@ -307,7 +307,7 @@ func (r *Rehearsals) notStarted(t *run.Task) (string, error) {
 
 // down takes the stage down, and sees to it that production keeps no more copies than it is to.
 func (r *Rehearsals) down(ctx context.Context, _ *run.Task, s *set) (any, error) {
-	return nil, errors.Join(s.stage.Remove(ctx), r.sweep(s))
+	return nil, errors.Join(s.stage.Remove(ctx), r.sweep(ctx, s))
 }
 
 // both is the stage's traffic with this share for the new release.

@@ -3,8 +3,6 @@ package postgres
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -245,10 +243,4 @@ func readCatalog(r io.Reader) (c catalog, err error) {
 	decoder := json.NewDecoder(r)
 	decoder.DisallowUnknownFields()
 	return c, decoder.Decode(&c)
-}
-
-func rulesSum(r mask.Rules) (string, error) {
-	text, err := json.Marshal(r)
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), err
 }

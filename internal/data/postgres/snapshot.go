@@ -53,6 +53,7 @@ func (d *Database) Snapshot(ctx context.Context, dir string, o data.SnapshotOpti
 	case err != nil:
 		return s, d.failed(ctx, "take a snapshot of", unreadable(err))
 	}
+	s.By(o)
 	return folder.Complete(s)
 }
 
@@ -121,7 +122,7 @@ func (t *taking) run(ctx context.Context) (s data.Snapshot, err error) {
 // describe reads what the snapshot is of.
 func (t *taking) describe(ctx context.Context) (data.Snapshot, error) {
 	s := data.Snapshot{Engine: engine}
-	rules, err := rulesSum(t.o.Rules)
+	rules, err := t.o.Rules.Digest()
 	if err != nil {
 		return s, err
 	}

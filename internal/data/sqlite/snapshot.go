@@ -2,10 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -71,6 +68,7 @@ func (d *Database) Snapshot(ctx context.Context, dir string, o data.SnapshotOpti
 		return data.Snapshot{}, err
 	}
 	w.snapshot.Took = time.Since(started)
+	w.snapshot.By(w.options)
 	return folder.Complete(w.snapshot)
 }
 
@@ -138,7 +136,7 @@ func (w *snapshotWriter) prepare(ctx context.Context, from *sql.Conn) (err error
 		return err
 	}
 	w.snapshot.Schema = fingerprint(text)
-	if w.snapshot.Rules, err = rulesDigest(o.Rules); err != nil {
+	if w.snapshot.Rules, err = o.Rules.Digest(); err != nil {
 		return err
 	}
 	w.progress.Of = len(w.source.tables)
@@ -343,12 +341,6 @@ func (w *snapshotWriter) compare(ctx context.Context, from, to *sql.Conn) error 
 
 func (w *snapshotWriter) none(table string) bool {
 	return slices.ContainsFunc(w.snapshot.Tables, func(t data.SnapshotTable) bool { return strings.EqualFold(t.Name, table) && t.None })
-}
-
-func rulesDigest(r mask.Rules) (string, error) {
-	text, err := json.Marshal(r)
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), err
 }
 
 func run(ctx context.Context, conn *sql.Conn, statements ...string) error {
