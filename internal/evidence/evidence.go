@@ -8,6 +8,7 @@ package evidence
 import (
 	"time"
 
+	"greenroom/internal/mask"
 	"greenroom/internal/migration"
 	"greenroom/internal/release"
 )
@@ -110,10 +111,13 @@ type Report struct {
 	Verdict  Verdict          `json:"verdict"`
 	Results  []Result         `json:"results"`
 	// Isolation is what the stage could reach; nil where it was not asked, because it holds no data of production's.
-	Isolation *Isolation    `json:"isolation,omitempty"`
-	Notes     []string      `json:"notes,omitempty"` // what the reader should know: not isolated, first release, …
-	Started   time.Time     `json:"started"`
-	Duration  time.Duration `json:"duration"`
+	Isolation *Isolation `json:"isolation,omitempty"`
+	// Mask is what the rules of the policy will not fit once the release is live: no harm to anybody, so no part of the
+	// verdict. It is nil where they fit, or where no data is copied.
+	Mask     *mask.Outlook `json:"mask,omitempty"`
+	Notes    []string      `json:"notes,omitempty"` // what the reader should know: not isolated, first release, …
+	Started  time.Time     `json:"started"`
+	Duration time.Duration `json:"duration"`
 }
 
 // Migration is what was measured of the release's migration; nil where nothing was.

@@ -12,6 +12,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
+	"greenroom/internal/mask"
 	"greenroom/internal/migration"
 	"greenroom/internal/plan"
 	"greenroom/internal/release"
@@ -22,6 +23,8 @@ import (
 type Migrated struct {
 	evidence.Result
 	Worked bool `json:"worked"` // it came to its end, whatever it did to people meanwhile
+	// Mask is how the policy's rules fit what it made; nil where there is nothing to tell.
+	Mask *mask.Outlook `json:"mask,omitempty"`
 	// Census is of the data before it; nil where the release brings no way down, which is held against it.
 	Census *migration.Census `json:"census,omitempty"`
 }
@@ -43,6 +46,10 @@ func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, err
 	if err != nil {
 		return nil, err
 	}
+	masking, err := r.maskBefore(ctx, s)
+	if err != nil {
+		return nil, err
+	}
 	started := r.World.Now()
 	load := r.use(ctx, t, s)
 	// Where production is empty nobody stands behind a migration, and how long it holds a lock says nothing.
@@ -54,6 +61,11 @@ func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, err
 	result := Migrated{Result: evidence.Result{
 		Check: CheckMigration, Verdict: evidence.Pass, Started: started, Duration: m.Took, Output: m.Output,
 	}, Worked: m.Failed == "", Census: before}
+	if result.Worked {
+		if result.Mask, err = masking.after(ctx, t, s); err != nil {
+			return nil, err
+		}
+	}
 	if m.Before != "" || m.After != "" {
 		result.Schema = &evidence.SchemaChange{Before: m.Before, After: m.After}
 	}
