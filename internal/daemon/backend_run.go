@@ -278,11 +278,15 @@ func (d *Daemon) cannotCarry(ctx context.Context, a store.App, record store.Envi
 	if err != nil || same {
 		return "", err
 	}
-	rehearsed, err := d.rehearsedBack(ctx, a, record.Live, c)
-	if err != nil || rehearsed {
+	statements, err := d.world.Statements(ctx, a.Policy, record.Live)
+	if err != nil {
 		return "", err
 	}
-	return "the schema changed since it was live, and no rehearsal showed that it works on the new one", nil
+	works, unknown := gate.WayBack(statements, a.Policy.Conditions(), c)
+	if works {
+		return "", nil
+	}
+	return "the schema changed since it was live, and " + unknown, nil
 }
 
 // schemaSince says whether the schema is the one that the environment had when the release was live in it.
@@ -309,21 +313,6 @@ func (d *Daemon) schemaSince(ctx context.Context, record store.Environment, c re
 		}
 	}
 	return false, nil
-}
-
-// rehearsedBack says whether a rehearsal of the live release against that one found that one can go back.
-func (d *Daemon) rehearsedBack(ctx context.Context, a store.App, live, to release.Digest) (bool, error) {
-	statements, err := d.world.Statements(ctx, a.Policy, live)
-	if err != nil {
-		return false, err
-	}
-	possible := false
-	for _, s := range statements {
-		if s.Result.GoBack != nil && s.Baseline[release.PartRelease] == string(to) {
-			possible = *s.Result.GoBack // the newest counts
-		}
-	}
-	return possible, nil
 }
 
 // Run is api.Backend's.
