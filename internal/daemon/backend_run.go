@@ -291,28 +291,14 @@ func (d *Daemon) cannotCarry(ctx context.Context, a store.App, record store.Envi
 
 // schemaSince says whether the schema is the one that the environment had when the release was live in it.
 func (d *Daemon) schemaSince(ctx context.Context, record store.Environment, c release.Digest) (bool, error) {
-	runs, err := d.world.Store.Runs(ctx, record.App, record.Name, 0)
-	if err != nil {
+	raw, found, err := d.world.Store.Leaving(ctx, record.App, record.Name, c, "way-back")
+	if err != nil || !found {
 		return false, err
 	}
-	for _, r := range runs {
-		if r.Plan.From != c || r.Plan.Kind == plan.Rehearsal || r.Outcome != plan.Succeeded {
-			continue
-		}
-		full, err := d.world.Store.Run(ctx, r.ID)
-		if err != nil {
-			return false, err
-		}
-		for _, e := range full.Journal {
-			var back struct {
-				Schema string `json:"schema"`
-			}
-			if e.Step == "way-back" && e.State == plan.Done && json.Unmarshal(e.Result, &back) == nil {
-				return back.Schema == record.Schema, nil
-			}
-		}
+	var back struct {
+		Schema string `json:"schema"`
 	}
-	return false, nil
+	return json.Unmarshal(raw, &back) == nil && back.Schema == record.Schema, nil
 }
 
 // Run is api.Backend's.
