@@ -33,7 +33,9 @@ func migration(before, after string) map[string]string {
 // TestLeaving: what the newest run noted that left a release for good, there.
 func TestLeaving(t *testing.T) {
 	s := open(t)
-	note := func(schema string) map[string]string { return map[string]string{"way-back": `{"schema":"` + schema + `"}`} }
+	note := func(schema string) map[string]string {
+		return map[string]string{"way-back": `{"schema":"` + schema + `"}`}
+	}
 	ran(t, s, plan.Promotion, "production", "a", "b", note("1"))
 	ran(t, s, plan.Promotion, "staging", "a", "b", note("2"))
 	ran(t, s, plan.Rollback, "production", "b", "a", note("3"))
