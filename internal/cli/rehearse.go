@@ -176,7 +176,7 @@ func whereNext(ctx context.Context, c *api.Client, app string, r release.Digest)
 func (s *shell) dryRun(ctx context.Context, c *api.Client, r api.RunRequest) error {
 	v, err := c.Plan(ctx, r)
 	if err != nil {
-		return err
+		return s.noWay(r, err)
 	}
 	if s.json() {
 		if err := s.emit(v); err != nil {

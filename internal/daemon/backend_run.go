@@ -215,8 +215,7 @@ func (d *Daemon) planRollback(ctx context.Context, a store.App, r api.RunRequest
 			return plan.Plan{}, yes, err
 		}
 		if !slices.Contains(record.Previous, b.Release) {
-			return plan.Plan{}, yes, problem.New(problem.Blocked, "%s was not live in %s before: there is no way back to it", b.Release.Short(), record.Name).
-				WithHint("greenroom promote %s %s", b.Release.Short(), record.Name)
+			return plan.Plan{}, yes, d.neverBefore(ctx, a, record, b.Release)
 		}
 		candidates = []release.Digest{b.Release}
 	}
@@ -226,6 +225,23 @@ func (d *Daemon) planRollback(ctx context.Context, a store.App, r api.RunRequest
 	}
 	f, err := d.facts(ctx, a, r, to)
 	return promotion.Make(f), yes, err
+}
+
+// neverBefore says why there is no way back to a release that is not among those that were live before.
+func (d *Daemon) neverBefore(ctx context.Context, a store.App, record store.Environment, c release.Digest) error {
+	if c == record.Live {
+		return problem.New(problem.Invalid, "%s is live in %s already", c.Short(), record.Name).WithHint("greenroom status")
+	}
+	bad, err := d.world.Store.KnownBad(ctx, a.Name, c)
+	if err != nil {
+		return err
+	}
+	if bad != nil { // a reason takes that back, and only a promotion has one
+		return problem.New(problem.Blocked, "%s is known to be bad, and no release that one goes back to: %s", c.Short(), bad.Reason).
+			WithHint("greenroom promote %s %s --because WHY-IT-IS-GOOD-NOW", c.Short(), record.Name)
+	}
+	return problem.New(problem.Blocked, "%s was not live in %s before: there is no way back to it", c.Short(), record.Name).
+		WithHint("greenroom promote %s %s", c.Short(), record.Name)
 }
 
 // carried is the first of the candidates that the live schema can carry, and that is not known to be bad.
