@@ -31,7 +31,7 @@ func passing() evidence.Report {
 			{Table: "orders", Mode: "ShareUpdateExclusive", Asked: 20 * ms, From: 20 * ms, Until: 2_290 * ms, Statement: 1}},
 		Tables: []migration.Table{{Name: "orders", Rows: 300_000, BytesBefore: 52 * mb, BytesAfter: 52 * mb, IndexBefore: 20 * mb, IndexAfter: 27 * mb}}}
 	yes := true
-	r := report(evidence.Pass, result("migration", evidence.Pass, "the schema changes, in 2.3 s", 2_300*ms),
+	r := report(evidence.Pass, result("migration", evidence.Pass, "the schema changes", 2_300*ms),
 		result("old-on-new", evidence.Pass, "browse, buy of "+old.Short()+" passed", 2_100*ms), result("start", evidence.Pass, "healthy in 390 ms", 390*ms),
 		result("buy", evidence.Pass, "3 tests passed", 480*ms), result("rollback", evidence.Pass, "one can go back", 2*time.Second))
 	r.Results[0].Migration = judged(migration.Report{Observation: o, Data: "a masked copy of production of 2026-11-26, 120 MB",
