@@ -157,12 +157,18 @@ func (f *fake) planOf(r api.RunRequest) plan.Plan {
 	if r.Kind == plan.Rehearsal {
 		p.Environment = "stage-1"
 	}
+	if r.Kind == plan.Restore {
+		p.Steps[1] = plan.Step{Name: "restore", Says: "make the data what the backup r7 holds"}
+	}
 	return p
 }
 
 func (f *fake) Plan(_ context.Context, r api.RunRequest) (api.PlanView, error) {
 	if r.Environment == "nowhere" {
 		return api.PlanView{}, problem.New(problem.NotFound, "shop has no environment nowhere").WithHint("greenroom status")
+	}
+	if r.Kind == plan.Rollback && r.Environment == "staging" {
+		return api.PlanView{}, problem.New(problem.Blocked, "there is no release to go back to in staging").WithHint("greenroom history")
 	}
 	p := f.planOf(r)
 	return api.PlanView{Plan: p, Decision: decision(p.Release, r.Environment)}, nil

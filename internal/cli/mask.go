@@ -161,31 +161,9 @@ func (p *proposal) propose(deps Deps, add bool) (err error) {
 		return nil
 	}
 	merged, notes := mask.Merge(p.Rules, p.shape)
-	p.added, p.notes = additions(p.Rules, merged), notes
+	p.added, p.notes = mask.Added(p.Rules, merged), notes
 	p.after, err = deps.AddRules(p.Content, p.Name, p.added, notes)
 	return err
-}
-
-// additions are the rules that are new in now.
-func additions(was, now mask.Rules) mask.Rules {
-	out := mask.Rules{Tables: map[string]mask.TableRules{}}
-	for name, t := range now.Tables {
-		before, there := was.Tables[name]
-		if !there {
-			out.Tables[name] = t
-			continue
-		}
-		columns := map[string]mask.Rule{}
-		for column, rule := range t.Columns {
-			if _, had := before.Columns[column]; !had {
-				columns[column] = rule
-			}
-		}
-		if len(columns) > 0 {
-			out.Tables[name] = mask.TableRules{Columns: columns}
-		}
-	}
-	return out
 }
 
 func (s *shell) maskCheck(ctx context.Context, from maskSource) error {

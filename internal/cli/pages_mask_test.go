@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"greenroom/internal/definition"
+	"greenroom/internal/evidence"
 	"greenroom/internal/mask"
 	"greenroom/internal/term"
 )
@@ -50,7 +51,24 @@ func maskPages(t *testing.T) map[string]func(term.Screen) string {
 		"mask-check":         check(whole, fakeShape()).page,
 		"mask-check-missing": check("tables:\n  orders: {id: keep, customer: number, placed: email}\n  gone: none\n", fakeShape()).page,
 		"mask-check-unused":  check(whole+"  gone: none\n", fakeShape()).page,
+		"report-mask":        func(s term.Screen) string { return reportPage(s, unmasked(some.Rules), false) },
+		"report-mask-unknown": func(s term.Screen) string {
+			r := fakeReport(good.Digest)
+			r.Mask = &mask.Outlook{File: "mask.yaml", From: "production", Unknown: "the stage's database\x1b[2J does not answer"}
+			return reportPage(s, r, false)
+		},
 	}
+}
+
+// unmasked is the report of a release whose migration made all but the first table.
+func unmasked(rules mask.Rules) evidence.Report {
+	r, shape := fakeReport(good.Digest), fakeShape()
+	rules.Tables["gone"] = mask.TableRules{Rows: "none"}
+	before := mask.Shape{Tables: []mask.Table{{Name: "gone"}, {Name: "orders"}}}
+	o := mask.Ahead(rules, before, shape)
+	o.File, o.From = "mask.yaml", "production"
+	r.Mask = &o
+	return r
 }
 
 // TestColumnsAddUp: all columns that have a rule now are told, those of a version table among what is kept.

@@ -55,6 +55,7 @@ func TestPages(t *testing.T) {
 		"run":                func(s term.Screen) string { return runPage(s, fakeRun(t, plan.Promotion, good.Digest)) },
 		"run-rolled-back":    func(s term.Screen) string { return runPage(s, fakeRun(t, plan.Promotion, sour.Digest)) },
 		"run-needs-operator": func(s term.Screen) string { return runPage(s, fakeRun(t, plan.Promotion, stuck.Digest)) },
+		"run-restored":       func(s term.Screen) string { return runPage(s, fakeRun(t, plan.Restore, good.Digest)) },
 		"diff":               func(s term.Screen) string { return diffPage(s, fakeDiff(), false) },
 		"diff-same":          func(s term.Screen) string { return diffPage(s, api.DiffView{A: "a", B: "b"}, false) },
 		"releases":           func(s term.Screen) string { return releasesPage(s, releases, at) },

@@ -7,8 +7,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"greenroom/internal/api"
+	"greenroom/internal/gate"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
+	"greenroom/internal/release"
 	"greenroom/internal/term"
 )
 
@@ -85,7 +87,7 @@ func (s *shell) change(ctx context.Context, c *api.Client, r api.RunRequest, o r
 	}
 	v, err := c.Plan(ctx, r)
 	if err != nil {
-		return err
+		return s.noWay(r, err)
 	}
 	if !v.Decision.Allowed {
 		return s.refused(r, v)
@@ -126,6 +128,20 @@ func (s *shell) carryOut(ctx context.Context, c *api.Client, r api.RunRequest, o
 		s.print("%s", runPage(s.Out, run))
 	}
 	return ended(run)
+}
+
+// noWay tells a program of a rollback that is refused as of any other plan that is: with the reason as a decision.
+func (s *shell) noWay(r api.RunRequest, err error) error {
+	p := problem.From(err)
+	if r.Kind != plan.Rollback || !s.json() || p.Code != problem.Blocked {
+		return err
+	}
+	no := gate.Decision{Demands: []gate.Demand{{Name: "a way back", Answer: gate.No, Reason: p.Message, Next: p.Hint}}}
+	v := api.PlanView{Plan: plan.Plan{Format: plan.Format, Kind: r.Kind, App: r.App, Environment: r.Environment, Release: release.Digest(r.Release), Steps: []plan.Step{}}, Decision: no}
+	if unwritten := s.emit(v); unwritten != nil {
+		return unwritten
+	}
+	return silently(problem.Blocked, "there is no way back")
 }
 
 // refused shows the gate's no.

@@ -154,6 +154,9 @@ func (s *shell) rehearsed(ctx context.Context, c *api.Client, app string, run ap
 	switch {
 	case report.Verdict == evidence.Pass:
 		s.next("greenroom promote %s %s", report.Release.Short(), whereNext(ctx, c, app, report.Release))
+		if report.Mask != nil && report.Mask.Stops() {
+			s.print("  then: put the lines above into %s, and greenroom apply\n", term.Clean(report.Mask.File))
+		}
 	case run.Hint != "": // it did not come to its end
 		s.next("%s", term.Clean(run.Hint))
 	default:
@@ -179,7 +182,7 @@ func whereNext(ctx context.Context, c *api.Client, app string, r release.Digest)
 func (s *shell) dryRun(ctx context.Context, c *api.Client, r api.RunRequest) error {
 	v, err := c.Plan(ctx, r)
 	if err != nil {
-		return err
+		return s.noWay(r, err)
 	}
 	if s.json() {
 		if err := s.emit(v); err != nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"greenroom/internal/evidence"
+	"greenroom/internal/mask"
 	"greenroom/internal/term"
 )
 
@@ -13,6 +14,7 @@ const (
 	maxFailures     = 10 // of one check
 	maxFailureLines = 4
 	maxOutputLines  = 12 // of a check that failed without naming a test
+	maxMaskLines    = 40
 )
 
 // reportPage is a rehearsal's report on one page: the verdict first. full shows all of a migration also where it is well.
@@ -36,6 +38,9 @@ func reportPage(s term.Screen, r evidence.Report, full bool) string {
 		b.WriteString(migrationPart(s, res, full))
 		b.WriteString(failures(s, res))
 	}
+	if r.Mask != nil {
+		b.WriteString(maskPart(s, *r.Mask))
+	}
 	if len(r.Notes) > 0 {
 		b.WriteString("\n")
 	}
@@ -44,6 +49,33 @@ func reportPage(s term.Screen, r evidence.Report, full bool) string {
 	}
 	return b.String()
 }
+
+// maskPart is what the mask will not say once the release is live, and the lines to add, as they are to be pasted.
+func maskPart(s term.Screen, o mask.Outlook) string {
+	var b strings.Builder
+	mark := term.Note
+	if o.Stops() || o.Unknown != "" {
+		mark = term.Unknown
+	}
+	b.WriteString("\n")
+	for _, said := range o.Says() {
+		fmt.Fprintf(&b, "  %s %s\n", s.Mark(mark), strings.Join(wrap(term.Clean(said), cells(s)-4), "\n    "))
+	}
+	for i, line := range o.Add {
+		if i == maxMaskLines {
+			fmt.Fprintf(&b, "      # and %s, in --html and --output json\n", count(len(o.Add)-i, "line more", "lines more"))
+			break
+		}
+		fmt.Fprintf(&b, "      %s\n", s.Paint(term.Green, term.Clean(line)))
+	}
+	if o.Stops() {
+		fmt.Fprintf(&b, "    %s\n", s.Paint(term.Dim, strings.Join(wrap(maskWhen, cells(s)-4), "\n    ")))
+	}
+	return b.String()
+}
+
+// maskWhen says when to do it: a mask is a condition of every rehearsal, so another one voids this.
+const maskWhen = "greenroom apply, with that in the file, once the release is live: before, it would void this rehearsal"
 
 // failures names what failed inside a check, and shows the end of its output where it named nothing.
 func failures(s term.Screen, r evidence.Result) string {

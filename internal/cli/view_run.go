@@ -51,12 +51,16 @@ func runPage(s term.Screen, r api.RunView) string {
 	name := term.Clean(r.Plan.App) + " " + r.Plan.Release.Short()
 	env := term.Clean(r.Plan.Environment)
 	var b strings.Builder
-	switch r.Outcome {
-	case plan.Succeeded:
+	switch {
+	case r.Outcome == plan.Succeeded && r.Plan.Kind == plan.Restore:
+		fmt.Fprintf(&b, "%s %s\n  %s\n", s.Mark(term.Pass), s.Paint(term.Bold, env+restored(r.Plan)), name+" is live in "+env)
+	case r.Outcome == plan.Succeeded:
 		fmt.Fprintf(&b, "%s %s\n", s.Mark(term.Pass), s.Paint(term.Bold, name+" is live in "+env))
-	case plan.RolledBack:
+	case r.Outcome == plan.RolledBack && r.Plan.Kind == plan.Restore:
+		fmt.Fprintf(&b, "%s %s\n", s.Mark(term.Back), s.Paint(term.Bold, fmt.Sprintf("taken back: %s has its data again, and %s", env, former(r))))
+	case r.Outcome == plan.RolledBack:
 		fmt.Fprintf(&b, "%s %s\n", s.Mark(term.Back), s.Paint(term.Bold, fmt.Sprintf("rolled back: %s has %s again", env, former(r))))
-	case plan.NeedsOperator:
+	case r.Outcome == plan.NeedsOperator:
 		fmt.Fprintf(&b, "%s %s\n", s.Mark(term.Fail), s.Paint(term.Bold, env+" needs you: the "+string(r.Plan.Kind)+" could not go on, nor be taken back"))
 	default:
 		fmt.Fprintf(&b, "%s %s\n", s.Mark(term.Fail), s.Paint(term.Bold, "the "+string(r.Plan.Kind)+" failed; "+env+" is as it was"))
@@ -77,6 +81,19 @@ func runPage(s term.Screen, r api.RunView) string {
 		fmt.Fprintf(&b, "  next: %s\n", term.Clean(r.Hint))
 	}
 	return b.String()
+}
+
+// restoring is the name of the step of a restore that changes the data.
+const restoring = "restore"
+
+// restored says what an environment's data is after a restore: the plan says which copy it came from.
+func restored(p plan.Plan) string {
+	for _, step := range p.Steps {
+		if what, says := strings.CutPrefix(step.Says, "make the data "); says && step.Name == restoring {
+			return "'s data is " + term.Clean(what)
+		}
+	}
+	return "'s data is restored"
 }
 
 func former(r api.RunView) string {

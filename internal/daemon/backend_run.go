@@ -249,8 +249,7 @@ func (d *Daemon) planRollback(ctx context.Context, a store.App, r api.RunRequest
 			return plan.Plan{}, yes, err
 		}
 		if !slices.Contains(record.Previous, b.Release) {
-			return plan.Plan{}, yes, problem.New(problem.Blocked, "%s was not live in %s before: there is no way back to it", b.Release.Short(), record.Name).
-				WithHint("greenroom promote %s %s", b.Release.Short(), record.Name)
+			return plan.Plan{}, yes, d.neverBefore(ctx, a, record, b.Release)
 		}
 		candidates = []release.Digest{b.Release}
 	}
@@ -260,6 +259,23 @@ func (d *Daemon) planRollback(ctx context.Context, a store.App, r api.RunRequest
 	}
 	f, err := d.facts(ctx, a, r, to)
 	return promotion.Make(f), yes, err
+}
+
+// neverBefore says why there is no way back to a release that is not among those that were live before.
+func (d *Daemon) neverBefore(ctx context.Context, a store.App, record store.Environment, c release.Digest) error {
+	if c == record.Live {
+		return problem.New(problem.Invalid, "%s is live in %s already", c.Short(), record.Name).WithHint("greenroom status")
+	}
+	bad, err := d.world.Store.KnownBad(ctx, a.Name, c)
+	if err != nil {
+		return err
+	}
+	if bad != nil { // a reason takes that back, and only a promotion has one
+		return problem.New(problem.Blocked, "%s is known to be bad, and no release that one goes back to: %s", c.Short(), bad.Reason).
+			WithHint("greenroom promote %s %s --because WHY-IT-IS-GOOD-NOW", c.Short(), record.Name)
+	}
+	return problem.New(problem.Blocked, "%s was not live in %s before: there is no way back to it", c.Short(), record.Name).
+		WithHint("greenroom promote %s %s", c.Short(), record.Name)
 }
 
 // carried is the first of the candidates that the live schema can carry, and that is not known to be bad.
@@ -312,52 +328,27 @@ func (d *Daemon) cannotCarry(ctx context.Context, a store.App, record store.Envi
 	if err != nil || same {
 		return "", err
 	}
-	rehearsed, err := d.rehearsedBack(ctx, a, record.Live, c)
-	if err != nil || rehearsed {
+	statements, err := d.world.Statements(ctx, a.Policy, record.Live)
+	if err != nil {
 		return "", err
 	}
-	return "the schema changed since it was live, and no rehearsal showed that it works on the new one", nil
+	works, unknown := gate.WayBack(statements, a.Policy.Conditions(), c)
+	if works {
+		return "", nil
+	}
+	return "the schema changed since it was live, and " + unknown, nil
 }
 
 // schemaSince says whether the schema is the one that the environment had when the release was live in it.
 func (d *Daemon) schemaSince(ctx context.Context, record store.Environment, c release.Digest) (bool, error) {
-	runs, err := d.world.Store.Runs(ctx, record.App, record.Name, 0)
-	if err != nil {
+	raw, found, err := d.world.Store.Leaving(ctx, record.App, record.Name, c, "way-back")
+	if err != nil || !found {
 		return false, err
 	}
-	for _, r := range runs {
-		if r.Plan.From != c || r.Plan.Kind == plan.Rehearsal || r.Outcome != plan.Succeeded {
-			continue
-		}
-		full, err := d.world.Store.Run(ctx, r.ID)
-		if err != nil {
-			return false, err
-		}
-		for _, e := range full.Journal {
-			var back struct {
-				Schema string `json:"schema"`
-			}
-			if e.Step == "way-back" && e.State == plan.Done && json.Unmarshal(e.Result, &back) == nil {
-				return back.Schema == record.Schema, nil
-			}
-		}
+	var back struct {
+		Schema string `json:"schema"`
 	}
-	return false, nil
-}
-
-// rehearsedBack says whether a rehearsal of the live release against that one found that one can go back.
-func (d *Daemon) rehearsedBack(ctx context.Context, a store.App, live, to release.Digest) (bool, error) {
-	statements, err := d.world.Statements(ctx, a.Policy, live)
-	if err != nil {
-		return false, err
-	}
-	possible := false
-	for _, s := range statements {
-		if s.Result.GoBack != nil && s.Baseline[release.PartRelease] == string(to) {
-			possible = *s.Result.GoBack // the newest counts
-		}
-	}
-	return possible, nil
+	return json.Unmarshal(raw, &back) == nil && back.Schema == record.Schema, nil
 }
 
 // Run is api.Backend's.

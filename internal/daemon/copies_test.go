@@ -14,6 +14,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
+	"greenroom/internal/mask"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
@@ -98,6 +99,7 @@ func TestRehearsalOnACopy(t *testing.T) {
 		if v := found["old-on-new"]; v.Verdict != evidence.Pass {
 			h.Errorf("that it holds production up is no reason not to go on: old-on-new %s, %s", v.Verdict, v.Summary)
 		}
+		h.wantAhead(report, []string{"customers.since"}, nil, "    since: keep                         # a time")
 		if report.Isolation == nil || !report.Isolation.Isolated {
 			h.Errorf("the stage with production's data is isolated as %v", report.Isolation)
 		}
@@ -108,7 +110,8 @@ func TestRehearsalOnACopy(t *testing.T) {
 		}
 	})
 	h.part(t, "one that destroys data", func() {
-		_, found := h.found(h.build(onCopy().as("v3", "DELETE FROM customers WHERE id < 10")))
+		report, found := h.found(h.build(onCopy().as("v3", "DELETE FROM customers WHERE id < 10;\nALTER TABLE customers DROP COLUMN IF EXISTS note")))
+		h.wantAhead(report, nil, []string{"customers.note"})
 		m := found["migration"]
 		if m.Verdict != evidence.Fail || !strings.Contains(m.Summary, "customers") || m.Migration == nil || len(m.Migration.Lost) == 0 {
 			h.Errorf("the migration: %s, %s", m.Verdict, m.Summary)
@@ -128,7 +131,11 @@ func TestRehearsalOnACopy(t *testing.T) {
 	})
 	h.part(t, "a safe one, promoted", func() {
 		safe := h.build(onCopy().as("v5", "ALTER TABLE customers ADD COLUMN IF NOT EXISTS since date"))
-		_, found := h.found(safe)
+		report, found := h.found(safe)
+		h.wantAhead(report, []string{"customers.since"}, nil, "    since: keep                         # a time")
+		if report.Verdict != evidence.Pass {
+			h.Errorf("that the next copy would stop harms nobody who uses the app, and the verdict is %s", report.Verdict)
+		}
 		if m := found["migration"]; m.Verdict != evidence.Pass || m.Migration == nil || m.Migration.Forecast == nil || m.Migration.Back == nil {
 			h.Fatalf("the migration: %s, %s, %+v", m.Verdict, m.Summary, m.Migration)
 		}
@@ -141,6 +148,29 @@ func TestRehearsalOnACopy(t *testing.T) {
 			h.Errorf("%s is live", live.Short())
 		}
 	})
+}
+
+// wantAhead looks at what a report says of the mask: what it has no rule for once the release is live, what it has one for in
+// vain, and lines that are to be pasted.
+func (h *house) wantAhead(r evidence.Report, missing, unused []string, lines ...string) {
+	h.Helper()
+	if r.Mask == nil {
+		h.Fatal("the report says nothing of the mask")
+	}
+	names := func(list []mask.Remark) (all []string) {
+		for _, m := range list {
+			all = append(all, m.Name())
+		}
+		return all
+	}
+	if !slices.Equal(names(r.Mask.Missing), missing) || !slices.Equal(names(r.Mask.Unused), unused) || r.Mask.Unknown != "" {
+		h.Errorf("of the mask it says %+v", *r.Mask)
+	}
+	for _, line := range lines {
+		if !slices.Contains(r.Mask.Add, line) {
+			h.Errorf("%q is not among the lines to add: %q", line, r.Mask.Add)
+		}
+	}
 }
 
 // wantNothingLeaked looks for planted addresses in everything that the house has but production's own folder.

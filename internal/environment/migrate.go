@@ -139,7 +139,7 @@ func (m *migrator) seen(ctx context.Context, out *Migration) error {
 		m.world.Log.Warn("a migration could not be watched to its end", "environment", m.RouteName(), "error", err)
 		return nil
 	}
-	o = o.WithoutValues()
+	o = o.WithoutValues().Bounded()
 	out.Seen = &o
 	return nil
 }

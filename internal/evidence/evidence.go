@@ -8,6 +8,7 @@ package evidence
 import (
 	"time"
 
+	"greenroom/internal/mask"
 	"greenroom/internal/migration"
 	"greenroom/internal/release"
 )
@@ -114,6 +115,9 @@ type Report struct {
 	Isolation *Isolation `json:"isolation,omitempty"`
 	// Snapshot is the masked copy that was the stage's data; nil where it had none.
 	Snapshot *SnapshotUsed `json:"snapshot,omitempty"`
+	// Mask is what the rules of the policy will not fit once the release is live: no harm to anybody, so no part of the
+	// verdict. It is nil where they fit, or where no data is copied.
+	Mask     *mask.Outlook `json:"mask,omitempty"`
 	Notes    []string      `json:"notes,omitempty"` // what the reader should know: not isolated, first release, …
 	Started  time.Time     `json:"started"`
 	Duration time.Duration `json:"duration"`

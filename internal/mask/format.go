@@ -42,15 +42,20 @@ const formatHead = `# What becomes of each column of production's data on its wa
 // Names are quoted where YAML would read them as something else. The word null as a rule is the use of that name, also
 // where YAML reads it as nothing.
 func Format(r Rules, notes []Note) []byte {
+	var b bytes.Buffer
+	b.WriteString(formatHead)
+	writeTables(&b, r, notes)
+	return b.Bytes()
+}
+
+func writeTables(b *bytes.Buffer, r Rules, notes []Note) {
 	why := map[[2]string]Note{}
 	for _, n := range notes {
 		why[[2]string{n.Table, n.Column}] = n
 	}
-	var b bytes.Buffer
-	b.WriteString(formatHead)
 	if len(r.Tables) == 0 {
 		b.WriteString("tables: {}\n")
-		return b.Bytes()
+		return
 	}
 	b.WriteString("tables:\n")
 	for _, table := range slices.Sorted(maps.Keys(r.Tables)) {
@@ -62,15 +67,14 @@ func Format(r Rules, notes []Note) []byte {
 		case len(rules.Columns) == 0:
 			line += " {}"
 		}
-		writeLine(&b, line, why[[2]string{table, ""}])
+		writeLine(b, line, why[[2]string{table, ""}])
 		if rules.Rows != "" {
 			continue
 		}
 		for _, column := range slices.Sorted(maps.Keys(rules.Columns)) {
-			writeLine(&b, ColumnLine(column, rules.Columns[column]), why[[2]string{table, column}])
+			writeLine(b, ColumnLine(column, rules.Columns[column]), why[[2]string{table, column}])
 		}
 	}
-	return b.Bytes()
 }
 
 // ColumnLine is the line of a column in mask.yaml, indented as it stands there.

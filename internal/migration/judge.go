@@ -259,17 +259,21 @@ func judgeWhole(o Observation, b Budget) []Finding {
 // Peak is how many bytes more of the disk are taken before anything is given back: what was made, what grew, a rewritten
 // table's second file beside its first, and the write-ahead log.
 func Peak(o Observation) int64 {
-	sum := o.WAL
+	sum := o.WAL + o.Grown
 	for _, t := range o.Tables {
-		switch {
-		case t.Dropped:
-		case t.Rewritten:
-			sum += t.BytesAfter + t.IndexAfter
-		default:
-			sum += max(0, t.BytesAfter-t.BytesBefore) + max(0, t.IndexAfter-t.IndexBefore)
-		}
+		sum += t.peak()
 	}
 	return sum
+}
+
+func (t Table) peak() int64 {
+	switch {
+	case t.Dropped:
+		return 0
+	case t.Rewritten:
+		return t.BytesAfter + t.IndexAfter
+	}
+	return max(0, t.BytesAfter-t.BytesBefore) + max(0, t.IndexAfter-t.IndexBefore)
 }
 
 // harmless is what is said of a migration that keeps within its budget.

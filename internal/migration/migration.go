@@ -13,6 +13,7 @@ type Observation struct {
 	Locks      []Lock        `json:"locks,omitempty"`      // sorted by From; only those that can stand in somebody's way
 	Waits      []Wait        `json:"waits,omitempty"`      // sorted by From: who was seen to wait behind the migration
 	Tables     []Table       `json:"tables,omitempty"`     // sorted by name; those that it touched, and what it made or dropped
+	Grown      int64         `json:"grown,omitempty"`      // bytes of disk that tables took at their peak which are left out of Tables
 	WAL        int64         `json:"wal"`                  // bytes of write-ahead log, the whole server's: everybody's who wrote meanwhile
 	Samples    int           `json:"samples"`              // how often was looked
 	Gap        time.Duration `json:"gap"`                  // the longest time between two looks: shorter things may not have been seen

@@ -124,19 +124,21 @@ func (r *Rehearsals) goDown(ctx context.Context, t *run.Task, s *set) (*migratio
 	if err != nil {
 		return nil, err
 	}
-	var first Migrated
-	if _, err := t.Result(CheckMigration, &first); err != nil {
+	before, err := s.stage.KeptCensus()
+	if err != nil {
 		return nil, err
 	}
-	if first.Census != nil && used != nil && after != nil {
-		back.Lost = migration.CompareBack(*first.Census, *used, *after)
+	loss := ", and what it loses is not known: the data could not be counted"
+	if before != nil && used != nil && after != nil {
+		back.Lost = migration.BoundedLosses(migration.CompareBack(*before, *used, *after))
+		loss = loses(back.Lost)
 	}
 	journeys, err := r.journeys(ctx, t, s, CheckRollback)
 	if err != nil {
 		return nil, err
 	}
 	back.Possible = journeys.Verdict == evidence.Pass
-	back.Until = "at any time" + loses(back.Lost)
+	back.Until = "at any time" + loss
 	if !back.Possible {
 		back.Until = "until its migration runs: after its way down the old release's journeys do not pass: " + journeys.Summary
 	}
@@ -153,9 +155,13 @@ func loses(lost []migration.Loss) string {
 	if len(lost) == 0 {
 		return ", and nothing is lost"
 	}
-	words := make([]string, len(lost))
-	for i, l := range lost {
-		words[i] = fmt.Sprintf("%s: %s", l.Table, l.Text)
+	const most = 5
+	words := make([]string, min(len(lost), most))
+	for i := range words {
+		words[i] = fmt.Sprintf("%s: %s", lost[i].Table, lost[i].Text)
+	}
+	if n := len(lost) - most; n > 0 {
+		words = append(words, fmt.Sprintf("and %d more", n))
 	}
 	return ", and it loses what the new release wrote: " + strings.Join(words, "; ")
 }

@@ -12,6 +12,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
+	"greenroom/internal/mask"
 	"greenroom/internal/migration"
 	"greenroom/internal/plan"
 	"greenroom/internal/release"
@@ -22,8 +23,8 @@ import (
 type Migrated struct {
 	evidence.Result
 	Worked bool `json:"worked"` // it came to its end, whatever it did to people meanwhile
-	// Census is of the data before it; nil where the release brings no way down, which is held against it.
-	Census *migration.Census `json:"census,omitempty"`
+	// Mask is how the policy's rules fit what it made; nil where there is nothing to tell.
+	Mask *mask.Outlook `json:"mask,omitempty"`
 }
 
 // migrate runs the new release's migration while the old one is up and its journeys use the database, and watches what
@@ -39,7 +40,10 @@ func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, err
 			return nil, err
 		}
 	}
-	before, err := r.countBefore(ctx, t, s)
+	if err := r.countBefore(ctx, t, s); err != nil {
+		return nil, err
+	}
+	masking, err := r.maskBefore(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +63,12 @@ func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, err
 	}
 	result := Migrated{Result: evidence.Result{
 		Check: CheckMigration, Verdict: evidence.Pass, Started: started, Duration: m.Took, Output: m.Output,
-	}, Worked: m.Failed == "", Census: before}
+	}, Worked: m.Failed == ""}
+	if result.Worked {
+		if result.Mask, err = masking.after(ctx, t, s); err != nil {
+			return nil, err
+		}
+	}
 	if m.Before != "" || m.After != "" {
 		result.Schema = &evidence.SchemaChange{Before: m.Before, After: m.After}
 	}
@@ -72,7 +81,7 @@ func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, err
 	case m.Before == m.After:
 		result.Summary = "the schema stays as it is"
 	default:
-		result.Summary = fmt.Sprintf("the schema changes, in %s", m.Took.Round(time.Millisecond))
+		result.Summary = "the schema changes"
 	}
 	if m.Seen != nil {
 		if !used.any {
@@ -91,17 +100,22 @@ func (r *Rehearsals) migrate(ctx context.Context, t *run.Task, s *set) (any, err
 	return result, nil
 }
 
-// countBefore counts the data where a way down will be tried.
-func (r *Rehearsals) countBefore(ctx context.Context, t *run.Task, s *set) (*migration.Census, error) {
+// countBefore counts the data where a way down will be tried, which is held against it. The census lies with the stage: of
+// a schema with thousands of tables it is too large for the journal, and without the stage it is good for nothing.
+func (r *Rehearsals) countBefore(ctx context.Context, t *run.Task, s *set) error {
 	if !s.HasOld {
-		return nil, nil
+		return nil
 	}
 	has, err := s.stage.HasWayDown(ctx, s.New, s.Old)
 	if err != nil || !has {
-		return nil, err
+		return err
 	}
 	t.Progress("counting the data")
-	return s.stage.Census(ctx, s.Old)
+	census, err := s.stage.Census(ctx, s.Old)
+	if err != nil || census == nil {
+		return err
+	}
+	return s.stage.KeepCensus(*census)
 }
 
 // judged is what was seen of a migration, and what it means.
@@ -130,6 +144,7 @@ func (r *Rehearsals) judged(ctx context.Context, t *run.Task, s *set, seen migra
 	if !copied && report.Forecast != nil {
 		report.Findings = append(report.Findings, migration.JudgeForecast(*report.Forecast, budget)...)
 	}
+	report.Observation = seen.Bounded() // it is kept, and was judged as a whole
 	return report, nil
 }
 
@@ -355,7 +370,8 @@ func (r *Rehearsals) migrateAgain(ctx context.Context, t *run.Task, s *set) (any
 	}
 	a := Again{Took: m.Took, Broken: brokenBy(before.invariants, after.invariants)}
 	if before.census != nil && after.census != nil {
-		a.Lost, a.Changed = migration.Compare(*before.census, *after.census)
+		lost, changed := migration.Compare(*before.census, *after.census)
+		a.Lost, a.Changed = migration.BoundedLosses(lost), migration.BoundedLosses(changed)
 	}
 	return a, nil
 }

@@ -63,11 +63,14 @@ func (r *Rehearsals) report(ctx context.Context, t *run.Task, s *set) (any, erro
 	if _, err := t.Result("baseline", &rep.Baseline); err != nil {
 		return nil, err
 	}
+	var err error
+	if rep.Mask, err = maskAhead(t); err != nil {
+		return nil, err
+	}
 	reason, cancelled := t.Turned()
 	if err := r.gather(&rep, t, s, reason); err != nil {
 		return nil, err
 	}
-	var err error
 	if rep.Isolation, err = r.isolation(ctx, t, s); err != nil {
 		return nil, err
 	}

@@ -2,10 +2,8 @@ package rehearsal
 
 import (
 	"context"
-	"encoding/json"
 
 	"greenroom/internal/environment"
-	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
 	"greenroom/internal/run"
@@ -58,44 +56,11 @@ func (r *Rehearsals) migrateAs(ctx context.Context, t *run.Task, s *set, left re
 	return s.stage.Route(ctx, environment.All(s.Old))
 }
 
-// history is how many of production's runs are searched for the one that made its schema.
-const history = 1000
-
 // maker is the release, other than the live one, whose migration made that schema of production; "" for none.
-func (r *Rehearsals) maker(ctx context.Context, s *set, schema string) (maker release.Digest, err error) {
+func (r *Rehearsals) maker(ctx context.Context, s *set, schema string) (release.Digest, error) {
 	production, ok := s.Policy.Production()
 	if !ok {
 		return "", nil
 	}
-	runs, err := r.World.Store.Runs(ctx, s.Policy.App, production.Name, history)
-	if err != nil {
-		return "", err
-	}
-	for _, candidate := range runs { // the newest first
-		if candidate.Plan.Kind != plan.Promotion || candidate.Plan.Release == s.Old.Digest() {
-			continue
-		}
-		m, err := r.migrated(ctx, candidate.ID)
-		switch {
-		case err != nil:
-			return "", err
-		case m.After != schema:
-		case m.Before != schema:
-			return candidate.Plan.Release, nil
-		case maker == "":
-			maker = candidate.Plan.Release // it found the schema as it left it; or was killed in between, and did it before
-		}
-	}
-	return maker, nil
-}
-
-// migrated is what a promotion's migration did to the schema; zero when it had none that worked.
-func (r *Rehearsals) migrated(ctx context.Context, run string) (m environment.Migration, err error) {
-	full, err := r.World.Store.Run(ctx, run)
-	for _, e := range full.Journal {
-		if e.Step == "migrate" && e.State == plan.Done && len(e.Result) > 0 {
-			return m, json.Unmarshal(e.Result, &m)
-		}
-	}
-	return m, err
+	return r.World.Store.SchemaMaker(ctx, s.Policy.App, production.Name, schema, s.Old.Digest())
 }

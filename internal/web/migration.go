@@ -28,9 +28,9 @@ func migrationSection(r evidence.Report) g.Node {
 // whatRan says what was done, on what, and who used it meanwhile.
 func whatRan(m migration.Report) string {
 	o := m.Observation
-	said := term.Count(len(o.Statements), "statement", "statements") + " in " + migration.Human(o.Took)
+	said := term.Count(len(o.Statements), "statement", "statements") + ", watched for " + migration.Human(o.Took)
 	if len(o.Statements) == 0 {
-		said = "It took " + migration.Human(o.Took)
+		said = "Watched for " + migration.Human(o.Took)
 	}
 	if m.Data != "" {
 		said += ", on " + prose(m.Data)

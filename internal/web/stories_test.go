@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"greenroom/internal/evidence"
+	"greenroom/internal/mask"
 	"greenroom/internal/migration"
 )
 
@@ -14,6 +15,7 @@ func stories() map[string]evidence.Report {
 	return map[string]evidence.Report{
 		"pass": passing(), "fail": failing(), "inconclusive": undecided(), "no-migration": quiet(), "first": firstRelease(),
 		"hostile": hostile(), "many": many(), "sqlite": sqlite(), "nothing": report(evidence.Inconclusive), "fact": afterwards(),
+		"mask": unmasked(),
 	}
 }
 
@@ -29,13 +31,24 @@ func passing() evidence.Report {
 			{Table: "orders", Mode: "ShareUpdateExclusive", Asked: 20 * ms, From: 20 * ms, Until: 2_290 * ms, Statement: 1}},
 		Tables: []migration.Table{{Name: "orders", Rows: 300_000, BytesBefore: 52 * mb, BytesAfter: 52 * mb, IndexBefore: 20 * mb, IndexAfter: 27 * mb}}}
 	yes := true
-	r := report(evidence.Pass, result("migration", evidence.Pass, "the schema changes, in 2.3 s", 2_300*ms),
+	r := report(evidence.Pass, result("migration", evidence.Pass, "the schema changes", 2_300*ms),
 		result("old-on-new", evidence.Pass, "browse, buy of "+old.Short()+" passed", 2_100*ms), result("start", evidence.Pass, "healthy in 390 ms", 390*ms),
 		result("buy", evidence.Pass, "3 tests passed", 480*ms), result("rollback", evidence.Pass, "one can go back", 2*time.Second))
 	r.Results[0].Migration = judged(migration.Report{Observation: o, Data: "a masked copy of production of 2026-11-26, 120 MB",
 		Back:     &migration.Back{Possible: true, How: "the old release lives on the new schema", Until: "always", Up: true},
 		Forecast: &migration.Forecast{Low: 18 * time.Second, High: 31 * time.Second, BlockedReads: 4 * ms, BlockedWrites: 4 * ms, Disk: 310 * mb, Why: "orders has 3,000,000 rows there and 300,000 here"}})
 	r.Results[4].GoBack = &yes
+	return r
+}
+
+// unmasked is a release after which the next copy stops.
+func unmasked() evidence.Report {
+	r := passing()
+	r.Mask = &mask.Outlook{File: "mask.yaml", From: "production",
+		Missing: []mask.Remark{{Table: "orders", Column: "note", What: "no rule names this column"}},
+		Wrong:   []mask.Remark{{Table: "orders", Column: "zip", What: "text is not for numbers (integer); this column can have keep, number"}},
+		Unused:  []mask.Remark{{Table: "order_notes", What: "a rule names this table, and there is none"}},
+		Add:     []string{"tables:", "  orders:", "    note: text                          # a text that may hold anything; please judge"}}
 	return r
 }
 
@@ -99,6 +112,8 @@ func hostile() evidence.Report {
 	r := report(evidence.Fail, evidence.Result{Check: markup, Verdict: evidence.Fail, Summary: markup, Output: markup, Migration: &m,
 		Failures: []evidence.Failure{{Name: markup, Message: markup}}}, evidence.Result{Check: markup, Verdict: markup, Output: markup})
 	r.App, r.Run, r.Stage, r.Policy, r.Notes = markup, markup, markup, markup, []string{markup}
+	odd := []mask.Remark{{Table: markup, Column: markup, What: markup}}
+	r.Mask = &mask.Outlook{File: markup, From: markup, Missing: odd, Wrong: odd, Unused: odd, Add: []string{markup}, Unknown: markup, Omitted: 1 << 40}
 	return r
 }
 
@@ -132,5 +147,11 @@ func many() evidence.Report {
 	}
 	m.Back = &migration.Back{How: long, Until: long, Lost: m.Lost}
 	r.Results[0].Migration = &m
+	r.Mask = &mask.Outlook{File: long, From: long, Omitted: n}
+	for range n {
+		odd := mask.Remark{Table: long, Column: long, What: long}
+		r.Mask.Missing, r.Mask.Wrong, r.Mask.Unused = append(r.Mask.Missing, odd), append(r.Mask.Wrong, odd), append(r.Mask.Unused, odd)
+		r.Mask.Add = append(r.Mask.Add, long)
+	}
 	return r
 }

@@ -33,6 +33,9 @@ const (
 	maxTables   = 30
 	maxLost     = 20
 	maxNotes    = 20
+
+	maxMaskLines = 40 // lines to add to the mask
+	maxMaskNames = 8  // of what it has no rule for, and of what it has one in vain
 )
 
 // line is text from outside on one line.

@@ -27,7 +27,7 @@ func Report(w io.Writer, r evidence.Report) error {
 	title := name(r.App) + " " + r.Release.Short() + ": " + verdictWord(r.Verdict)
 	return document(title,
 		reportHeader(r),
-		h.Main(checksSection(r), migrationSection(r), notesSection(r)),
+		h.Main(checksSection(r), migrationSection(r), maskSection(r), notesSection(r)),
 		reportFooter(r)).Render(w)
 }
 

@@ -269,7 +269,21 @@ func TestRestoreIsRefused(t *testing.T) {
 				return err
 			}
 			blocked(t, d.Restore(bounded(t), file), "being restored already")
-			return nil
+			_, err := d.Verify(bounded(t), file) // its trial is a database of its own
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("while a backup is verified", func(t *testing.T) {
+		err := d.with(bounded(t), d.maintenance(), func(conn *pgx.Conn) error {
+			if err := d.mayVerify(bounded(t), conn); err != nil {
+				return err
+			}
+			_, err := d.Verify(bounded(t), file)
+			blocked(t, err, "is being verified already")
+			return d.Restore(bounded(t), file)
 		})
 		if err != nil {
 			t.Error(err)

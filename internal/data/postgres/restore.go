@@ -63,12 +63,22 @@ func (d *Database) Restore(ctx context.Context, file string) error {
 // mayRestore asks for the right to create databases, and takes the lock that keeps a second restore of this database
 // out. The server lets go of it when this session ends, however that comes about.
 func (d *Database) mayRestore(ctx context.Context, conn *pgx.Conn) error {
+	return d.mayCreate(ctx, conn, "greenroom restore", "the database %s is being restored already")
+}
+
+// mayVerify is mayRestore for a trial, whose database is another one: who has to restore waits for no trial.
+func (d *Database) mayVerify(ctx context.Context, conn *pgx.Conn) error {
+	return d.mayCreate(ctx, conn, "greenroom verify", "a backup of the database %s is being verified already")
+}
+
+// mayCreate asks for the right to create databases, and takes a lock; busy is what is said where somebody has it.
+func (d *Database) mayCreate(ctx context.Context, conn *pgx.Conn, lock, busy string) error {
 	var role string
 	var may, locked bool
 	// Whoever may not restore takes no lock: the server lets go of one only some time after the session's end.
 	err := conn.QueryRow(ctx, `SELECT rolname, rolsuper OR rolcreatedb,
-			CASE WHEN rolsuper OR rolcreatedb THEN pg_try_advisory_lock(hashtext('greenroom restore'), hashtext($1)) ELSE false END
-		FROM pg_roles WHERE rolname = current_user`, d.name).Scan(&role, &may, &locked)
+			CASE WHEN rolsuper OR rolcreatedb THEN pg_try_advisory_lock(hashtext($2), hashtext($1)) ELSE false END
+		FROM pg_roles WHERE rolname = current_user`, d.name, lock).Scan(&role, &may, &locked)
 	switch {
 	case err != nil:
 		return err
@@ -76,7 +86,7 @@ func (d *Database) mayRestore(ctx context.Context, conn *pgx.Conn) error {
 		return problem.New(problem.Blocked, "the role %s may not create databases, and a backup is restored into a new one", role).
 			WithHint("ALTER ROLE %s CREATEDB, or restore by hand: pg_restore --clean --if-exists --single-transaction -d DATABASE_URL FILE", quote(role))
 	case !locked:
-		return problem.New(problem.Blocked, "the database %s is being restored already", d.name)
+		return problem.New(problem.Blocked, busy, d.name)
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (d *Database) Verify(ctx context.Context, file string) (schema string, err 
 	trial := *d
 	trial.name = d.beside("verify")
 	err = d.with(ctx, d.maintenance(), func(conn *pgx.Conn) (err error) {
-		if err := d.mayRestore(ctx, conn); err != nil {
+		if err := d.mayVerify(ctx, conn); err != nil {
 			return err
 		}
 		if err := drop(ctx, conn, trial.name); err != nil { // what an interrupted one left
