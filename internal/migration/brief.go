@@ -3,6 +3,8 @@ package migration
 import (
 	"cmp"
 	"slices"
+
+	"greenroom/internal/human"
 )
 
 // What a brief report has of each list, and of each statement's text.
@@ -99,6 +101,6 @@ func BoundedLosses(all []Loss) []Loss {
 	for _, l := range all[boundLost-1:] {
 		rest.Rows += l.Rows
 	}
-	rest.Text = counted(rest.Rows, "row or value", "rows and values") + " in all"
+	rest.Text = human.Count(rest.Rows, "row or value", "rows and values") + " in all"
 	return append(kept, rest)
 }
