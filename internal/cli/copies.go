@@ -27,22 +27,26 @@ type copyWords struct {
 var snapshotWords = copyWords{
 	kind:  api.CopySnapshot,
 	short: "Masked copies of an environment's data, made to leave it",
-	long: `A snapshot is a copy of one moment of an environment's database in which the mask has changed what nobody
-outside may see, value by value, before anything was written. Staging rehearses on it.`,
+	long: `A snapshot is a copy of one moment of an environment's database in which the
+mask has changed what nobody outside may see, value by value, before anything
+was written. Staging rehearses on it.`,
 	create: "Take a masked copy",
-	createLong: `Copies the database of one moment while writes go on, masked as the environment says that gets the copy
-(data: {from: production, mask: mask.yaml}). A table or column that no rule names stops it before a value
-is read. What was written is searched for values that the mask should have changed. Ctrl-C stops it, and
+	createLong: `Copies the database of one moment while writes go on, masked as the environment
+says that gets the copy (data: {from: production, mask: mask.yaml}). A table or
+column that no rule names stops it before a value is read. What was written is
+searched for values that the mask should have changed. Ctrl-C stops it, and
 nothing is left.`,
 	list:   "The snapshots that there are",
 	verify: "Load a snapshot into a server of its own and count it",
-	verifyLong: `Loads the snapshot on a stage that is thrown away afterwards, and compares every table with what was
-written. A rehearsal does the same with the snapshot that it takes.`,
+	verifyLong: `Loads the snapshot on a stage that is thrown away afterwards, and compares every
+table with what was written. A rehearsal does the same with the snapshot that it
+takes.`,
 	verified: "it was loaded, and every table came out as it went in",
 	restore:  "Make an environment's data what a snapshot holds",
-	restoreLong: `Shows the maintenance page, stops the services, backs the database up, makes it what the snapshot holds, and
-starts the services again. What fails is taken back. The environment that the snapshot is of takes none:
-its data would be masked.`,
+	restoreLong: `Shows the maintenance page, stops the services, backs the database up, makes it
+what the snapshot holds, and starts the services again. What fails is taken
+back. The environment that the snapshot is of takes none: its data would be
+masked.`,
 	restoreUsage: "  greenroom snapshot restore latest --environment staging",
 	remove:       "Remove a snapshot for good",
 }
@@ -50,21 +54,24 @@ its data would be masked.`,
 var backupWords = copyWords{
 	kind:  api.CopyBackup,
 	short: "Raw copies of an environment's data, which never leave it",
-	long: `A backup is a raw copy of an environment's database. Each promotion takes one before it migrates. It is for the
-environment that it is of, and for nobody else.`,
+	long: `A backup is a raw copy of an environment's database. Each promotion takes one
+before it migrates. It is for the environment that it is of, and for nobody
+else.`,
 	create: "Take a backup",
-	createLong: `Copies the database of one moment while writes go on, and reads the copy back to its end. Ctrl-C stops it, and
-nothing is left.`,
+	createLong: `Copies the database of one moment while writes go on, and reads the copy back to
+its end. Ctrl-C stops it, and nothing is left.`,
 	list:   "The backups that there are",
 	verify: "Restore a backup beside the database and read all of it",
-	verifyLong: `Restores the backup into a database of its own in the same server, reads all of it, and throws it away. The
-environment's own data is not touched; its server has the work.`,
+	verifyLong: `Restores the backup into a database of its own in the same server, reads all of
+it, and throws it away. The environment's own data is not touched; its server
+has the work.`,
 	verified: "it was restored beside the database, and read to its end",
-	restore:  "Make an environment's data what a backup holds, and lose what came later",
-	restoreLong: `Shows the maintenance page, stops the services, backs up what is there, restores, and starts the release that
-was live when the backup was taken, because that one can live on its schema. What was written since is
-lost; --dry-run shows the plan. What fails before the page is gone is taken back.`,
-	restoreUsage: "  greenroom backup restore r41 --environment production --because \"orders were deleted\"",
+	restore:  "Make the data what a backup holds, and lose what came later",
+	restoreLong: `Shows the maintenance page, stops the services, backs up what is there,
+restores, and starts the release that was live when the backup was taken,
+because that one can live on its schema. What was written since is lost;
+--dry-run shows the plan. What fails before the page is gone is taken back.`,
+	restoreUsage: "  greenroom backup restore r41 --environment production \\\n    --because \"orders were deleted\"",
 	remove:       "Remove a backup for good",
 }
 

@@ -32,12 +32,15 @@ func (s *shell) rehearseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rehearse [RELEASE]",
 		Short: "The dress rehearsal of a release; prints the report",
-		Long: `Puts a release (the latest, where none is named) through its dress rehearsal: on a stage with a database of
-its own it migrates, runs the journeys of the release that is live on the new schema, all checks of the new
-one, goes back, and runs the journeys again. The report is one page, and the gate's evidence. With --html it is
-written as a page for a browser as well, whatever the verdict: one file that needs nothing beside it.
+		Long: `Puts a release (the latest, where none is named) through its dress rehearsal: on
+a stage with a database of its own it migrates, runs the journeys of the release
+that is live on the new schema, all checks of the new one, goes back, and runs
+the journeys again. The report is one page, and the gate's evidence. With --html
+it is written as a page for a browser as well, whatever the verdict: one file
+that needs nothing beside it.
 
-Two rehearsals queue. Ctrl-C cancels it: the stage is taken down. With --detach it goes on by itself.`,
+Two rehearsals queue. Ctrl-C cancels it: the stage is taken down. With --detach
+it goes on by itself.`,
 		Example:           "  greenroom rehearse\n  greenroom rehearse 3f2a91c0\n  greenroom rehearse my-branch --output json\n  greenroom rehearse --dry-run\n  greenroom rehearse --html report.html",
 		Args:              takes(0, "RELEASE"),
 		ValidArgsFunction: completeInTurn(s.completeReleases()),

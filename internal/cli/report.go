@@ -19,12 +19,14 @@ func (s *shell) reportCommand() *cobra.Command {
 	var full bool
 	cmd := &cobra.Command{
 		Use:   "report [RELEASE|RUN]",
-		Short: "The report of a rehearsal that has ended; as a page for a browser, too",
-		Long: `Shows the report of a rehearsal again: the last one of a release (the latest, where none is named), or that of a
-run. Where the release has been promoted since, it tells how long its migration then took.
+		Short: "The report of a rehearsal that has ended, here or as a page",
+		Long: `Shows the report of a rehearsal again: the last one of a release (the latest,
+where none is named), or that of a run. Where the release has been promoted
+since, it tells how long its migration then took.
 
-With --html it is written as one page for a browser, which needs nothing beside it and asks nobody for anything;
-- writes the page to standard output. The exit code is 0, whatever the report's verdict.`,
+With --html it is written as one page for a browser, which needs nothing beside
+it and asks nobody for anything; - writes the page to standard output. The exit
+code is 0, whatever the report's verdict.`,
 		Example:           "  greenroom report\n  greenroom report 3f2a91c0 --full\n  greenroom report --html report.html\n  greenroom report --output json",
 		Args:              takes(0, "RELEASE|RUN"),
 		ValidArgsFunction: completeInTurn(s.completeReleases()),
