@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/spf13/cobra"
 
@@ -80,12 +81,19 @@ func (s *shell) report(ctx context.Context, name, html string, full bool) error 
 	return nil
 }
 
+// runName is how runs are called. A branch may be called so, too.
+var runName = regexp.MustCompile(`^r[0-9]+$`)
+
 // findReport finds the last report of a release, or that of a run, by a name that a person typed.
 func (s *shell) findReport(ctx context.Context, c *api.Client, app, name string) (evidence.Report, error) {
 	r, err := s.resolve(ctx, c, app, name)
 	if err != nil {
 		if report, unknown := c.Report(ctx, app, name); unknown == nil {
 			return report, nil
+		}
+		if p := problem.From(err); runName.MatchString(name) && p != nil && p.Code == problem.NotFound {
+			return evidence.Report{}, problem.New(problem.NotFound, "%s has no rehearsal %s that has ended, and no release of that name",
+				term.Clean(app), name).WithHint("greenroom report, which is that of the latest release")
 		}
 		return evidence.Report{}, err
 	}

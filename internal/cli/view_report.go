@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"greenroom/internal/evidence"
@@ -31,8 +32,10 @@ func reportPage(s term.Screen, r evidence.Report, full bool) string {
 		width = max(width, term.Width(term.Clean(res.Check)))
 	}
 	for _, res := range r.Results {
+		took := term.Duration(res.Duration)
+		lines := wrap(term.Clean(saysBrief(r, res)), cells(s)-width-8-term.Width(took))
 		fmt.Fprintf(&b, "  %s %s  %s  %s\n", s.Mark(markOf(res.Verdict)), term.Pad(term.Clean(res.Check), width),
-			term.Clean(res.Says()), s.Paint(term.Dim, term.Duration(res.Duration)))
+			strings.Join(lines, "\n"+strings.Repeat(" ", width+6)), s.Paint(term.Dim, took))
 		b.WriteString(migrationPart(s, res, full))
 		b.WriteString(failures(s, res))
 	}
@@ -43,6 +46,17 @@ func reportPage(s term.Screen, r evidence.Report, full bool) string {
 		fmt.Fprintf(&b, "  %s %s\n", s.Mark(term.Note), strings.Join(wrap(term.Clean(n), cells(s)-4), "\n    "))
 	}
 	return b.String()
+}
+
+// saysBrief is what a result says. Why the rehearsal ended early stands once, among the notes, and not at every check that
+// was not run for it.
+func saysBrief(r evidence.Report, res evidence.Result) string {
+	const notRun = "not run"
+	said := res.Says()
+	if why, ok := strings.CutPrefix(said, notRun+": "); ok && slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasSuffix(n, why) }) {
+		return notRun
+	}
+	return said
 }
 
 // failures names what failed inside a check, and shows the end of its output where it named nothing.

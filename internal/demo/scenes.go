@@ -111,7 +111,8 @@ func (s *story) rehearseOnce(ctx context.Context, text string, r release.Digest,
 			return "", err
 		}
 		if rep.Verdict != want && (last || rep.Verdict != evidence.Inconclusive) {
-			return "", untold("the rehearsal ended with %s, not %s\n%s", rep.Verdict, want, s.findings(rep))
+			s.say("%s", term.Indent("    ", s.findings(rep)))
+			return "", untold("the rehearsal ended with %s, not %s", rep.Verdict, want)
 		}
 		return s.findings(rep), nil
 	})
@@ -128,7 +129,24 @@ func (s *story) findings(r evidence.Report) string {
 		}
 		rows = append(rows, []string{mark + " " + result.Check, result.Summary})
 	}
-	return fmt.Sprintf("%s\n%s", r.Verdict, term.Columns("", rows))
+	return fmt.Sprintf("%s\n%s", r.Verdict, s.columns(rows))
+}
+
+// columns are rows of a name and a sentence, which goes on below itself where the terminal ends.
+func (s *story) columns(rows [][]string) string {
+	name := 0
+	for _, row := range rows {
+		name = max(name, term.Width(row[0]))
+	}
+	var broken [][]string
+	for _, row := range rows {
+		first := row[0]
+		for _, line := range term.Wrap(term.Clean(row[1]), s.screen.Width()-name-7) { // a step's details are four cells in
+			broken = append(broken, []string{first, line})
+			first = ""
+		}
+	}
+	return term.Columns("", broken)
 }
 
 // promote promotes a release and expects that outcome.
@@ -187,7 +205,7 @@ func (s *story) refused(ctx context.Context, r release.Digest, text string) erro
 		for _, m := range x.Decision.Missing() {
 			rows = append(rows, []string{"no: " + m.Name, m.Reason})
 		}
-		return term.Columns("", rows), nil
+		return s.columns(rows), nil
 	})
 }
 

@@ -2,6 +2,7 @@ package term
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -19,6 +20,20 @@ func TestNumbers(t *testing.T) {
 	for n, want := range map[int]string{0: "0 tests", 1: "1 test", 1200: "1,200 tests"} {
 		if got := Count(n, "test", "tests"); got != want {
 			t.Errorf("Count(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                                {""},
+		"writes stood still for 1 s":      {"writes stood", "still for", "1 s"},
+		"for 2 min 11 s, and no more":     {"for 2 min", "11 s, and no", "more"},
+		"a-word-that-is-long 12 MB of it": {"a-word-that-is-long", "12 MB of it"},
+		"5 sessions waited":               {"5 sessions", "waited"},
+	} {
+		if got := Wrap(text, 12); !slices.Equal(got, want) {
+			t.Errorf("%q became %q, not %q", text, got, want)
 		}
 	}
 }
