@@ -47,7 +47,7 @@ takes.`,
 what the snapshot holds, and starts the services again. What fails is taken
 back. The environment that the snapshot is of takes none: its data would be
 masked.`,
-	restoreUsage: "  greenroom snapshot restore latest --environment staging",
+	restoreUsage: "  greenroom snapshot restore latest --environment staging \\\n    --because \"try the import\"",
 	remove:       "Remove a snapshot for good",
 }
 
@@ -196,10 +196,10 @@ func (s *shell) copyList(w copyWords) *cobra.Command {
 	}
 }
 
-// onCopy does something with the copy that is named.
-func (s *shell) onCopy(cmd *cobra.Command, w copyWords, id string, do func(context.Context, *api.Client, api.CopyRequest) error) error {
+// onCopy does something with the copy that is named, of that environment or of any ("").
+func (s *shell) onCopy(cmd *cobra.Command, w copyWords, of, id string, do func(context.Context, *api.Client, api.CopyRequest) error) error {
 	return s.withApp(cmd.Context(), func(ctx context.Context, c *api.Client, app string) error {
-		v, err := s.copyNamed(ctx, c, api.CopyRequest{App: app, Kind: w.kind, ID: id})
+		v, err := s.copyNamed(ctx, c, api.CopyRequest{App: app, Environment: of, Kind: w.kind, ID: id})
 		if err != nil {
 			return err
 		}
@@ -214,7 +214,7 @@ func (s *shell) copyVerify(w copyWords) *cobra.Command {
 		Example: fmt.Sprintf("  greenroom %s verify latest", w.kind),
 		Args:    takes(1, name),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.onCopy(cmd, w, args[0], func(ctx context.Context, c *api.Client, r api.CopyRequest) error {
+			return s.onCopy(cmd, w, "", args[0], func(ctx context.Context, c *api.Client, r api.CopyRequest) error {
 				if _, err := s.copying(ctx, func() (api.Stream[api.Event], error) { return c.VerifyCopy(ctx, r) }); err != nil {
 					return err
 				}
@@ -235,7 +235,13 @@ func (s *shell) copyRestore(w copyWords) *cobra.Command {
 		Use: "restore " + name, Short: w.restore, Long: w.restoreLong, Example: w.restoreUsage,
 		Args: takes(1, name),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.onCopy(cmd, w, args[0], func(ctx context.Context, c *api.Client, of api.CopyRequest) error {
+			from := "" // a snapshot may be of any environment, a backup is of the one that it goes to
+			if w.kind == api.CopyBackup {
+				if from = to; to == "" && args[0] == "latest" {
+					return usage(cmd, "--environment is missing: whose latest backup")
+				}
+			}
+			return s.onCopy(cmd, w, from, args[0], func(ctx context.Context, c *api.Client, of api.CopyRequest) error {
 				if to == "" && w.kind == api.CopyBackup {
 					to = of.Environment
 				}
@@ -278,7 +284,7 @@ func (s *shell) copyRemove(w copyWords) *cobra.Command {
 			if args[0] == "latest" { // of any environment, and by the time it is typed perhaps another one
 				return problem.New(problem.Invalid, "what is removed for good is named by its id").WithHint("%s", "greenroom "+string(w.kind)+" list")
 			}
-			return s.onCopy(cmd, w, args[0], func(ctx context.Context, c *api.Client, r api.CopyRequest) error {
+			return s.onCopy(cmd, w, "", args[0], func(ctx context.Context, c *api.Client, r api.CopyRequest) error {
 				if err := c.RemoveCopy(ctx, r); err != nil {
 					return err
 				}
