@@ -153,6 +153,8 @@ func (s *shell) rehearsed(ctx context.Context, c *api.Client, app string, run ap
 		s.next("greenroom promote %s %s", report.Release.Short(), whereNext(ctx, c, app, report.Release))
 	case run.Hint != "": // it did not come to its end
 		s.next("%s", term.Clean(run.Hint))
+	case report.Verdict == evidence.Inconclusive:
+		s.next("greenroom rehearse %s; when it can't decide again, repair what it says", report.Release.Short())
 	default:
 		s.next("repair it, then greenroom build && greenroom rehearse")
 	}
