@@ -20,12 +20,14 @@ func (s *shell) applyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply",
 		Short: "Make the policy in the definition the one in force",
-		Long: `Reads the definition, shows how its policy differs from the one in force, and makes it the one in force: who
-may do what, what the gates ask for, which keys are trusted, which differences are accepted. Every release is
-judged by the policy in force, never by one that it brings along.
+		Long: `Reads the definition, shows how its policy differs from the one in force, and
+makes it the one in force: who may do what, what the gates ask for, which keys
+are trusted, which differences are accepted. Every release is judged by the
+policy in force, never by one that it brings along.
 
-What follows from a change stands beside it: whether it weakens the gate, or makes rehearsals worthless. It
-asks before it does anything; --yes answers for you.`,
+What follows from a change stands beside it: whether it weakens the gate, or
+makes rehearsals worthless. It asks before it does anything; --yes answers for
+you.`,
 		Example: "  greenroom apply --dry-run         # only tell what would change\n  greenroom apply\n  greenroom apply --yes --output json",
 		Args:    takes(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.apply(cmd.Context(), dry, yes) },

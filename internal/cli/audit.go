@@ -19,9 +19,10 @@ func (s *shell) auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "The log of everything that happened: verify, anchor, export",
-		Long: `Greenroom keeps one log of everything that happened and why: each entry is linked to the one before by its hash,
-and signed. What was changed, removed or inserted is noticed, and with an anchor written elsewhere also what was
-cut off at its end. greenroom history shows it in words.`,
+		Long: `Greenroom keeps one log of everything that happened and why: each entry is
+linked to the one before by its hash, and signed. What was changed, removed or
+inserted is noticed, and with an anchor written elsewhere also what was cut off
+at its end. greenroom history shows it in words.`,
 		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -33,8 +34,9 @@ func (s *shell) auditExportCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "export [FILE]",
 		Short: "Write all entries as JSON lines, to be verified anywhere",
-		Long: `Writes all entries of the log, the oldest first, as JSON lines: to a file, or to standard output. They can be
-verified without this Greenroom: greenroom audit verify --file FILE --key KEY`,
+		Long: `Writes all entries of the log, the oldest first, as JSON lines: to a file, or to
+standard output. They can be verified without this Greenroom: greenroom audit
+verify --file FILE --key KEY`,
 		Example:           "  greenroom audit export audit.jsonl\n  greenroom audit export | wc -l",
 		Args:              takes(0, "FILE"),
 		ValidArgsFunction: completeInTurn(completeFiles),

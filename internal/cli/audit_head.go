@@ -25,13 +25,15 @@ func (s *shell) auditHeadCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "head",
 		Short: "The log's end, signed, to be written elsewhere",
-		Long: `Prints the anchor of the log: the number and the hash of its last entry, with the signature. Kept where whoever
-can write to this machine can't, it proves later that nothing before it was changed, and nothing cut off:
-greenroom audit verify --anchor FILE
+		Long: `Prints the anchor of the log: the number and the hash of its last entry, with
+the signature. Kept where whoever can write to this machine can't, it proves
+later that nothing before it was changed, and nothing cut off: greenroom audit
+verify --anchor FILE
 
---to appends it to a file, adds it as a git note (refs/notes/greenroom) to the commit that a repository has
-checked out, or posts it to an URL as one line of text, to whatever keeps it there. A timer that runs it every hour
-is a good idea.`,
+--to appends it to a file, adds it as a git note (refs/notes/greenroom) to the
+commit that a repository has checked out, or posts it to an URL as one line of
+text, to whatever keeps it there. A timer that runs it every hour is a good
+idea.`,
 		Example: "  greenroom audit head\n  greenroom audit head --to /mnt/elsewhere/anchors.txt\n  greenroom audit head --to git:/srv/shop\n  greenroom audit head --to https://example.com/anchors",
 		Args:    takes(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.auditHead(cmd.Context(), to) },

@@ -25,18 +25,22 @@ func (s *shell) auditVerifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Verify the whole log here: links, hashes, signatures, and its end",
-		Long: `Reads the whole log and verifies it here: the Greenroom that keeps it sends its entries, and this command
-computes every hash and signature of them itself. It finds what was changed, removed, inserted or moved, and what
-is not signed. With --file nothing has to run.
+		Long: `Reads the whole log and verifies it here: the Greenroom that keeps it sends its
+entries, and this command computes every hash and signature of them itself. It
+finds what was changed, removed, inserted or moved, and what is not signed. With
+--file nothing has to run.
 
-With an anchor, a line that "greenroom audit head" wrote elsewhere, it also notices that the log's end was cut off,
-or that all of it was written anew. git:REPOSITORY means all that "greenroom audit head --to git:REPOSITORY" wrote
+With an anchor, a line that "greenroom audit head" wrote elsewhere, it also
+notices that the log's end was cut off, or that all of it was written anew.
+git:REPOSITORY means all that "greenroom audit head --to git:REPOSITORY" wrote
 there; what was posted to an URL, you fetch from there and give as a file.
 
-The keys are those given with --key: the one that began the log is enough, since the log hands itself over to
-the next. Without any, those that the Greenroom which runs calls its own are believed.
+The keys are those given with --key: the one that began the log is enough, since
+the log hands itself over to the next. Without any, those that the Greenroom
+which runs calls its own are believed.
 
-The exit code is 0 when all of it is whole, 1 when it is not, and 3 when there is nothing to verify.`,
+The exit code is 0 when all of it is whole, 1 when it is not, and 3 when there
+is nothing to verify.`,
 		Example: "  greenroom audit verify\n  greenroom audit verify --anchor anchors.txt --key production.pem\n  greenroom audit verify --anchor git:/srv/shop\n  greenroom audit verify --file audit.jsonl --key production.pem",
 		Args:    takes(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.auditVerify(cmd.Context(), o) },

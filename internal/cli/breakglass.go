@@ -22,14 +22,17 @@ func (s *shell) breakGlassCommand() *cobra.Command {
 	var o glassOptions
 	cmd := &cobra.Command{
 		Use:   "break-glass ENVIRONMENT [RELEASE]",
-		Short: "Promote past the gate's no: loud, with a reason, reviewed afterwards",
-		Long: `Makes a release (the latest, where none is named) live although the environment's gate says no. It needs the
-right break-glass and a reason, shows every demand that it goes past and asks; status, explain and the log show
-it from then on, until somebody else has looked at it: greenroom break-glass review RUN --because …
+		Short: "Promote past the gate's no, with a reason, reviewed afterwards",
+		Long: `Makes a release (the latest, where none is named) live although the
+environment's gate says no. It needs the right break-glass and a reason, shows
+every demand that it goes past and asks; status, explain and the log show it
+from then on, until somebody else has looked at it: greenroom break-glass review
+RUN --because …
 
-A database that is half-migrated, or whose schema is not known, needs --half-migrated as well: neither release
-may run on it. Where the gate says yes there is nothing to break: greenroom promote.`,
-		Example:           "  greenroom break-glass production --because \"the shop is down, the repair can't wait for a rehearsal\"\n  greenroom break-glass production 3f2a91c0 --because \"as agreed with the team\" --yes\n  greenroom break-glass production --dry-run",
+A database that is half-migrated, or whose schema is not known, needs
+--half-migrated as well: neither release may run on it. Where the gate says yes
+there is nothing to break: greenroom promote.`,
+		Example:           "  greenroom break-glass production --because \"the shop is down\"\n  greenroom break-glass production 3f2a91c0 --because \"as agreed\" --yes\n  greenroom break-glass production --dry-run",
 		Args:              takes(1, "ENVIRONMENT", "RELEASE"),
 		ValidArgsFunction: completeInTurn(s.completeEnvironments(), s.completeReleases()),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -109,9 +112,10 @@ func (s *shell) reviewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "review RUN --because WHAT-YOU-FOUND",
 		Short: "Say that you have looked at a gate's no that somebody went past",
-		Long: `Closes what breaking the glass in a run left open, with what you found. It takes somebody else than the one who
-broke it, with the right to break it himself. greenroom status names the runs.`,
-		Example: "  greenroom break-glass review r-3f2a --because \"the repair was right; the check is faster now\"",
+		Long: `Closes what breaking the glass in a run left open, with what you found. It takes
+somebody else than the one who broke it, with the right to break it himself.
+greenroom status names the runs.`,
+		Example: "  greenroom break-glass review r-3f2a --because \"the repair was right\"",
 		Args:    takes(1, "RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.review(cmd.Context(), args[0], because)

@@ -19,12 +19,14 @@ func (s *shell) buildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build",
 		Short: "Build a release, once; prints its id",
-		Long: `Builds every service's files in the repository, as you, packs them with production's configuration, the
-migrations and the checks' own files, runs the checks that are marked "at: build", and hands the release
-to Greenroom. The same inputs give the same release.
+		Long: `Builds every service's files in the repository, as you, packs them with
+production's configuration, the migrations and the checks' own files, runs the
+checks that are marked "at: build", and hands the release to Greenroom. The same
+inputs give the same release.
 
-Only the release's id goes to standard output, so that it can be the input of the next command. A release
-whose checks at build fail is kept, with that evidence against it; the exit code is 1 then.`,
+Only the release's id goes to standard output, so that it can be the input of
+the next command. A release whose checks at build fail is kept, with that
+evidence against it; the exit code is 1 then.`,
 		Example: "  greenroom build\n  greenroom rehearse $(greenroom build)\n  greenroom build --output json",
 		Args:    takes(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.build(cmd.Context(), verbose) },

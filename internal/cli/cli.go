@@ -13,19 +13,20 @@ import (
 	"greenroom/internal/problem"
 )
 
-const rootHelp = `Greenroom runs a team's environments, from development over QA and staging to production, out of one
-definition, puts every release through a dress rehearsal, and lets production take only what was
-rehearsed.
+const rootHelp = `Greenroom runs a team's environments, from development over QA and staging to
+production, out of one definition, puts every release through a dress rehearsal,
+and lets production take only what was rehearsed.
 
 A first day:
-  greenroom init                       write a greenroom.yaml from the compose.yaml that is here
+  greenroom init                       write greenroom.yaml from compose.yaml
   greenroom up                         start Greenroom and the environments
   greenroom build                      build a release; prints its id
   greenroom rehearse                   the dress rehearsal of the latest release
   greenroom promote latest production  make it live; or hear why not
 
-A release is named by its id (or the beginning of it), "latest", or a git ref. Every option can be set
-in the environment as well: --output json is GREENROOM_OUTPUT=json. NO_COLOR is honoured.
+A release is named by its id (or the beginning of it), "latest", or a git ref.
+Every option can be set in the environment as well: --output json is
+GREENROOM_OUTPUT=json. NO_COLOR is honoured.
 
 Exit codes, the same for every command:
   0  done, or pass                     3  inconclusive: it could not be decided
@@ -78,6 +79,11 @@ func (s *shell) root() *cobra.Command {
 	f.StringVar(&s.app, "app", "", "app (default: that of the definition in the repository)")
 	f.StringVarP(&s.output, "output", "o", "text", "form of the output: text or json")
 	mustComplete(root, "output", "text", "json")
+
+	// Options take the width of the narrowest usual terminal, as the texts do.
+	root.SetUsageTemplate(strings.NewReplacer(".FlagUsages ", ".FlagUsagesWrapped 80 ",
+		`Use "{{.CommandPath}} [command] --help" for more information about a command.`, "{{.CommandPath}} COMMAND --help tells more.").
+		Replace(root.UsageTemplate()))
 
 	s.commands(root)
 	return root

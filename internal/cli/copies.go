@@ -27,45 +27,52 @@ type copyWords struct {
 var snapshotWords = copyWords{
 	kind:  api.CopySnapshot,
 	short: "Masked copies of an environment's data, made to leave it",
-	long: `A snapshot is a copy of one moment of an environment's database in which the mask has changed what nobody
-outside may see, value by value, before anything was written. Staging rehearses on it, also on another machine:
-export and import carry it there.`,
+	long: `A snapshot is a copy of one moment of an environment's database in which the
+mask has changed what nobody outside may see, value by value, before anything
+was written. Staging rehearses on it, also on another machine: export and import
+carry it there.`,
 	create: "Take a masked copy",
-	createLong: `Copies the database of one moment while writes go on, masked as the environment says that gets the copy
-(data: {from: production, mask: mask.yaml}). A table or column that no rule names stops it before a value
-is read. What was written is searched for values that the mask should have changed. Ctrl-C stops it, and
+	createLong: `Copies the database of one moment while writes go on, masked as the environment
+says that gets the copy (data: {from: production, mask: mask.yaml}). A table or
+column that no rule names stops it before a value is read. What was written is
+searched for values that the mask should have changed. Ctrl-C stops it, and
 nothing is left.`,
 	list:   "The snapshots that there are",
 	verify: "Load a snapshot into a server of its own and count it",
-	verifyLong: `Loads the snapshot on a stage that is thrown away afterwards, and compares every table with what was
-written. A rehearsal does the same with the snapshot that it takes.`,
+	verifyLong: `Loads the snapshot on a stage that is thrown away afterwards, and compares every
+table with what was written. A rehearsal does the same with the snapshot that it
+takes.`,
 	verified: "it was loaded, and every table came out as it went in",
 	restore:  "Make an environment's data what a snapshot holds",
-	restoreLong: `Shows the maintenance page, stops the services, backs the database up, makes it what the snapshot holds, and
-starts the services again. What fails is taken back. The environment that the snapshot is of takes none:
-its data would be masked. One that was masked by other rules than those in force is refused.`,
-	restoreUsage: "  greenroom snapshot restore latest --environment staging",
+	restoreLong: `Shows the maintenance page, stops the services, backs the database up, makes it
+what the snapshot holds, and starts the services again. What fails is taken
+back. The environment that the snapshot is of takes none: its data would be
+masked. One that was masked by other rules than those in force is refused.`,
+	restoreUsage: "  greenroom snapshot restore latest --environment staging \\\n    --because \"try the import\"",
 	remove:       "Remove a snapshot for good",
 }
 
 var backupWords = copyWords{
 	kind:  api.CopyBackup,
 	short: "Raw copies of an environment's data, which never leave it",
-	long: `A backup is a raw copy of an environment's database. Each promotion takes one before it migrates. It is for the
-environment that it is of, and for nobody else.`,
+	long: `A backup is a raw copy of an environment's database. Each promotion takes one
+before it migrates. It is for the environment that it is of, and for nobody
+else.`,
 	create: "Take a backup",
-	createLong: `Copies the database of one moment while writes go on, and reads the copy back to its end. Ctrl-C stops it, and
-nothing is left.`,
+	createLong: `Copies the database of one moment while writes go on, and reads the copy back to
+its end. Ctrl-C stops it, and nothing is left.`,
 	list:   "The backups that there are",
 	verify: "Restore a backup beside the database and read all of it",
-	verifyLong: `Restores the backup into a database of its own in the same server, reads all of it, and throws it away. The
-environment's own data is not touched; its server has the work.`,
+	verifyLong: `Restores the backup into a database of its own in the same server, reads all of
+it, and throws it away. The environment's own data is not touched; its server
+has the work.`,
 	verified: "it was restored beside the database, and read to its end",
-	restore:  "Make an environment's data what a backup holds, and lose what came later",
-	restoreLong: `Shows the maintenance page, stops the services, backs up what is there, restores, and starts the release that
-was live when the backup was taken, because that one can live on its schema. What was written since is
-lost; --dry-run shows the plan. What fails before the page is gone is taken back.`,
-	restoreUsage: "  greenroom backup restore r41 --environment production --because \"orders were deleted\"",
+	restore:  "Make the data what a backup holds, and lose what came later",
+	restoreLong: `Shows the maintenance page, stops the services, backs up what is there,
+restores, and starts the release that was live when the backup was taken,
+because that one can live on its schema. What was written since is lost;
+--dry-run shows the plan. What fails before the page is gone is taken back.`,
+	restoreUsage: "  greenroom backup restore r41 --environment production \\\n    --because \"orders were deleted\"",
 	remove:       "Remove a backup for good",
 }
 
@@ -195,10 +202,10 @@ func (s *shell) copyList(w copyWords) *cobra.Command {
 	}
 }
 
-// onCopy does something with the copy that is named.
-func (s *shell) onCopy(cmd *cobra.Command, w copyWords, id string, do func(context.Context, *api.Client, api.CopyRequest) error) error {
+// onCopy does something with the copy that is named, of that environment or of any ("").
+func (s *shell) onCopy(cmd *cobra.Command, w copyWords, of, id string, do func(context.Context, *api.Client, api.CopyRequest) error) error {
 	return s.withApp(cmd.Context(), func(ctx context.Context, c *api.Client, app string) error {
-		v, err := s.copyNamed(ctx, c, api.CopyRequest{App: app, Kind: w.kind, ID: id})
+		v, err := s.copyNamed(ctx, c, api.CopyRequest{App: app, Environment: of, Kind: w.kind, ID: id})
 		if err != nil {
 			return err
 		}
@@ -213,7 +220,7 @@ func (s *shell) copyVerify(w copyWords) *cobra.Command {
 		Example: fmt.Sprintf("  greenroom %s verify latest", w.kind),
 		Args:    takes(1, name),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.onCopy(cmd, w, args[0], func(ctx context.Context, c *api.Client, r api.CopyRequest) error {
+			return s.onCopy(cmd, w, "", args[0], func(ctx context.Context, c *api.Client, r api.CopyRequest) error {
 				if _, err := s.copying(ctx, func() (api.Stream[api.Event], error) { return c.VerifyCopy(ctx, r) }); err != nil {
 					return err
 				}
@@ -234,7 +241,13 @@ func (s *shell) copyRestore(w copyWords) *cobra.Command {
 		Use: "restore " + name, Short: w.restore, Long: w.restoreLong, Example: w.restoreUsage,
 		Args: takes(1, name),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.onCopy(cmd, w, args[0], func(ctx context.Context, c *api.Client, of api.CopyRequest) error {
+			from := "" // a snapshot may be of any environment, a backup is of the one that it goes to
+			if w.kind == api.CopyBackup {
+				if from = to; to == "" && args[0] == "latest" {
+					return usage(cmd, "--environment is missing: whose latest backup")
+				}
+			}
+			return s.onCopy(cmd, w, from, args[0], func(ctx context.Context, c *api.Client, of api.CopyRequest) error {
 				if to == "" && w.kind == api.CopyBackup {
 					to = of.Environment
 				}
@@ -277,7 +290,7 @@ func (s *shell) copyRemove(w copyWords) *cobra.Command {
 			if args[0] == "latest" { // of any environment, and by the time it is typed perhaps another one
 				return problem.New(problem.Invalid, "what is removed for good is named by its id").WithHint("%s", "greenroom "+string(w.kind)+" list")
 			}
-			return s.onCopy(cmd, w, args[0], func(ctx context.Context, c *api.Client, r api.CopyRequest) error {
+			return s.onCopy(cmd, w, "", args[0], func(ctx context.Context, c *api.Client, r api.CopyRequest) error {
 				if err := c.RemoveCopy(ctx, r); err != nil {
 					return err
 				}

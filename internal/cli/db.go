@@ -16,8 +16,9 @@ func (s *shell) dbCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "db",
 		Short: "What a database is, and what to do",
-		Long: `Tells how the schema of an environment's database stands: as the live release left it, with migrations pending,
-ahead of it, half-migrated, or changed by somebody else.`,
+		Long: `Tells how the schema of an environment's database stands: as the live release
+left it, with migrations pending, ahead of it, half-migrated, or changed by
+somebody else.`,
 		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -28,10 +29,10 @@ ahead of it, half-migrated, or changed by somebody else.`,
 func (s *shell) dbStatusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status [ENVIRONMENT]",
-		Short: "How the schema stands, with the objects by name where it is not what it should be",
-		Long: `Reads the database's schema and compares it with the one that was recorded when it was last changed, and with the
-migrations of the live release; of production where no environment is named.
-Exit code 0: as it should be, 1: not, 3: unknown.`,
+		Short: "How the schema stands, and which objects are not as they should be",
+		Long: `Reads the database's schema and compares it with the one that was recorded when
+it was last changed, and with the migrations of the live release; of production
+where no environment is named. Exit code 0: as it should be, 1: not, 3: unknown.`,
 		Example:           "  greenroom db status\n  greenroom db status staging --output json",
 		Args:              takes(0, "ENVIRONMENT"),
 		ValidArgsFunction: completeInTurn(s.completeEnvironments()),

@@ -7,11 +7,14 @@ func (s *shell) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "The whole story on the bundled shop, on this machine",
-		Long: `Tells the whole story on the bundled shop, on this machine, without Docker, in about two minutes: a live
-production with customers; a release that breaks the payment and is stopped by its rehearsal; the
-repaired one, promoted without a failed request; and one that goes bad once live and is rolled back.
+		Long: `Tells the whole story on the bundled shop, on this machine, without Docker, in
+some five minutes: a live production with customers; a release that breaks the
+payment and is stopped by its rehearsal; the repaired one, promoted without a
+failed request; a migration that would have stopped all orders, and its safe
+form; and a release that goes bad once live and is rolled back.
 
-It stays up for you to play with until Ctrl-C, and takes everything away that it made.`,
+It stays up for you to play with until Ctrl-C, and takes everything away that it
+made.`,
 		Example: "  greenroom demo\n  greenroom demo --exit",
 		Args:    takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -13,9 +13,10 @@ func (s *shell) diffCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff A B",
 		Short: "How two releases or environments differ, fact by fact",
-		Long: `Compares two sides, each a release or an environment. Between releases a fact is the same or changed; between
-environments it is the same, declared (the definition says so, with its reason), or undeclared, which is what
-bites in production.`,
+		Long: `Compares two sides, each a release or an environment. Between releases a fact is
+the same or changed; between environments it is the same, declared (the
+definition says so, with its reason), or undeclared, which is what bites in
+production.`,
 		Example:           "  greenroom diff staging production\n  greenroom diff 3f2a91c0 latest\n  greenroom diff production latest --all",
 		Args:              takes(2, "A", "B"),
 		ValidArgsFunction: completeInTurn(s.completeSides(), s.completeSides()),

@@ -18,11 +18,12 @@ func (s *shell) downCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down [ENVIRONMENT…]",
 		Short: "Stop the environments here, and Greenroom",
-		Long: `Stops environments and keeps their data; without a name, all of the app's, and then Greenroom itself when
-no other app has an environment that runs.
+		Long: `Stops environments and keeps their data; without a name, all of the app's, and
+then Greenroom itself when no other app has an environment that runs.
 
---control-plane stops only the control plane: the environments go on serving. That is how Greenroom is
-replaced by another version: greenroom down --control-plane && greenroom up`,
+--control-plane stops only the control plane: the environments go on serving.
+That is how Greenroom is replaced by another version: greenroom down
+--control-plane && greenroom up`,
 		Example:           "  greenroom down\n  greenroom down qa\n  greenroom down --everything\n  greenroom down --control-plane",
 		ValidArgsFunction: s.completeEnvironments(),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -20,8 +20,9 @@ func (s *shell) evidenceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "evidence",
 		Short: "What is signed about a release: show, verify, export, import",
-		Long: `Evidence is a signed statement: this check gave this verdict about this release, on this stage, against this
-baseline. It is an in-toto statement in a DSSE envelope, which anybody can verify with the public key alone.`,
+		Long: `Evidence is a signed statement: this check gave this verdict about this release,
+on this stage, against this baseline. It is an in-toto statement in a DSSE
+envelope, which anybody can verify with the public key alone.`,
 		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -34,8 +35,9 @@ func (s *shell) evidenceShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show RELEASE",
 		Short: "Everything that is signed about a release, and what of it counts",
-		Long: `Lists everything that is signed about a release, the oldest first: what it says, who signed it, when, and where
-it doesn't count, why not. --full prints the statements themselves.`,
+		Long: `Lists everything that is signed about a release, the oldest first: what it says,
+who signed it, when, and where it doesn't count, why not. --full prints the
+statements themselves.`,
 		Example:           "  greenroom evidence show latest\n  greenroom evidence show 3f2a91c0 --full\n  greenroom evidence show latest --output json",
 		Args:              takes(1, "RELEASE"),
 		ValidArgsFunction: completeInTurn(s.completeReleases()),
@@ -79,11 +81,12 @@ func (s *shell) evidenceExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export RELEASE|ENVIRONMENT",
 		Short: "Write what is signed about a release, or what an environment is",
-		Long: `Writes everything that is signed about a release as JSON lines: one DSSE envelope around an in-toto statement a
-line, byte for byte as it was signed.
+		Long: `Writes everything that is signed about a release as JSON lines: one DSSE
+envelope around an in-toto statement a line, byte for byte as it was signed.
 
-With --baseline it writes what an environment is (its release, schema, configuration), signed: what staging on
-another machine rehearses against. There it is taken with greenroom evidence import.`,
+With --baseline it writes what an environment is (its release, schema,
+configuration), signed: what staging on another machine rehearses against. There
+it is taken with greenroom evidence import.`,
 		Example:           "  greenroom evidence export latest > evidence.jsonl\n  greenroom evidence export latest --out evidence.jsonl\n  greenroom evidence export production --baseline --out production.json",
 		Args:              takes(1, "RELEASE"),
 		ValidArgsFunction: completeInTurn(s.completeSides()),
@@ -186,12 +189,13 @@ func (s *shell) evidenceImportCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "import FILE",
 		Short: "Take what another Greenroom says of an environment that it runs",
-		Long: `Takes what "greenroom evidence export ENVIRONMENT --baseline" wrote on the machine where that environment is:
-rehearsals here run against it from then on, and gates judge by it. It counts when the policy in force trusts
-the key that signed it for that environment.
+		Long: `Takes what "greenroom evidence export ENVIRONMENT --baseline" wrote on the
+machine where that environment is: rehearsals here run against it from then on,
+and gates judge by it. It counts when the policy in force trusts the key that
+signed it for that environment.
 
 A release with its evidence is taken with greenroom release import.`,
-		Example:           "  greenroom evidence import production.json\n  ssh production greenroom evidence export production --baseline | greenroom evidence import -",
+		Example:           "  greenroom evidence import production.json\n  ssh production greenroom evidence export production --baseline |\n    greenroom evidence import -",
 		Args:              takes(1, "FILE"),
 		ValidArgsFunction: completeInTurn(completeFiles),
 		RunE:              func(cmd *cobra.Command, args []string) error { return s.evidenceImport(cmd.Context(), args[0]) },

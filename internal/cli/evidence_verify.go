@@ -21,12 +21,14 @@ func (s *shell) evidenceVerifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify FILE|RELEASE",
 		Short: "Verify signatures here, with the public keys alone",
-		Long: `Verifies every piece of evidence in a file (one envelope, JSON lines of them, or a release's bundle) without
-asking anybody, with the keys given with --key, or else those that the definition names. For a release it gets
-the evidence from the Greenroom that runs, and verifies it here, not there.
+		Long: `Verifies every piece of evidence in a file (one envelope, JSON lines of them, or
+a release's bundle) without asking anybody, with the keys given with --key, or
+else those that the definition names. For a release it gets the evidence from
+the Greenroom that runs, and verifies it here, not there.
 
-The exit code is 0 when everything is signed by these keys for what it says, 1 when anything is damaged, missing or
-wrongly signed, and 3 where there is nothing to verify, or something is signed by keys that are not given.`,
+The exit code is 0 when everything is signed by these keys for what it says, 1
+when anything is damaged, missing or wrongly signed, and 3 where there is
+nothing to verify, or something is signed by keys that are not given.`,
 		Example:           "  greenroom evidence verify evidence.jsonl --key staging.pem\n  greenroom evidence verify shop.tar --key ed25519:cUJuT3…=\n  greenroom evidence verify latest",
 		Args:              takes(1, "FILE"),
 		ValidArgsFunction: completeInTurn(completeFiles),

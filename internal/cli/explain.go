@@ -16,14 +16,17 @@ func (s *shell) explainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain RELEASE ENVIRONMENT",
 		Short: "May it go, and if not, every reason and what to do",
-		Long: `Asks an environment's gate about a release, and shows every demand with its answer: yes, no, or could not
-be decided, the reason, and the command that would change it; the evidence behind it, who signed it and when,
-and whether what it depends on is still so. Nothing is done.
+		Long: `Asks an environment's gate about a release, and shows every demand with its
+answer: yes, no, or could not be decided, the reason, and the command that would
+change it; the evidence behind it, who signed it and when, and whether what it
+depends on is still so. Nothing is done.
 
-Of a release that the environment runs already it tells what the gate would say today: a key that was revoked
-since, evidence that is gone. That its own going live changed what production is does not speak against it.
+Of a release that the environment runs already it tells what the gate would say
+today: a key that was revoked since, evidence that is gone. That its own going
+live changed what production is does not speak against it.
 
-The exit code is 0 when the environment takes the release or runs it already, and 4 when it does not take it.`,
+The exit code is 0 when the environment takes the release or runs it already,
+and 4 when it does not take it.`,
 		Example:           "  greenroom explain latest production\n  greenroom explain 3f2a91c0 staging --output json",
 		Args:              takes(2, "RELEASE", "ENVIRONMENT"),
 		ValidArgsFunction: completeInTurn(s.completeReleases(), s.completeEnvironments()),

@@ -19,9 +19,10 @@ func (s *shell) initCommand() *cobra.Command {
 	var force, dry bool
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Write a commented greenroom.yaml from the compose.yaml that is here",
-		Long: `Reads the Compose file in the folder and writes a commented greenroom.yaml beside it. It says which
-services can run here as plain processes, which can't and why, and what to add.
+		Short: "Write a commented greenroom.yaml from the compose.yaml here",
+		Long: `Reads the Compose file in the folder and writes a commented greenroom.yaml
+beside it. It says which services can run here as plain processes, which can't
+and why, and what to add.
 
 A greenroom.yaml that exists stays as it is, unless --force is given.`,
 		Example: "  greenroom init\n  greenroom init --dry-run          # print it, write nothing\n  greenroom init -C services/shop",

@@ -16,8 +16,9 @@ func (s *shell) keyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "The keys that evidence is signed with: list, rotate, revoke, trust",
-		Long: `Every Greenroom signs its evidence and its log with a key of its own, and builders sign what they build. Whose
-signature counts, and for what, says the policy in force.`,
+		Long: `Every Greenroom signs its evidence and its log with a key of its own, and
+builders sign what they build. Whose signature counts, and for what, says the
+policy in force.`,
 		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -30,8 +31,9 @@ func (s *shell) keyListCommand() *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "The keys that are known, and what each may speak about",
-		Long: `Lists the keys that are known here: this Greenroom's own, the builders', and those that the policy names; for
-which checks and environments each is trusted, and which are retired or revoked.`,
+		Long: `Lists the keys that are known here: this Greenroom's own, the builders', and
+those that the policy names; for which checks and environments each is trusted,
+and which are retired or revoked.`,
 		Example: "  greenroom key list\n  greenroom key list --output json",
 		Args:    takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -72,11 +74,12 @@ func (s *shell) keyShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [KEY]",
 		Short: "A public key, to be given to those who are to trust it",
-		Long: `Prints the public key that this Greenroom signs with, or the one that is named by its name or its id (or the
-beginning of that). Only the key goes to standard output: as the definition has it, or with --pem as openssl
-and cosign read it.
+		Long: `Prints the public key that this Greenroom signs with, or the one that is named
+by its name or its id (or the beginning of that). Only the key goes to standard
+output: as the definition has it, or with --pem as openssl and cosign read it.
 
-With --builder it is the key that you sign with what you build, which takes no Greenroom that runs.`,
+With --builder it is the key that you sign with what you build, which takes no
+Greenroom that runs.`,
 		Example:           "  greenroom key show\n  greenroom key show --builder --pem > ci.pem\n  greenroom key show --pem > staging.pem\n  greenroom key show SHA256:3f2a",
 		Args:              takes(0, "KEY"),
 		ValidArgsFunction: completeInTurn(s.completeKeys()),

@@ -14,11 +14,13 @@ func (s *shell) keyRevokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke KEY --because REASON",
 		Short: "Let nothing of a key count any more, and list what leaned on it",
-		Long: `Makes that nothing which a key has signed counts any more, whenever it was signed, and lists what leaned on it:
-the promotions that were let in because of it, and where their releases are live now. Nothing is taken back
-by itself, and nothing undoes a revocation.
+		Long: `Makes that nothing which a key has signed counts any more, whenever it was
+signed, and lists what leaned on it: the promotions that were let in because of
+it, and where their releases are live now. Nothing is taken back by itself, and
+nothing undoes a revocation.
 
-A key that is only to be replaced is rotated: then what it signed before goes on counting.`,
+A key that is only to be replaced is rotated: then what it signed before goes on
+counting.`,
 		Example:           "  greenroom key revoke SHA256:3f2a --because \"the laptop was stolen\"\n  greenroom key revoke ci --because \"it stood in a log\" --yes",
 		Args:              takes(1, "KEY"),
 		ValidArgsFunction: completeInTurn(s.completeKeys()),

@@ -13,14 +13,17 @@ func (s *shell) keyRotateCommand() *cobra.Command {
 	var builder bool
 	cmd := &cobra.Command{
 		Use:   "rotate --because REASON",
-		Short: "Make a new key this Greenroom's own; what the old one signed counts",
-		Long: `Makes a new key, hands the log over to it with the old one's last signature, and destroys the private half of
-the old one. What that signed before counts as before.
+		Short: "Give this Greenroom a new key; what the old one signed counts",
+		Long: `Makes a new key, hands the log over to it with the old one's last signature, and
+destroys the private half of the old one. What that signed before counts as
+before.
 
-Other Greenrooms that trust this one have to be told the new key: greenroom key show.
+Other Greenrooms that trust this one have to be told the new key: greenroom key
+show.
 
---builder is about another key: the one that you sign with what you build. It takes no Greenroom, and nobody
-trusts the new one before you build with it here, or somebody puts it into a definition.`,
+--builder is about another key: the one that you sign with what you build. It
+takes no Greenroom, and nobody trusts the new one before you build with it here,
+or somebody puts it into a definition.`,
 		Example: "  greenroom key rotate --because \"once a year\"\n  greenroom key rotate --builder",
 		Args:    takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

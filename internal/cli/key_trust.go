@@ -23,10 +23,12 @@ func (s *shell) keyTrustCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trust FILE|KEY --as NAME",
 		Short: "Put a key among those that the definition trusts",
-		Long: `Writes a public key, given as text or as a file (PEM or text), into the definition's keys, under a name that
-people know it by, and shows what changed in the file. It is trusted for the checks and environments that are
-named: for all checks, on the stage and at the build, where none is. A key of that name that is there already is
-replaced, and keeps the checks and environments that are not named; --check "" is all of them again.
+		Long: `Writes a public key, given as text or as a file (PEM or text), into the
+definition's keys, under a name that people know it by, and shows what changed
+in the file. It is trusted for the checks and environments that are named: for
+all checks, on the stage and at the build, where none is. A key of that name
+that is there already is replaced, and keeps the checks and environments that
+are not named; --check "" is all of them again.
 
 Nothing is trusted before the definition is applied: greenroom apply.`,
 		Example:           "  greenroom key trust staging.pem --as staging\n  greenroom key trust ed25519:cUJuT3…= --as ci --check unit --environment build",

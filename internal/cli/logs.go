@@ -17,9 +17,10 @@ func (s *shell) logsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs [SERVICE]",
 		Short: "What the services of an environment printed",
-		Long: `Shows what replicas printed, oldest first, each line with its service and replica; without a name, of all
-services. Without --environment it is production's, or that of the last environment of the definition. With
---output json each line is a JSON document.`,
+		Long: `Shows what replicas printed, oldest first, each line with its service and
+replica; without a name, of all services. Without --environment it is
+production's, or that of the last environment of the definition. With --output
+json each line is a JSON document.`,
 		Example: "  greenroom logs web --environment staging --tail 100\n  greenroom logs --follow\n  greenroom logs web --release 3f2a91c0",
 		Args:    takes(0, "SERVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

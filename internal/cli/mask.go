@@ -18,8 +18,9 @@ func (s *shell) maskCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mask",
 		Short: "Say what becomes of production's data outside it, column by column",
-		Long: `Staging can have a copy of production's data that shows nobody's name. What becomes of each column stands in
-mask.yaml, beside greenroom.yaml. A column that stands nowhere in it stops the copy, so nothing leaves by mistake.
+		Long: `Staging can have a copy of production's data that shows nobody's name. What
+becomes of each column stands in mask.yaml, beside greenroom.yaml. A column that
+stands nowhere in it stops the copy, so nothing leaves by mistake.
 
   greenroom mask init     write it for a database that is there
   greenroom mask check    does it name every column? for CI, too`,
@@ -47,12 +48,14 @@ func (s *shell) maskInitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write mask.yaml: a rule for every column of production",
-		Long: `Reads the structure of production's database, never its values, and writes a rule for every column: what looks
-personal by its name or type is masked; keys, numbers, times, booleans and enumerations are kept; texts, JSON,
-bytes and arrays that nobody can judge by their names are replaced until you say otherwise. Each line says why.
+		Long: `Reads the structure of production's database, never its values, and writes a
+rule for every column: what looks personal by its name or type is masked; keys,
+numbers, times, booleans and enumerations are kept; texts, JSON, bytes and
+arrays that nobody can judge by their names are replaced until you say
+otherwise. Each line says why.
 
-A file that is there stays as it is. With --add, rules for what is new are put into it, and every line that people
-wrote stays.`,
+A file that is there stays as it is. With --add, rules for what is new are put
+into it, and every line that people wrote stays.`,
 		Example: "  greenroom mask init\n  greenroom mask init --add         # after a migration\n  greenroom mask init --database postgres://localhost/shop_dev --dry-run",
 		Args:    takes(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.maskInit(cmd.Context(), from, add, dry) },
@@ -68,12 +71,14 @@ func (s *shell) maskCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Does mask.yaml say what becomes of every column?",
-		Long: `Holds mask.yaml against the structure of production's database, or of another one: in CI, of the one that the tests
-have migrated. It reads no values, and with --database it needs no Greenroom that runs.
+		Long: `Holds mask.yaml against the structure of production's database, or of another
+one: in CI, of the one that the tests have migrated. It reads no values, and
+with --database it needs no Greenroom that runs.
 
-Exit code 0: every column has a rule that it can have. 1: some have none, and the lines to add are printed; or a
-rule can't be what it says. A rule for what the database does not have is told, and no fault: the column may come
-with the next migration, or have gone with the last.`,
+Exit code 0: every column has a rule that it can have. 1: some have none, and
+the lines to add are printed; or a rule can't be what it says. A rule for what
+the database does not have is told, and no fault: the column may come with the
+next migration, or have gone with the last.`,
 		Example: "  greenroom mask check\n  greenroom mask check --database env       # DATABASE_URL, in CI\n  greenroom mask check --database app.db    # an SQLite file",
 		Args:    takes(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.maskCheck(cmd.Context(), from) },

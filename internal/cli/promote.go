@@ -18,14 +18,16 @@ func (s *shell) promoteCommand() *cobra.Command {
 	var o runOptions
 	cmd := &cobra.Command{
 		Use:   "promote RELEASE ENVIRONMENT",
-		Short: "Make a release live: gate, backup, migrate, roll out, watch; or roll back",
-		Long: `Asks the environment's gate, then makes the release live there: backup, migration, start beside the old one,
-health, traffic in steps, journeys, watch. A step that fails is taken back, as far as it can be. At the end
-it proves what people noticed: requests during the switch, how many failed, the longest gap.
+		Short: "Make a release live: gate, backup, migrate, roll out, watch",
+		Long: `Asks the environment's gate, then makes the release live there: backup,
+migration, start beside the old one, health, traffic in steps, journeys, watch.
+A step that fails is taken back, as far as it can be. At the end it proves what
+people noticed: requests during the switch, how many failed, the longest gap.
 
-Ctrl-C stops the watching, not the promotion: it goes on by itself, and greenroom status shows it. A release
-that was rolled back is known to be bad, and refused until you give a reason with --because.`,
-		Example:           "  greenroom promote latest staging\n  greenroom promote 3f2a91c0 production\n  greenroom promote latest production --dry-run\n  greenroom promote 3f2a91c0 production --because \"the provider's fault, repaired\"",
+Ctrl-C stops the watching, not the promotion: it goes on by itself, and
+greenroom status shows it. A release that was rolled back is known to be bad,
+and refused until you give a reason with --because.`,
+		Example:           "  greenroom promote latest staging\n  greenroom promote 3f2a91c0 production\n  greenroom promote latest production --dry-run\n  greenroom promote 3f2a91c0 production --because \"the provider is back\"",
 		Args:              takes(2, "RELEASE", "ENVIRONMENT"),
 		ValidArgsFunction: completeInTurn(s.completeReleases(), s.completeEnvironments()),
 		RunE: func(cmd *cobra.Command, args []string) error {

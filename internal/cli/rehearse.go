@@ -33,15 +33,19 @@ func (s *shell) rehearseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rehearse [RELEASE]",
 		Short: "The dress rehearsal of a release; prints the report",
-		Long: `Puts a release (the latest, where none is named) through its dress rehearsal: on a stage with a database of
-its own it migrates, runs the journeys of the release that is live on the new schema, all checks of the new
-one, goes back, and runs the journeys again. The report is one page, and the gate's evidence. With --html it is
-written as a page for a browser as well, whatever the verdict: one file that needs nothing beside it.
+		Long: `Puts a release (the latest, where none is named) through its dress rehearsal: on
+a stage with a database of its own it migrates, runs the journeys of the release
+that is live on the new schema, all checks of the new one, goes back, and runs
+the journeys again. The report is one page, and the gate's evidence. With --html
+it is written as a page for a browser as well, whatever the verdict: one file
+that needs nothing beside it.
 
-Where the definition has data for the stage, a masked copy of production's is taken for it; --snapshot uses one
-that there is already. Where production is on another machine, that is the newest that was imported.
+Where the definition has data for the stage, a masked copy of production's is
+taken for it; --snapshot uses one that there is already. Where production is on
+another machine, that is the newest that was imported.
 
-Two rehearsals queue. Ctrl-C cancels it: the stage is taken down. With --detach it goes on by itself.`,
+Two rehearsals queue. Ctrl-C cancels it: the stage is taken down. With --detach
+it goes on by itself.`,
 		Example:           "  greenroom rehearse\n  greenroom rehearse 3f2a91c0\n  greenroom rehearse my-branch --output json\n  greenroom rehearse --dry-run\n  greenroom rehearse --html report.html\n  greenroom rehearse --snapshot latest",
 		Args:              takes(0, "RELEASE"),
 		ValidArgsFunction: completeInTurn(s.completeReleases()),
@@ -159,6 +163,8 @@ func (s *shell) rehearsed(ctx context.Context, c *api.Client, app string, run ap
 		}
 	case run.Hint != "": // it did not come to its end
 		s.next("%s", term.Clean(run.Hint))
+	case report.Verdict == evidence.Inconclusive:
+		s.next("greenroom rehearse %s; when it can't decide again, repair what it says", report.Release.Short())
 	default:
 		s.next("repair it, then greenroom build && greenroom rehearse")
 	}

@@ -24,8 +24,9 @@ func (s *shell) releaseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "release",
 		Short: "Carry a release and its evidence to another machine",
-		Long: `A release travels with everything that is signed about it as one bundle, an OCI image layout: as a file, or
-through a registry. Where it arrives, what trusted keys have signed counts, and nothing else does.`,
+		Long: `A release travels with everything that is signed about it as one bundle, an OCI
+image layout: as a file, or through a registry. Where it arrives, what trusted
+keys have signed counts, and nothing else does.`,
 		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -37,8 +38,9 @@ func (s *shell) releaseExportCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "export RELEASE FILE|oci://HOST/REPOSITORY:TAG",
 		Short: "Write a release and its evidence to a file or a registry",
-		Long: `Writes a release, its artifacts and its evidence as one bundle: to a file, to standard output ("-"), or to a
-registry. A file is there as a whole or not at all.`,
+		Long: `Writes a release, its artifacts and its evidence as one bundle: to a file, to
+standard output ("-"), or to a registry. A file is there as a whole or not at
+all.`,
 		Example:           "  greenroom release export latest shop.tar\n  greenroom release export 3f2a91c0 oci://registry.example.com/shop:2026-11-23\n  greenroom release export latest - | ssh production greenroom release import -",
 		Args:              takes(2, "RELEASE", "FILE"),
 		ValidArgsFunction: completeInTurn(s.completeReleases(), completeFiles),
@@ -136,9 +138,10 @@ func (s *shell) releaseImportCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "import FILE|oci://HOST/REPOSITORY:TAG",
 		Short: "Take a release and its evidence from a file or a registry",
-		Long: `Takes a bundle that "greenroom release export" wrote: from a file, from standard input ("-"), or from a
-registry. Every artifact is verified. Of the evidence counts what keys have signed that the policy in force
-trusts for it; what is not taken is listed, with the reason.`,
+		Long: `Takes a bundle that "greenroom release export" wrote: from a file, from standard
+input ("-"), or from a registry. Every artifact is verified. Of the evidence
+counts what keys have signed that the policy in force trusts for it; what is not
+taken is listed, with the reason.`,
 		Example:           "  greenroom release import shop.tar\n  greenroom release import oci://registry.example.com/shop:2026-11-23",
 		Args:              takes(1, "FILE"),
 		ValidArgsFunction: completeInTurn(completeFiles),

@@ -12,8 +12,8 @@ func (s *shell) releasesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "releases",
 		Short: "The releases, the newest first",
-		Long: `Lists the app's releases: what each was built from, when and by whom, how its last rehearsal ended, and where
-it is live.`,
+		Long: `Lists the app's releases: what each was built from, when and by whom, how its
+last rehearsal ended, and where it is live.`,
 		Example: "  greenroom releases\n  greenroom releases --limit 5 --output json",
 		Args:    takes(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.releases(cmd.Context(), limit) },

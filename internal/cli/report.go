@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/spf13/cobra"
 
@@ -19,12 +20,14 @@ func (s *shell) reportCommand() *cobra.Command {
 	var full bool
 	cmd := &cobra.Command{
 		Use:   "report [RELEASE|RUN]",
-		Short: "The report of a rehearsal that has ended; as a page for a browser, too",
-		Long: `Shows the report of a rehearsal again: the last one of a release (the latest, where none is named), or that of a
-run. Where the release has been promoted since, it tells how long its migration then took.
+		Short: "The report of a rehearsal that has ended, here or as a page",
+		Long: `Shows the report of a rehearsal again: the last one of a release (the latest,
+where none is named), or that of a run. Where the release has been promoted
+since, it tells how long its migration then took.
 
-With --html it is written as one page for a browser, which needs nothing beside it and asks nobody for anything;
-- writes the page to standard output. The exit code is 0, whatever the report's verdict.`,
+With --html it is written as one page for a browser, which needs nothing beside
+it and asks nobody for anything; - writes the page to standard output. The exit
+code is 0, whatever the report's verdict.`,
 		Example:           "  greenroom report\n  greenroom report 3f2a91c0 --full\n  greenroom report --html report.html\n  greenroom report --output json",
 		Args:              takes(0, "RELEASE|RUN"),
 		ValidArgsFunction: completeInTurn(s.completeReleases()),
@@ -78,12 +81,19 @@ func (s *shell) report(ctx context.Context, name, html string, full bool) error 
 	return nil
 }
 
+// runName is how runs are called. A branch may be called so, too.
+var runName = regexp.MustCompile(`^r[0-9]+$`)
+
 // findReport finds the last report of a release, or that of a run, by a name that a person typed.
 func (s *shell) findReport(ctx context.Context, c *api.Client, app, name string) (evidence.Report, error) {
 	r, err := s.resolve(ctx, c, app, name)
 	if err != nil {
 		if report, unknown := c.Report(ctx, app, name); unknown == nil {
 			return report, nil
+		}
+		if p := problem.From(err); runName.MatchString(name) && p != nil && p.Code == problem.NotFound {
+			return evidence.Report{}, problem.New(problem.NotFound, "%s has no rehearsal %s that has ended, and no release of that name",
+				term.Clean(app), name).WithHint("greenroom report, which is that of the latest release")
 		}
 		return evidence.Report{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"greenroom/internal/evidence"
+	"greenroom/internal/term"
 )
 
 func TestReportOfARun(t *testing.T) {
@@ -60,5 +61,27 @@ func TestPageWhereNothingMayBeWritten(t *testing.T) {
 	}
 	if len(p.f.asked) > 0 {
 		t.Errorf("it began: %v", p.f.asked)
+	}
+}
+
+func TestReportOfARunThatIsNotThere(t *testing.T) {
+	got := newPerson(t).types(t.Context(), "report", "r999")
+	if got.code != 2 || !strings.Contains(got.err, "no rehearsal r999") || !strings.Contains(got.err, "next: greenroom report") {
+		t.Errorf("exit code %d: %s", got.code, got.err)
+	}
+}
+
+// TestReportFitsTheTerminal demands that a long sentence goes on below itself.
+func TestReportFitsTheTerminal(t *testing.T) {
+	said := strings.Repeat("the provider declined the charge ", 8)
+	r := evidence.Report{App: "shop", Results: []evidence.Result{{Check: "buy", Verdict: evidence.Fail, Summary: said}}}
+	page := reportPage(term.Screen{Live: true, Width: func() int { return 80 }}, r, false)
+	for line := range strings.Lines(page) {
+		if term.Width(strings.TrimSuffix(line, "\n")) > 80 {
+			t.Errorf("wider than the terminal: %q", line)
+		}
+	}
+	if !strings.Contains(page, "\n         the ") && !strings.Contains(page, "\n         provider ") && !strings.Contains(page, "\n         declined ") && !strings.Contains(page, "\n         charge ") {
+		t.Errorf("the sentence does not go on below itself:\n%s", page)
 	}
 }

@@ -15,11 +15,13 @@ func (s *shell) rollbackCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback ENVIRONMENT",
 		Short: "Go back to the last release that the live schema can carry",
-		Long: `Makes an earlier release live again: the last one that the live schema can carry, or the one named with --to.
-Where the schema can carry none, it says so before anything is touched. The release that was live is
-remembered as bad, with your reason, so there has to be one: on a terminal it asks.
+		Long: `Makes an earlier release live again: the last one that the live schema can
+carry, or the one named with --to. Where the schema can carry none, it says so
+before anything is touched. The release that was live is remembered as bad, with
+your reason, so there has to be one: on a terminal it asks.
 
-While a promotion is under way it is that promotion that is stopped and taken back.
+While a promotion is under way it is that promotion that is stopped and taken
+back.
 
 Ctrl-C stops the watching, not the rollback.`,
 		Example:           "  greenroom rollback production --because \"orders are lost\"\n  greenroom rollback production --dry-run\n  greenroom rollback staging --to 3f2a91c0 --because \"the whole week was wrong\"",

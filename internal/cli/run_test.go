@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"greenroom/internal/api"
 	"greenroom/internal/home"
 	"greenroom/internal/problem"
+	"greenroom/internal/term"
 )
 
 // interrupts types a command and presses Ctrl-C once the daemon is at it.
@@ -177,7 +179,7 @@ func TestBuildFailures(t *testing.T) {
 	}
 }
 
-// TestEveryCommandTeaches demands of every command what a newcomer needs.
+// TestEveryCommandTeaches demands of every command what a newcomer needs, in a terminal of 80 columns.
 func TestEveryCommandTeaches(t *testing.T) {
 	var visit func(*cobra.Command)
 	visit = func(c *cobra.Command) {
@@ -187,9 +189,14 @@ func TestEveryCommandTeaches(t *testing.T) {
 		if c.Short == "" || len(c.Long) < 60 || (c.Runnable() && !c.HasSubCommands() && c.Example == "") {
 			t.Errorf("%s: it needs a short and a long text, and an example", c.CommandPath())
 		}
-		for line := range strings.Lines(c.Long) {
-			if len([]rune(line)) > 116 {
-				t.Errorf("%s: a line of its help is too long: %s", c.CommandPath(), line)
+		var help bytes.Buffer
+		c.SetOut(&help)
+		if err := c.Help(); err != nil {
+			t.Errorf("%s: %v", c.CommandPath(), err)
+		}
+		for line := range strings.Lines(help.String()) {
+			if width := term.Width(strings.TrimSuffix(line, "\n")); width > 80 {
+				t.Errorf("%s: a line of its help has %d columns, and a terminal may have 80: %s", c.CommandPath(), width, line)
 			}
 		}
 		for _, sub := range c.Commands() {

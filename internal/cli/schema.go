@@ -7,8 +7,9 @@ func (s *shell) schemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema [FILE]",
 		Short: "The JSON schema of greenroom.yaml, or of mask.yaml, for editors",
-		Long: `Prints the JSON schema of greenroom.yaml, or of mask.yaml. Editors that speak YAML complete and check the file
-with it, for instance with this first line:  # yaml-language-server: $schema=greenroom.schema.json`,
+		Long: `Prints the JSON schema of greenroom.yaml, or of mask.yaml. Editors that speak
+YAML complete and check the file with it, for instance with this first line:  #
+yaml-language-server: $schema=greenroom.schema.json`,
 		Example:   "  greenroom schema > greenroom.schema.json\n  greenroom schema mask.yaml > mask.schema.json",
 		Args:      takes(0, "FILE"),
 		ValidArgs: files,

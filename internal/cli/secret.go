@@ -22,9 +22,10 @@ func (s *shell) secretCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "secret",
 		Short: "Set, list and remove secrets, per environment",
-		Long: `A service names its secrets in the Compose file; here they get their values, one per environment, encrypted
-where they are kept. A value is read from standard input or asked for without an echo, never taken from the
-command line, and never shown again.`,
+		Long: `A service names its secrets in the Compose file; here they get their values, one
+per environment, encrypted where they are kept. A value is read from standard
+input or asked for without an echo, never taken from the command line, and never
+shown again.`,
 		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -50,8 +51,9 @@ func (s *shell) secretSetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set NAME",
 		Short: "Give a secret its value, from standard input or a hidden prompt",
-		Long: `Reads the value from standard input, or asks for it without an echo on a terminal, and keeps it encrypted. One
-end of line at its end is not part of it. Services get the new value when they start next.`,
+		Long: `Reads the value from standard input, or asks for it without an echo on a
+terminal, and keeps it encrypted. One end of line at its end is not part of it.
+Services get the new value when they start next.`,
 		Example: "  greenroom secret set STRIPE_KEY --environment production\n  pass show stripe | greenroom secret set STRIPE_KEY -e production",
 		Args:    takes(1, "NAME"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return s.secretSet(cmd.Context(), environment, args[0]) },
@@ -110,7 +112,8 @@ func (s *shell) secretListCommand() *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "Which secrets there are, and which are missing; never their values",
-		Long:    `Lists the secrets that services name and those that have a value, per environment: set or missing, by whom, when.`,
+		Long: `Lists the secrets that services name and those that have a value, per
+environment: set or missing, by whom, when.`,
 		Example: "  greenroom secret list\n  greenroom secret list --environment production",
 		Args:    takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -140,8 +143,8 @@ func (s *shell) secretRemoveCommand() *cobra.Command {
 		Use:     "rm NAME",
 		Aliases: []string{"remove"},
 		Short:   "Forget a secret's value",
-		Long: `Forgets the value of a secret in an environment. One that services of a running environment need is kept: stop
-the environment first.`,
+		Long: `Forgets the value of a secret in an environment. One that services of a running
+environment need is kept: stop the environment first.`,
 		Example: "  greenroom secret rm STRIPE_KEY --environment qa",
 		Args:    takes(1, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -64,8 +64,9 @@ func (s *shell) serviceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "service",
 		Short: "Run Greenroom under systemd on a server",
-		Long: `Runs the control plane, the edge and every replica as units of systemd: ports 80 and 443, certificates for the
-hosts of the environments, and everything up again when the machine starts. Needs Linux with systemd, and root.`,
+		Long: `Runs the control plane, the edge and every replica as units of systemd: ports 80
+and 443, certificates for the hosts of the environments, and everything up again
+when the machine starts. Needs Linux with systemd, and root.`,
 		Example: "  greenroom service install --acme-email ops@example.com\n  greenroom service status",
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -80,11 +81,13 @@ func (s *shell) serviceInstall() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Install Greenroom as a service, or upgrade it",
-		Long: `Copies this program to /usr/local/bin, writes the units of the control plane, the edge and its two ports,
-and starts them, now and whenever the machine starts.
+		Long: `Copies this program to /usr/local/bin, writes the units of the control plane,
+the edge and its two ports, and starts them, now and whenever the machine
+starts.
 
-Installing a newer Greenroom over an older one is how it is upgraded: the edge hands over to the new one,
-the control plane is restarted, and neither the environments nor their users notice.`,
+Installing a newer Greenroom over an older one is how it is upgraded: the edge
+hands over to the new one, the control plane is restarted, and neither the
+environments nor their users notice.`,
 		Example: "  greenroom service install --acme-email ops@example.com\n  greenroom service install --dry-run",
 		Args:    takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -145,8 +148,9 @@ func (s *shell) serviceStatus() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show the units, the ports and the certificates",
-		Long: `Shows what systemd knows of each unit, where the edge listens, and which certificates it has, from whom and until
-when. The exit code is 1 when a unit does not run.`,
+		Long: `Shows what systemd knows of each unit, where the edge listens, and which
+certificates it has, from whom and until when. The exit code is 1 when a unit
+does not run.`,
 		Example: "  greenroom service status\n  greenroom service status --output json",
 		Args:    takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -218,8 +222,9 @@ func (s *shell) serviceUninstall() *cobra.Command {
 	return &cobra.Command{
 		Use:   "uninstall",
 		Short: "Stop the service and remove it; the state folder stays",
-		Long: `Stops the control plane, the edge and everything that runs in the environments, and removes the units and the
-installed program. The state folder, with all data and evidence, stays: a later install goes on from it.`,
+		Long: `Stops the control plane, the edge and everything that runs in the environments,
+and removes the units and the installed program. The state folder, with all data
+and evidence, stays: a later install goes on from it.`,
 		Example: "  greenroom service uninstall",
 		Args:    takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -16,8 +16,9 @@ func (s *shell) stateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "state",
 		Short: "Back up Greenroom itself, and restore it on another machine",
-		Long: `The state is everything that Greenroom keeps: releases and their evidence, the log of what happened, its
-signing keys, secrets, and each environment's database and files.`,
+		Long: `The state is everything that Greenroom keeps: releases and their evidence, the
+log of what happened, its signing keys, secrets, and each environment's database
+and files.`,
 		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -30,11 +31,12 @@ func (s *shell) stateBackupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Write everything with which another machine can take over",
-		Long: `Writes the whole state to a file, while everything goes on. Databases are copied as of one moment each; other
-files of services as they are in that moment, also while they are written to.
+		Long: `Writes the whole state to a file, while everything goes on. Databases are copied
+as of one moment each; other files of services as they are in that moment, also
+while they are written to.
 
-The file holds the secrets and the private signing key: keep it as you keep production's data. One that is there
-already is not replaced without --force.`,
+The file holds the secrets and the private signing key: keep it as you keep
+production's data. One that is there already is not replaced without --force.`,
 		Example:           "  greenroom state backup /backup/greenroom-2026-11-23.tar",
 		Args:              takes(1, "FILE"),
 		ValidArgsFunction: completeInTurn(completeFiles),
@@ -83,9 +85,10 @@ func (s *shell) stateRestoreCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Make this machine's empty Greenroom what a backup holds",
-		Long: `Restores what "greenroom state backup" wrote into a state folder that has no state yet. Environments that were
-up start with the next "greenroom up", or with the service; their databases are filled before anybody uses
-them. See that the Greenroom which it was made of is stopped: two of them would both be production.`,
+		Long: `Restores what "greenroom state backup" wrote into a state folder that has no
+state yet. Environments that were up start with the next "greenroom up", or with
+the service; their databases are filled before anybody uses them. See that the
+Greenroom which it was made of is stopped: two of them would both be production.`,
 		Example:           "  greenroom state restore /backup/greenroom-2026-11-23.tar\n  greenroom up",
 		Args:              takes(1, "FILE"),
 		ValidArgsFunction: completeInTurn(completeFiles),

@@ -13,9 +13,10 @@ func (s *shell) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "What is live where, what is healthy, what is under way",
-		Long: `Shows every environment of the app: its release and since when, how many replicas of each service are healthy
-of how many wanted, the last minute's requests, the address; then what is under way, and the latest release.
-Outside a repository it shows every app, as --all does.`,
+		Long: `Shows every environment of the app: its release and since when, how many
+replicas of each service are healthy of how many wanted, the last minute's
+requests, the address; then what is under way, and the latest release. Outside a
+repository it shows every app, as --all does.`,
 		Example: "  greenroom status\n  greenroom status --all\n  greenroom status --output json",
 		Args:    takes(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.status(cmd.Context(), all) },

@@ -16,12 +16,13 @@ func (s *shell) upCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up [ENVIRONMENT…]",
 		Short: "Start Greenroom and the environments here",
-		Long: `Starts Greenroom's control plane where it does not run yet, makes an app that is new known with the policy part
-of its definition (environments, differences, gates, roles), and starts the environments; without a name, all
-of them. A policy that is in force already stays what it is: greenroom apply changes it.
+		Long: `Starts Greenroom's control plane where it does not run yet, makes an app that is
+new known with the policy part of its definition (environments, differences,
+gates, roles), and starts the environments; without a name, all of them. A
+policy that is in force already stays what it is: greenroom apply changes it.
 
-Each environment that had a release starts with it again. One that never had any gets its address now
-and its first release by greenroom promote.`,
+Each environment that had a release starts with it again. One that never had any
+gets its address now and its first release by greenroom promote.`,
 		Example:           "  greenroom up\n  greenroom up dev\n  greenroom up --dry-run            # read the definition, start nothing",
 		ValidArgsFunction: s.completeEnvironments(),
 		RunE:              func(cmd *cobra.Command, args []string) error { return s.up(cmd.Context(), args, dry, verbose) },

@@ -10,9 +10,10 @@ import (
 
 func (s *shell) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "version",
-		Short:   "The version of this command, and of the Greenroom that runs",
-		Long:    `Prints the version of this command, and that of the control plane that runs here, if one does.`,
+		Use:   "version",
+		Short: "The version of this command, and of the Greenroom that runs",
+		Long: `Prints the version of this command, and that of the control plane that runs
+here, if one does.`,
 		Example: "  greenroom version\n  greenroom version --output json",
 		Args:    takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

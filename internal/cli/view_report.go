@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"greenroom/internal/evidence"
@@ -33,8 +34,10 @@ func reportPage(s term.Screen, r evidence.Report, full bool) string {
 		width = max(width, term.Width(term.Clean(res.Check)))
 	}
 	for _, res := range r.Results {
+		took := term.Duration(res.Duration)
+		lines := wrap(term.Clean(saysBrief(r, res)), cells(s)-width-8-term.Width(took))
 		fmt.Fprintf(&b, "  %s %s  %s  %s\n", s.Mark(markOf(res.Verdict)), term.Pad(term.Clean(res.Check), width),
-			term.Clean(res.Says()), s.Paint(term.Dim, term.Duration(res.Duration)))
+			strings.Join(lines, "\n"+strings.Repeat(" ", width+6)), s.Paint(term.Dim, took))
 		b.WriteString(migrationPart(s, res, full))
 		b.WriteString(failures(s, res))
 	}
@@ -45,7 +48,7 @@ func reportPage(s term.Screen, r evidence.Report, full bool) string {
 		b.WriteString("\n")
 	}
 	for _, n := range r.Notes {
-		fmt.Fprintf(&b, "  %s %s\n", s.Mark(term.Note), strings.Join(wrap(term.Clean(n), cells(s)-4), "\n    "))
+		fmt.Fprintf(&b, "  %s %s\n", s.Mark(term.Note), strings.Join(term.Wrap(term.Clean(n), cells(s)-4), "\n    "))
 	}
 	return b.String()
 }
@@ -59,7 +62,7 @@ func maskPart(s term.Screen, o mask.Outlook) string {
 	}
 	b.WriteString("\n")
 	for _, said := range o.Says() {
-		fmt.Fprintf(&b, "  %s %s\n", s.Mark(mark), strings.Join(wrap(term.Clean(said), cells(s)-4), "\n    "))
+		fmt.Fprintf(&b, "  %s %s\n", s.Mark(mark), strings.Join(term.Wrap(term.Clean(said), cells(s)-4), "\n    "))
 	}
 	for i, line := range o.Add {
 		if i == maxMaskLines {
@@ -69,13 +72,24 @@ func maskPart(s term.Screen, o mask.Outlook) string {
 		fmt.Fprintf(&b, "      %s\n", s.Paint(term.Green, term.Clean(line)))
 	}
 	if o.Stops() {
-		fmt.Fprintf(&b, "    %s\n", s.Paint(term.Dim, strings.Join(wrap(maskWhen, cells(s)-4), "\n    ")))
+		fmt.Fprintf(&b, "    %s\n", s.Paint(term.Dim, strings.Join(term.Wrap(maskWhen, cells(s)-4), "\n    ")))
 	}
 	return b.String()
 }
 
 // maskWhen says when to do it: a mask is a condition of every rehearsal, so another one voids this.
 const maskWhen = "greenroom apply, with that in the file, once the release is live: before, it would void this rehearsal"
+
+// saysBrief is what a result says. Why the rehearsal ended early stands once, among the notes, and not at every check that
+// was not run for it.
+func saysBrief(r evidence.Report, res evidence.Result) string {
+	const notRun = "not run"
+	said := res.Says()
+	if why, ok := strings.CutPrefix(said, notRun+": "); ok && slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasSuffix(n, why) }) {
+		return notRun
+	}
+	return said
+}
 
 // failures names what failed inside a check, and shows the end of its output where it named nothing.
 func failures(s term.Screen, r evidence.Result) string {

@@ -3,8 +3,6 @@ package cli
 import (
 	"fmt"
 	"math"
-	"regexp"
-	"strings"
 	"time"
 
 	"greenroom/internal/evidence"
@@ -87,25 +85,5 @@ func cells(s term.Screen) int {
 	return math.MaxInt
 }
 
-// units are what stands on the line of its number.
-var units = regexp.MustCompile(`(\d) (ms|s|min|h|B|kB|MB|GB|TB)\b`)
-
-// wrap breaks text between words into lines of at most width cells; a longer word has a line of its own, and a number
-// keeps its unit. There is always a line.
-func wrap(text string, width int) []string {
-	const glue = "\x00" // is in no text that a terminal is shown
-	lines := []string{""}
-	for word := range strings.FieldsSeq(units.ReplaceAllString(text, "$1"+glue+"$2")) {
-		word = strings.ReplaceAll(word, glue, " ")
-		last := &lines[len(lines)-1]
-		switch {
-		case *last == "":
-			*last = word
-		case term.Width(*last)+1+term.Width(word) <= width:
-			*last += " " + word
-		default:
-			lines = append(lines, word)
-		}
-	}
-	return lines
-}
+// wrap breaks text between words into lines of at most width cells.
+func wrap(text string, width int) []string { return term.Wrap(text, width) }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"greenroom/examples"
@@ -92,7 +93,16 @@ func (s *story) say(format string, args ...any) {
 }
 
 // act announces one.
-func (s *story) act(title string) { s.say("\n%s\n", s.screen.Paint(term.Bold, title)) }
+func (s *story) act(title string) { s.say("\n%s", s.block("", term.Bold, title)) }
+
+// block is a sentence, broken between words where the screen ends.
+func (s *story) block(indent string, ink term.Ink, text string) string {
+	var b strings.Builder
+	for _, line := range term.Wrap(text, s.screen.Width()-len(indent)) {
+		b.WriteString(indent + s.screen.Paint(ink, line) + "\n")
+	}
+	return b.String()
+}
 
 // step does one thing and shows it. What do returns is what there is to say about it.
 func (s *story) step(text string, do func(say func(string)) (string, error)) error {
@@ -139,7 +149,7 @@ func (s *story) opening(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.step("let the customers in: 40 a second, who browse, fill carts and pay, and never stop", func(func(string)) (string, error) {
+	return s.step("let customers in: 40 a second, who look, fill carts, pay and never stop", func(func(string)) (string, error) {
 		return "", s.letIn(ctx)
 	})
 }
@@ -230,9 +240,9 @@ func (s *story) prove(run api.RunView, before report) error {
 	}
 	now := s.customers.total()
 	failed := now.Failed - before.Failed
-	s.say("  %s %d requests during the switch, %s; longest gap between two good answers %s\n", s.screen.Mark(term.Pass),
+	s.say("  %s %d requests during the switch, %s; longest gap between answers %s\n", s.screen.Mark(term.Pass),
 		m.Requests, s.screen.Paint(term.Green, fmt.Sprintf("%d failed", m.Failed)), term.Duration(m.LongestGap))
-	s.say("    %s\n", s.screen.Paint(term.Dim, fmt.Sprintf("the customers counted for themselves: %d requests, %d failed, %d orders, %d booked twice",
+	s.say("%s", s.block("    ", term.Dim, fmt.Sprintf("the customers counted for themselves: %d requests, %d failed, %d orders, %d booked twice",
 		now.Requests-before.Requests, failed, now.Orders-before.Orders, now.Twice-before.Twice)))
 	if m.Failed > 0 || failed > 0 || now.Twice > before.Twice || m.Requests == 0 {
 		return untold("requests failed during the switch")

@@ -2,6 +2,7 @@ package term
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -112,4 +113,27 @@ func Indent(prefix, s string) string {
 		b.WriteString(strings.TrimRight(prefix+strings.TrimRight(line, "\n"), " ") + "\n")
 	}
 	return b.String()
+}
+
+// units are what stands on the line of its number.
+var units = regexp.MustCompile(`(\d) (ms|s|min|h|B|kB|MB|GB|TB)\b`)
+
+// Wrap breaks text between words into lines of at most width cells; a longer word has a line of its own, and a number
+// keeps its unit. There is always a line.
+func Wrap(text string, width int) []string {
+	const glue = "\x00" // is in no text that a terminal is shown
+	lines := []string{""}
+	for word := range strings.FieldsSeq(units.ReplaceAllString(text, "$1"+glue+"$2")) {
+		word = strings.ReplaceAll(word, glue, " ")
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case Width(*last)+1+Width(word) <= width:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }

@@ -1,4 +1,4 @@
-package cli
+package term
 
 import (
 	"slices"
@@ -13,7 +13,7 @@ func TestWrap(t *testing.T) {
 		"a-word-that-is-long 12 MB of it": {"a-word-that-is-long", "12 MB of it"},
 		"5 sessions waited":               {"5 sessions", "waited"},
 	} {
-		if got := wrap(text, 12); !slices.Equal(got, want) {
+		if got := Wrap(text, 12); !slices.Equal(got, want) {
 			t.Errorf("%q became %q, not %q", text, got, want)
 		}
 	}
