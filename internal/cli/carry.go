@@ -19,12 +19,14 @@ import (
 func (s *shell) copyExport(w copyWords) *cobra.Command {
 	return &cobra.Command{
 		Use: "export SNAPSHOT FILE", Short: "Write a snapshot to a file, to carry it to another machine",
-		Long: `Writes a snapshot as one file, signed by the Greenroom that took it: to a file that only you can read, or to
-standard output ("-"). The file is there as a whole or not at all; a bit that flipped since the snapshot was
-taken stops it, and so do other rules of the mask than those in force. Ctrl-C stops it, and nothing is left.
+		Long: `Writes a snapshot as one file, signed by the Greenroom that took it: to a file
+that only you can read, or to standard output ("-"). The file is there as a
+whole or not at all; a bit that flipped since the snapshot was taken stops it,
+and so do other rules of the mask than those in force. Ctrl-C stops it, and
+nothing is left.
 
 A backup is raw, and never leaves.`,
-		Example:           "  greenroom snapshot export latest production.snapshot\n  greenroom snapshot export 20261126-093000.412 - | ssh staging greenroom --app shop snapshot import -",
+		Example:           "  greenroom snapshot export latest production.snapshot\n  greenroom snapshot export latest - | \\\n    ssh staging greenroom --app shop snapshot import -",
 		Args:              takes(2, "SNAPSHOT", "FILE"),
 		ValidArgsFunction: completeInTurn(s.completeCopies(w.kind), completeFiles),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -140,11 +142,12 @@ func (w *watched) Read(p []byte) (int, error) {
 func (s *shell) copyImport() *cobra.Command {
 	return &cobra.Command{
 		Use: "import FILE", Short: "Take a snapshot that another Greenroom exported",
-		Long: `Takes a snapshot that "greenroom snapshot export" wrote: from a file, or from standard input ("-"). It is taken
-when a key has signed it that the policy in force trusts with its environment, and when it is masked by the
-rules that are in force here; both are looked at before any of it is kept. What is damaged or cut off leaves
-nothing, and so does Ctrl-C. Rehearsals use the newest.`,
-		Example:           "  greenroom snapshot import production.snapshot\n  ssh production greenroom --app shop snapshot export latest - | greenroom snapshot import -",
+		Long: `Takes a snapshot that "greenroom snapshot export" wrote: from a file, or from
+standard input ("-"). It is taken when a key has signed it that the policy in
+force trusts with its environment, and when it is masked by the rules that are
+in force here; both are looked at before any of it is kept. What is damaged or
+cut off leaves nothing, and so does Ctrl-C. Rehearsals use the newest.`,
+		Example:           "  greenroom snapshot import production.snapshot\n  ssh production greenroom --app shop snapshot export latest - | \\\n    greenroom snapshot import -",
 		Args:              takes(1, "FILE"),
 		ValidArgsFunction: completeInTurn(completeFiles),
 		RunE: func(cmd *cobra.Command, args []string) error {

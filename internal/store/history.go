@@ -8,7 +8,7 @@ import (
 	"greenroom/internal/release"
 )
 
-// The expressions of the indexes in migrations/00003_history.sql: SQLite uses those only for the same words.
+// The expressions of the indexes in migrations/00004_history.sql: SQLite uses those only for the same words.
 const (
 	planFrom    = `CASE WHEN json_valid(plan) THEN json_extract(plan, '$.from') END`
 	schemaAfter = `CASE WHEN json_valid(result) THEN json_extract(result, '$.after') END`
