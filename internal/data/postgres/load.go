@@ -25,10 +25,10 @@ import (
 // to the database's owner, but for what only a superuser may have.
 //
 // Before anything is changed the manifest is read strictly and the digest of every file is compared. Before the swap:
-//   - the server has counted as many rows for each file as the manifest says (by COPY's own count);
-//   - every table is read back whole, and its rows and their sum are the manifest's. In the sum every column counts with
-//     its text, except masked ones of types whose texts have several spellings (numbers, times, jsonb, arrays and the like):
-//     of those it counts whether they are null;
+//   - the server has counted as many rows for each file, and so for each table, as the snapshot says (by COPY's own count);
+//   - where ReadBack is asked for, every table is read back whole, and its rows and their sum are the manifest's. In the sum
+//     every column counts with its text, except masked ones of types whose texts have several spellings (numbers, times,
+//     jsonb, arrays and the like): of those it counts whether they are null;
 //   - every constraint has been checked by the server, foreign keys included, on all rows;
 //   - the schema is what it was: everything in it but texts, and the texts too where none was masked. That is left out where
 //     the server is of another major version, which may spell the same in another way.
