@@ -73,7 +73,7 @@ func (w *worker) masker(r Rule) masker {
 	case "name", "first_name", "last_name", "company", "address", "city":
 		return &wordsMask{plainMask: base, known: w.memo(fam)}
 	case "email":
-		return &emailMask{plainMask: base, domains: w.memo(fam)}
+		return &emailMask{plainMask: base, domains: w.memo(fam), tweaks: w.memo("tweaks of " + fam)}
 	case "phone":
 		return &phoneMask{base}
 	case "number":
