@@ -3,6 +3,7 @@ package mask
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -186,6 +187,7 @@ func (m *emailMask) mask(dst, value []byte) []byte {
 	if !m.fits(value, count*len(reserved)) {
 		return m.hashed(dst, value)
 	}
+	dst = slices.Grow(dst, len(value)+count*len(reserved))
 	for rest := value; ; {
 		local, domain, ok := address(rest)
 		if !ok {

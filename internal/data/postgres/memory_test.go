@@ -38,6 +38,13 @@ func TestMemory(t *testing.T) {
 	if most > raceFactor*(2*megabytes+100) {
 		t.Errorf("%d MB to mask a row of %d MB", most, megabytes)
 	}
+	w.Rules.Tables["large"].Columns["t"] = mask.Rule{Use: "text"}
+	w.Dir += "t"
+	most = childMemory(t, w)
+	t.Logf("masked as text: %d MB for rows of %d MB", most, megabytes)
+	if most > raceFactor*(3*megabytes+100) {
+		t.Errorf("%d MB to mask a text of %d MB", most, megabytes)
+	}
 	w.Rules, w.Dir = keepAll(t, d), w.Dir+"3"
 	_, _, target := account(t)
 	childMemory(t, w)
