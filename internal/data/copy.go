@@ -46,7 +46,7 @@ type LoadOptions struct {
 	Jobs     int
 	Progress func(Progress)
 	// ReadBack has every table read whole once it is there, and the sum over its rows compared with the snapshot's: for a
-	// snapshot that is to be verified, and not for one that is to be used, which it takes a good part of the time of.
+	// snapshot that is to be verified. One that is to be used is there sooner without.
 	ReadBack bool
 }
 
