@@ -11,7 +11,7 @@ import (
 // TestImmenseValues: what a mask takes beside a value, all in all, is less than three more of it, and some megabytes.
 func TestImmenseValues(t *testing.T) {
 	const (
-		size  = 3 << 20
+		size  = 2 << 20
 		fixed = 8 << 20
 	)
 	fill := func(before, again, after string) []byte {

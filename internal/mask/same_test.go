@@ -36,7 +36,7 @@ func TestMasksStay(t *testing.T) {
 			}
 		}
 	}
-	if got, want := fmt.Sprintf("%x", sum.Sum(nil)), "27065cdc18d3d692428dd59f926a83c9af753e09e7845e3a04116003db1394f6"; got != want {
+	if got, want := fmt.Sprintf("%x", sum.Sum(nil)), "0e296f9a58735b6c985de77c6744d23d807fe2c45c7ff990cf574e8a80334a68"; got != want {
 		t.Errorf("what masks make of values is other than it was: %s", got)
 	}
 }
@@ -47,7 +47,7 @@ func pinned(use string) [][][]byte {
 	for n := range uint64(300) {
 		all = append(all, shopRow(n*n))
 	}
-	long := bytes.Repeat([]byte("Long tales, of Ärzte and 医者 in 2026. "), 5000)
+	long := bytes.Repeat([]byte("Long tales, of Ärzte and 医者 in 2026. "), 1800)
 	for _, v := range []string{"1899-12-31 23:59:59.5+02", "2026-02-28T00:00:00Z", "0001-01-01 BC", "10:30", "1764150000", "Zoë", "О'Брайен", "a", "7", "\xff\xfe",
 		"Straße 5", "x@y", "a@b.c, d@e.f", "+1", "0049 (30) 12-34", "00", string(long), string(long[3:])} {
 		all[0] = append(all[0], []byte(v))
