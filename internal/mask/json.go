@@ -426,6 +426,15 @@ func fourHex(text []byte) (r rune, ok bool) {
 }
 
 func appendJSONString(dst, text []byte) []byte {
+	if len(text) > immense { // room at once: growing into it would take it several times
+		escaped := 0
+		for _, c := range text {
+			if c < ' ' || c == '"' || c == '\\' {
+				escaped += len(`u000a`)
+			}
+		}
+		dst = slices.Grow(dst, len(text)+escaped+2)
+	}
 	dst = append(dst, '"')
 	for _, c := range text {
 		switch {
