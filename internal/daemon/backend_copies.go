@@ -326,7 +326,7 @@ func (d *Daemon) try(ctx context.Context, c copied, s environment.Snapshot, say 
 	if _, _, err := stage.Isolate(ctx); err != nil {
 		return err
 	}
-	return stage.Populate(ctx, c.live, s, say)
+	return stage.Try(ctx, c.live, s, say)
 }
 
 // RemoveCopy is api.Backend's.

@@ -14,9 +14,10 @@ type Copier interface {
 	// Snapshot writes a copy of one moment into the folder dir, which must not exist: whole, or not at all. Values are
 	// masked before they are written anywhere. Whoever writes to the database meanwhile is not held up.
 	Snapshot(ctx context.Context, dir string, o SnapshotOptions) (Snapshot, error)
-	// Load makes the database exactly what the snapshot in dir holds, counts and compares every table with it, and
-	// measures it for the planner. A load that was interrupted can be done again. A damaged snapshot is refused before
-	// anything is changed, one that does not come out as it went in leaves the database as it was: both are Fail.
+	// Load makes the database exactly what the snapshot in dir holds, counts the rows of every table, has the engine check
+	// them against all constraints, compares the schema, and measures the tables for the planner. A load that was
+	// interrupted can be done again. A damaged snapshot is refused before anything is changed, one that does not come out
+	// as it went in leaves the database as it was: both are Fail.
 	Load(ctx context.Context, dir string, o LoadOptions) (Loaded, error)
 }
 
@@ -44,6 +45,9 @@ type SnapshotOptions struct {
 type LoadOptions struct {
 	Jobs     int
 	Progress func(Progress)
+	// ReadBack has every table read whole once it is there, and the sum over its rows compared with the snapshot's: for a
+	// snapshot that is to be verified. One that is to be used is there sooner without.
+	ReadBack bool
 }
 
 // Progress is how far a copy is.

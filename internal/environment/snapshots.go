@@ -280,8 +280,17 @@ func there(name string) bool {
 }
 
 // Populate makes the database of a stage, or of an environment other than the one that the snapshot is of, exactly what
-// the snapshot holds. That it came out as it went in is noted with the snapshot.
+// the snapshot holds, and counts it. That it came out as it went in is noted with the snapshot.
 func (e *Environment) Populate(ctx context.Context, r release.Release, s Snapshot, say func(string)) error {
+	return e.load(ctx, r, s, data.LoadOptions{}, say)
+}
+
+// Try is Populate, and reads every row back besides: for a stage on which a snapshot is verified.
+func (e *Environment) Try(ctx context.Context, r release.Release, s Snapshot, say func(string)) error {
+	return e.load(ctx, r, s, data.LoadOptions{ReadBack: true}, say)
+}
+
+func (e *Environment) load(ctx context.Context, r release.Release, s Snapshot, o data.LoadOptions, say func(string)) error {
 	db, err := e.Database(ctx, r)
 	if err != nil {
 		return err
@@ -290,9 +299,10 @@ func (e *Environment) Populate(ctx context.Context, r release.Release, s Snapsho
 	if err != nil {
 		return err
 	}
-	loaded, err := c.Load(ctx, s.Dir, data.LoadOptions{Progress: func(p data.Progress) {
+	o.Progress = func(p data.Progress) {
 		say(fmt.Sprintf("%s: %d of %d tables, %d rows", p.Table, p.Tables, p.Of, p.Rows))
-	}})
+	}
+	loaded, err := c.Load(ctx, s.Dir, o)
 	if err != nil {
 		return err
 	}

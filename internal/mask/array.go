@@ -1,6 +1,9 @@
 package mask
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // arrayMask masks the elements of an array as PostgreSQL writes it: {a,"b c",NULL,{d}}, with [0:2]= in front where it
 // does not begin at one. A text that is no array is one element.
@@ -76,6 +79,10 @@ func (m *arrayMask) elements(dst, body []byte) ([]byte, bool) {
 // quoted reads an element in quotes into m.element, and says how long it is with them.
 func (m *arrayMask) quoted(text []byte) (n int, ok bool) {
 	m.element = m.element[:0]
+	if len(text) > immense {
+		end := bytes.IndexByte(text[1:], '"')
+		m.element = slices.Grow(m.element, max(0, end))
+	}
 	for i := 1; i < len(text); i++ {
 		switch text[i] {
 		case '"':
@@ -95,7 +102,7 @@ func (m *arrayMask) put(dst, element []byte) []byte {
 	if len(element) == 0 {
 		return append(dst, `""`...)
 	}
-	masked := m.of.mask(m.masked[:0], element)
+	masked := m.of.mask(roomFor(m.masked, element), element)
 	if masked == nil {
 		return append(dst, "NULL"...)
 	}
@@ -112,6 +119,9 @@ func (m *arrayMask) put(dst, element []byte) []byte {
 	}
 	return append(dst, '"')
 }
+
+// roomFor is scratch with room for what becomes of a text, made at once: growing into it would take it several times.
+func roomFor(scratch, text []byte) []byte { return slices.Grow(scratch[:0], len(text)+len(text)/8) }
 
 // nesting is by how much a sign of an array's text leads deeper.
 func nesting(c byte) int {

@@ -335,7 +335,7 @@ func (s *jsonScan) text(rule *jsonRule) bool {
 		s.out = append(append(append(s.out, '"'), raw...), '"')
 		return true
 	}
-	s.m.masked = rule.strings.mask(s.m.masked[:0], text)
+	s.m.masked = rule.strings.mask(roomFor(s.m.masked, text), text)
 	s.out = appendJSONString(s.out, s.m.masked)
 	return true
 }
@@ -365,7 +365,7 @@ func (s *jsonScan) plain(raw []byte) (text []byte, ok bool) {
 	if i < 0 {
 		return raw, true
 	}
-	out := append(s.m.buffer[:0], raw[:i]...)
+	out := append(slices.Grow(s.m.buffer[:0], len(raw)), raw[:i]...)
 	for i < len(raw) {
 		if raw[i] != '\\' {
 			out = append(out, raw[i])
@@ -426,6 +426,15 @@ func fourHex(text []byte) (r rune, ok bool) {
 }
 
 func appendJSONString(dst, text []byte) []byte {
+	if len(text) > immense { // room at once: growing into it would take it several times
+		escaped := 0
+		for _, c := range text {
+			if c < ' ' || c == '"' || c == '\\' {
+				escaped += len(`u000a`)
+			}
+		}
+		dst = slices.Grow(dst, len(text)+escaped+2)
+	}
 	dst = append(dst, '"')
 	for _, c := range text {
 		switch {

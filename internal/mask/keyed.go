@@ -111,16 +111,25 @@ func (k *keyed) of(t tweak, round byte, p []byte) {
 
 // ofSized tells inputs of the same length apart by size, which is below 2^54.
 func (k *keyed) ofSized(t tweak, round byte, p []byte, size int) {
-	if len(p) > 8 {
+	if len(p) > shortMost {
 		k.start(t, round, size)
 		k.write(p)
-	} else {
-		var in uint64
-		for i, c := range p {
-			in |= uint64(c) << (8 * i)
-		}
-		k.start(tweak{t[0] ^ in, t[1]}, round, size|short)
+		k.done()
+		return
 	}
+	var in uint64
+	for i, c := range p {
+		in |= uint64(c) << (8 * i)
+	}
+	k.ofShort(t, round, in, size)
+}
+
+// shortMost is how many bytes fit into the first block.
+const shortMost = 8
+
+// ofShort is ofSized of bytes that are in already, the first in the lowest place.
+func (k *keyed) ofShort(t tweak, round byte, in uint64, size int) {
+	k.start(tweak{t[0] ^ in, t[1]}, round, size|short)
 	k.done()
 }
 
@@ -156,15 +165,21 @@ type digits struct {
 // below draws a number below n, which is at most 2^24. From a word come seven numbers below 64, or two above: then what
 // is left of it keeps each even to 2^-22.
 func (d *digits) below(n uint32) uint32 {
-	need := 2
-	if n > smallCard {
-		need = 7
-	}
+	need := needOf(n)
 	if d.left < need {
-		d.word, d.left = d.k.word(), 14
+		d.word, d.left = d.k.word(), digitsLeft
 	}
 	hi, lo := bits.Mul64(d.word, uint64(n))
-	d.word = lo
-	d.left -= need
+	d.word, d.left = lo, d.left-need
 	return uint32(hi)
+}
+
+// digitsLeft is how many sixteenths of a word are taken at most.
+const digitsLeft = 14
+
+func needOf(n uint32) int {
+	if n > smallCard {
+		return 7
+	}
+	return 2
 }

@@ -108,20 +108,26 @@ func (m *Mask) Table(name string) (t *TableMask, none bool) {
 	if !ok {
 		c.none = true
 	}
-	w := newWorker(m.key, m.facts)
-	t = &TableMask{table: c.table, maskers: make([]masker, len(c.rules)), changed: make([]int64, len(c.rules))}
-	for i, r := range c.rules {
+	t = &TableMask{mask: m, columns: c, maskers: make([]masker, len(c.rules)), changed: make([]int64, len(c.rules))}
+	t.begin()
+	return t, c.none
+}
+
+// begin makes what carries out the rules.
+func (t *TableMask) begin() {
+	w := newWorker(t.mask.key, t.mask.facts)
+	for i, r := range t.rules {
 		t.maskers[i] = w.masker(r)
 		if ip, is := t.maskers[i].(*ipMask); is {
-			ip.room = c.table.Columns[i].Length
+			ip.room = t.table.Columns[i].Length
 		}
 	}
-	return t, c.none
 }
 
 // TableMask masks the rows of a table.
 type TableMask struct {
-	table   *Table
+	columns
+	mask    *Mask
 	maskers []masker // by column; nil: its values stay
 	changed []int64
 	sieve   *Sieve
@@ -132,6 +138,8 @@ func (t *TableMask) Keeps(column int) bool { return t.maskers[column] == nil }
 
 // Value appends to dst what becomes of a value: of its text as the engine writes it. nil is null, in and out. Column is
 // the index into Table.Columns.
+//
+// Beside the value and what becomes of it this takes memory for less than three more of it; for text it takes some megabytes.
 func (t *TableMask) Value(dst []byte, column int, value []byte) []byte {
 	m := t.maskers[column]
 	if value == nil {
@@ -156,11 +164,17 @@ func (t *TableMask) Value(dst []byte, column int, value []byte) []byte {
 			t.sieve.kept(value)
 		}
 	}
+	if len(value) > immense {
+		t.begin() // what it took goes
+	}
 	if dst == nil && m != (nullMask{}) {
 		dst = []byte{}
 	}
 	return dst
 }
+
+// immense is from where on what a value took is not kept for the next one.
+const immense = 1 << 20
 
 // Watch has a sieve take part: it is shown every value from now on, and what becomes of it.
 func (t *TableMask) Watch(s *Sieve) { t.sieve = s }

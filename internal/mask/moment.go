@@ -10,15 +10,22 @@ import (
 // full minute, for a date that is kept as a timestamp stays one.
 type dateMask struct {
 	plainMask
-	days int64
+	days  int64
+	known []knownDay // by day; made when the first one comes
 }
+
+// knownDay is a day that was masked before. In a lifetime there are 25,000 of them, so most come again; each has one place, as
+// in a memo.
+type knownDay struct{ in, out int32 }
+
+const knownDays = 1 << 15
 
 func (w *worker) dates(r Rule) masker {
 	n, err := r.days()
 	if err != nil {
 		panic("mask: a rule that was not checked: " + err.Error())
 	}
-	return &dateMask{plainMask{w: w, k: w.keyed("date"), family: w.facts["date"]}, int64(n)}
+	return &dateMask{plainMask: plainMask{w: w, k: w.keyed("date"), family: w.facts["date"]}, days: int64(n)}
 }
 
 const (
@@ -143,7 +150,7 @@ func (m *dateMask) mask(dst, value []byte) []byte {
 		m.move(&at)
 		return m.put(dst, at)
 	case ok:
-		at.day = m.within(at.day, m.days+1)
+		at.day = m.day(at.day)
 		return m.put(dst, at)
 	case isEndless(value):
 		return append(dst, value...)
@@ -155,6 +162,20 @@ func (m *dateMask) mask(dst, value []byte) []byte {
 
 func isEndless(value []byte) bool {
 	return bytes.EqualFold(bytes.TrimLeft(value, "-"), []byte("infinity"))
+}
+
+// day moves a day. One that comes out as it went in is none that was masked before: there is no such.
+func (m *dateMask) day(day int64) int64 {
+	if m.known == nil {
+		m.known = make([]knownDay, knownDays)
+	}
+	p := &m.known[uint64(day)%knownDays]
+	if int64(p.in) == day && p.in != p.out {
+		return int64(p.out)
+	}
+	out := m.within(day, m.days+1)
+	p.in, p.out = int32(day), int32(out)
+	return out
 }
 
 // within permutes a number among those of its window.

@@ -100,36 +100,55 @@ func (r *row) drawn(k *keyed, t tweak, place byte, dst, value []byte) []byte {
 
 func (r *row) scramble(k *keyed, t tweak, n int) {
 	for round := range n {
-		d, from, to := r.half(k, t, round)
-		for i := from; i < to; i++ {
-			sum, size := r.index[i]+d.below(r.size[i]), r.size[i]
-			if sum >= size {
-				sum -= size
-			}
-			r.index[i] = sum
-		}
+		r.turn(k, t, round, false)
 	}
 }
 
 func (r *row) unscramble(k *keyed, t tweak, n int) {
 	for round := n - 1; round >= 0; round-- {
-		d, from, to := r.half(k, t, round)
-		for i := from; i < to; i++ {
-			sum, size := r.index[i]+r.size[i]-d.below(r.size[i]), r.size[i]
-			if sum >= size {
-				sum -= size
-			}
-			r.index[i] = sum
-		}
+		r.turn(k, t, round, true)
 	}
 }
 
-// half draws from the half that stays in a round, and says which places are added to.
-func (r *row) half(k *keyed, t tweak, round int) (d digits, from, to int) {
+// turn is one round: it adds to one half what is drawn from the other, or takes it away again. What it draws are digits, and
+// it is below written out, since nothing in a mask takes more time.
+func (r *row) turn(k *keyed, t tweak, round int, back bool) {
+	from, to := r.half(k, t, round)
+	index, sizes := r.index[from:to], r.size[from:to]
+	var d digits
+	for i, at := range index {
+		size := sizes[i]
+		need := needOf(size)
+		if d.left < need {
+			d.word, d.left = k.word(), digitsLeft
+		}
+		drawn, rest := bits.Mul64(d.word, uint64(size))
+		d.word, d.left = rest, d.left-need
+		if back {
+			drawn = uint64(size) - drawn
+		}
+		at += uint32(drawn)
+		if at >= size {
+			at -= size
+		}
+		index[i] = at
+	}
+}
+
+// half makes the stream of the half that stays in a round, and says which places are added to.
+func (r *row) half(k *keyed, t tweak, round int) (from, to int) {
 	cut := len(r.index) / 2
 	stay, from, to := r.index[cut:], 0, cut
 	if round%2 == 1 {
 		stay, from, to = r.index[:cut], cut, len(r.index)
+	}
+	if len(stay) <= shortMost && !r.wide {
+		var in uint64
+		for i, index := range stay {
+			in |= uint64(index) << (8 * i)
+		}
+		k.ofShort(t, byte(round), in, len(r.index))
+		return from, to
 	}
 	p := r.packed[:0]
 	for _, i := range stay {
@@ -140,7 +159,7 @@ func (r *row) half(k *keyed, t tweak, round int) (d digits, from, to int) {
 	}
 	r.packed = p
 	k.ofSized(t, byte(round), p, len(r.index))
-	return digits{k: k}, from, to
+	return from, to
 }
 
 // card is the permutation of a single character. A small alphabet has a random one, of one cycle, so that none stands
@@ -220,33 +239,46 @@ func (r *row) take(value []byte, how reading) {
 				continue
 			}
 		}
-		kind := byte(byteKept)
-		switch {
-		case c >= 'a' && c <= 'z':
-			kind = byteSmall
-			r.add(uint32(c-'a'), 26)
-		case c >= 'A' && c <= 'Z':
-			kind = byteCapital
-			r.add(uint32(c-'A'), 26)
-		case c >= '0' && c <= '9':
-			if inNumber {
-				kind = byteDigit
-				r.add(uint32(c-'0'), 10)
-			} else if c != '0' {
-				kind, inNumber = byteFirst, true
-				r.add(uint32(c-'1'), 9)
-			}
-			r.kinds = append(r.kinds, kind)
-			continue
-		case c >= utf8.RuneSelf:
+		if c >= utf8.RuneSelf {
 			i += r.takeRune(value[i:]) - 1
 			inNumber = how == asDigits
 			continue
 		}
-		inNumber = how == asDigits
-		r.kinds = append(r.kinds, kind)
+		p := plains[c]
+		switch {
+		case p.kind != byteDigit:
+			inNumber = how == asDigits
+		case inNumber:
+		case c == '0':
+			p.size = 0
+		default:
+			p, inNumber = plain{byteFirst, '1', 9}, true
+		}
+		if p.size == 0 {
+			p.kind = byteKept
+		} else {
+			r.add(uint32(c-p.first), uint32(p.size))
+		}
+		r.kinds = append(r.kinds, p.kind)
 	}
 }
+
+// plain is the alphabet of an ASCII character; without a size it stays.
+type plain struct{ kind, first, size byte }
+
+var plains = func() (all [utf8.RuneSelf]plain) {
+	for c := range byte(utf8.RuneSelf) {
+		switch {
+		case c >= 'a' && c <= 'z':
+			all[c] = plain{byteSmall, 'a', 26}
+		case c >= 'A' && c <= 'Z':
+			all[c] = plain{byteCapital, 'A', 26}
+		case c >= '0' && c <= '9':
+			all[c] = plain{byteDigit, '0', 10}
+		}
+	}
+	return all
+}()
 
 // skipped is how many bytes of an escape or a reference begin the text.
 func skipped(text []byte, how reading) int {
@@ -288,6 +320,9 @@ func (r *row) takeRune(value []byte) (size int) {
 	return size
 }
 
+// firsts are the first characters of the alphabets of one byte.
+var firsts = [...]byte{byteSmall: 'a', byteCapital: 'A', byteDigit: '0', byteFirst: '1', byteRaw: utf8.RuneSelf}
+
 // put appends the text that the row is now, in the place of the one that it was taken from.
 func (r *row) put(dst, value []byte) []byte {
 	next, nextSet := 0, 0
@@ -301,16 +336,6 @@ func (r *row) put(dst, value []byte) []byte {
 				dst = append(dst, value[j])
 			}
 			continue
-		case byteSmall:
-			dst = append(dst, 'a'+byte(r.index[next]))
-		case byteCapital:
-			dst = append(dst, 'A'+byte(r.index[next]))
-		case byteDigit:
-			dst = append(dst, '0'+byte(r.index[next]))
-		case byteFirst:
-			dst = append(dst, '1'+byte(r.index[next]))
-		case byteRaw:
-			dst = append(dst, utf8.RuneSelf+byte(r.index[next]))
 		case byteRune, byteRuneCapital:
 			c := r.sets[nextSet].at(r.index[next])
 			nextSet++
@@ -318,6 +343,8 @@ func (r *row) put(dst, value []byte) []byte {
 				c = unicode.ToUpper(c)
 			}
 			dst = utf8.AppendRune(dst, c)
+		default:
+			dst = append(dst, firsts[kind]+byte(r.index[next]))
 		}
 		next++
 	}

@@ -2,6 +2,9 @@ package mask
 
 import (
 	"bytes"
+	"encoding/binary"
+	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -47,18 +50,28 @@ const (
 	runWord   // of Latin letters
 	runScript // of letters, some of another script
 	runDigits
+	noRun
 )
 
 const lastLatin = 0x24f
 
 // run finds how many bytes of one kind begin the text.
 func run(text []byte) (n, kind int) {
+	if len(text) > 0 && text[0] < utf8.RuneSelf {
+		plain := plainRuns[text[0]]
+		for n < len(text) && plainRuns[text[n]] == plain {
+			n++
+		}
+		if kind = int(plain); n == len(text) || text[n] < utf8.RuneSelf {
+			return n, kind
+		}
+	}
 	for n < len(text) {
 		r, size := utf8.DecodeRune(text[n:])
 		is := runOther
 		switch {
-		case r >= '0' && r <= '9':
-			is = runDigits
+		case r < utf8.RuneSelf:
+			is = int(plainRuns[r])
 		case r == utf8.RuneError && size == 1, unicode.IsLetter(r) && r > lastLatin, unicode.IsMark(r), unicode.IsDigit(r):
 			is = runScript
 		case unicode.IsLetter(r):
@@ -77,6 +90,22 @@ func run(text []byte) (n, kind int) {
 	}
 	return n, kind
 }
+
+// plainRuns are the kinds of ASCII's characters, and of no byte besides.
+var plainRuns = func() (kinds [256]byte) {
+	for c := range utf8.RuneSelf {
+		switch {
+		case c >= '0' && c <= '9':
+			kinds[c] = runDigits
+		case c|0x20 >= 'a' && c|0x20 <= 'z':
+			kinds[c] = runWord
+		}
+	}
+	for c := utf8.RuneSelf; c < len(kinds); c++ {
+		kinds[c] = noRun
+	}
+	return kinds
+}()
 
 func isLetters(kind int) bool { return kind == runWord || kind == runScript }
 
@@ -135,6 +164,8 @@ func (m *wordsMask) spoken(dst, word []byte, d *digits) []byte {
 type emailMask struct {
 	plainMask
 	domains *memo
+	tweaks  *memo // of domains: the bytes of what their local parts are bound to
+	bound   [2 * 8]byte
 }
 
 const (
@@ -156,12 +187,15 @@ func (m *emailMask) mask(dst, value []byte) []byte {
 	if !m.fits(value, count*len(reserved)) {
 		return m.hashed(dst, value)
 	}
+	dst = slices.Grow(dst, len(value)+count*len(reserved))
 	for rest := value; ; {
 		local, domain, ok := address(rest)
 		if !ok {
 			return m.plainMask.mask(dst, rest)
 		}
-		dst = m.plainMask.mask(dst, rest[:local])
+		if local > 0 {
+			dst = m.plainMask.mask(dst, rest[:local])
+		}
 		at := local + bytes.IndexByte(rest[local:], '@')
 		dst = m.address(dst, rest[local:at], rest[at+1:domain])
 		rest = rest[domain:]
@@ -172,9 +206,15 @@ func (m *emailMask) mask(dst, value []byte) []byte {
 }
 
 func (m *emailMask) address(dst, local, domain []byte) []byte {
-	dst = m.as(dst, local, m.k.tweakOf(m.w.fold(domain)), asText)
+	t := m.tweaks.mask(m.bound[:0], domain, m.tweak)
+	dst = m.as(dst, local, tweak{binary.LittleEndian.Uint64(t), binary.LittleEndian.Uint64(t[8:])}, asText)
 	dst = append(dst, '@')
 	return m.domains.mask(dst, domain, m.masked)
+}
+
+func (m *emailMask) tweak(dst, domain []byte) []byte {
+	t := m.k.tweakOf(m.w.fold(domain))
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, t[0]), t[1])
 }
 
 func (m *emailMask) masked(dst, domain []byte) []byte {
@@ -229,7 +269,7 @@ func isDomain(c byte) bool {
 }
 
 func isLocal(c byte) bool {
-	return isDomain(c) || bytes.IndexByte([]byte("!#$%&'*+/=?^_`{|}~"), c) >= 0
+	return isDomain(c) || strings.IndexByte("!#$%&'*+/=?^_`{|}~", c) >= 0
 }
 
 // phoneMask makes numbers that nobody has: no country's begins with 0, which is what stands behind + then; and no area's

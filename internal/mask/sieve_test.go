@@ -3,9 +3,12 @@ package mask
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // sieveTables are masks of a table whose first column is masked as text, and its second kept.
@@ -191,5 +194,19 @@ func BenchmarkSieve(b *testing.B) {
 			s.masked(v, out, table.table, 0)
 		}
 		b.ReportMetric(float64(b.N)/(spent()-begin).Seconds(), "values/s/core")
+	})
+}
+
+// TestUpToControl: eight bytes at once or one by one, it is the same.
+func TestUpToControl(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		value := rapid.SliceOfN(rapid.OneOf(rapid.ByteRange(0x20, 0xff), rapid.ByteRange(0x20, 0xff), rapid.ByteRange(0x20, 0xff), rapid.Byte(), rapid.SampledFrom([]byte("\\\x1f\x80\x7f]["))), 0, 80).Draw(t, "value")
+		want := value[:min(len(value), canaryMost)]
+		if at := slices.IndexFunc(want, func(c byte) bool { return c < ' ' || c == '\\' }); at >= 0 {
+			want = want[:at]
+		}
+		if got := upToControl(value); !bytes.Equal(got, want) {
+			t.Fatalf("%q gives %q, not %q", value, got, want)
+		}
 	})
 }

@@ -1,6 +1,7 @@
 package mask
 
 import (
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -73,7 +74,7 @@ func (w *worker) masker(r Rule) masker {
 	case "name", "first_name", "last_name", "company", "address", "city":
 		return &wordsMask{plainMask: base, known: w.memo(fam)}
 	case "email":
-		return &emailMask{plainMask: base, domains: w.memo(fam)}
+		return &emailMask{plainMask: base, domains: w.memo(fam), tweaks: w.memo("tweaks of " + fam)}
 	case "phone":
 		return &phoneMask{base}
 	case "number":
@@ -159,7 +160,7 @@ func (m *textMask) mask(dst, value []byte) []byte {
 
 // fold is a text however it is written: in small letters. It is good until the next call.
 func (w *worker) fold(text []byte) []byte {
-	out := w.folded[:0]
+	out := slices.Grow(w.folded[:0], len(text)) // at once: growing into it would take it several times
 	for i := 0; i < len(text); {
 		c := text[i]
 		if c < utf8.RuneSelf {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -252,6 +253,7 @@ func (e Engine) load(t *testing.T) {
 	t.Run("interrupted", e.loadInterrupted)
 	t.Run("damaged", e.loadDamaged)
 	t.Run("another engine", e.loadForeign)
+	t.Run("other rows than it says", e.loadOther)
 }
 
 func (e Engine) loadRoundTrip(t *testing.T) {
@@ -259,8 +261,8 @@ func (e Engine) loadRoundTrip(t *testing.T) {
 	target := e.Fresh(t)
 	db := e.Connect(t, target)
 	run(t, db, "CREATE TABLE leftover (n integer)")
-	for range 2 { // the second one over what the first one made
-		loaded, err := copier(t, target).Load(bounded(t), dir, data.LoadOptions{})
+	for _, back := range []bool{false, true} { // the second one over what the first one made
+		loaded, err := copier(t, target).Load(bounded(t), dir, data.LoadOptions{ReadBack: back})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -368,8 +370,47 @@ func (e Engine) loadDamaged(t *testing.T) {
 // loadForeign loads what calls itself another engine's, and is whole otherwise.
 func (e Engine) loadForeign(t *testing.T) {
 	_, dir, s := e.taken(t)
-	parent := t.TempDir()
-	f, err := data.NewFolder(filepath.Join(parent, "foreign"))
+	s.Engine = "another"
+	_, err := copier(t, e.Fresh(t)).Load(bounded(t), saying(t, dir, s), data.LoadOptions{})
+	if p := problem.From(err); p == nil || p.Code != problem.Fail || !strings.Contains(p.Message, "another") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// loadOther loads snapshots whose files are whole, and whose manifests tell of other rows than come out of them. One row
+// more or fewer is counted always; one that is another is found by reading back.
+func (e Engine) loadOther(t *testing.T) {
+	_, dir, s := e.taken(t)
+	target, db := e.base(t)
+	run(t, db, "INSERT INTO customers (id, name) VALUES (7, 'before')")
+	at := slices.IndexFunc(s.Tables, func(table data.SnapshotTable) bool { return table.Name == "customers" })
+	counted, summed := s, s
+	counted.Tables, summed.Tables = slices.Clone(s.Tables), slices.Clone(s.Tables)
+	counted.Tables[at].Rows++
+	summed.Tables[at].Sum = strings.Repeat("0", len(s.Tables[at].Sum))
+	for _, c := range []struct {
+		what string
+		says data.Snapshot
+		back bool
+	}{{"another count", counted, false}, {"another count, read back", counted, true}, {"another sum, read back", summed, true}} {
+		_, err := copier(t, target).Load(bounded(t), saying(t, dir, c.says), data.LoadOptions{ReadBack: c.back})
+		if p := problem.From(err); err == nil || p.Code != problem.Fail || !strings.Contains(p.Message, "customers") {
+			t.Errorf("%s: got %v, want a problem that names the table", c.what, err)
+		}
+		if count(t, db, "SELECT count(*) FROM customers WHERE name = 'before'") != 1 {
+			t.Fatalf("%s: the database was touched", c.what)
+		}
+	}
+	if _, err := copier(t, target).Load(bounded(t), saying(t, dir, summed), data.LoadOptions{}); err != nil {
+		t.Errorf("what is not read back was compared: %v", err)
+	}
+}
+
+// saying is a snapshot's folder once more, with another manifest.
+func saying(t *testing.T, dir string, s data.Snapshot) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "saying")
+	f, err := data.NewFolder(to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -389,15 +430,10 @@ func (e Engine) loadForeign(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.Engine = "another"
 	if _, err := f.Complete(s); err != nil {
 		t.Fatal(err)
 	}
-	target := e.Fresh(t)
-	_, err = copier(t, target).Load(bounded(t), filepath.Join(parent, "foreign"), data.LoadOptions{})
-	if p := problem.From(err); p == nil || p.Code != problem.Fail || !strings.Contains(p.Message, "another") {
-		t.Errorf("got %v", err)
-	}
+	return to
 }
 
 // copied is a snapshot's folder once more.

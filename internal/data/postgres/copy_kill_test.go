@@ -52,7 +52,7 @@ func TestChild(t *testing.T) {
 	case "snapshot":
 		_, err = d.Snapshot(t.Context(), w.Dir, data.SnapshotOptions{Rules: w.Rules, Rate: w.Rate, Key: testKey, Jobs: 2})
 	case "load":
-		_, err = d.Load(t.Context(), w.Dir, data.LoadOptions{})
+		_, err = d.Load(t.Context(), w.Dir, data.LoadOptions{ReadBack: true})
 	case "keep":
 		err = d.Keep(t.Context())
 	case "reset":

@@ -25,10 +25,10 @@ import (
 // to the database's owner, but for what only a superuser may have.
 //
 // Before anything is changed the manifest is read strictly and the digest of every file is compared. Before the swap:
-//   - the server has counted as many rows for each file as the manifest says (by COPY's own count);
-//   - every table is read back whole, and its rows and their sum are the manifest's. In the sum every column counts with
-//     its text, except masked ones of types whose texts have several spellings (numbers, times, jsonb, arrays and the like):
-//     of those it counts whether they are null;
+//   - the server has counted as many rows for each file, and so for each table, as the snapshot says (by COPY's own count);
+//   - where ReadBack is asked for, every table is read back whole, and its rows and their sum are the manifest's. In the sum
+//     every column counts with its text, except masked ones of types whose texts have several spellings (numbers, times,
+//     jsonb, arrays and the like): of those it counts whether they are null;
 //   - every constraint has been checked by the server, foreign keys included, on all rows;
 //   - the schema is what it was: everything in it but texts, and the texts too where none was masked. That is left out where
 //     the server is of another major version, which may spell the same in another way.
@@ -225,7 +225,8 @@ type loader struct {
 
 func (l *loading) open(ctx context.Context) (sessions []*loader, err error) {
 	settings := append(spelling(), "application_name = 'greenroom load'", "statement_timeout = 0", "lock_timeout = 0",
-		"idle_in_transaction_session_timeout = 0", "synchronous_commit = off", "maintenance_work_mem = '128MB'", "check_function_bodies = off")
+		"idle_in_transaction_session_timeout = 0", "synchronous_commit = off", "maintenance_work_mem = '128MB'", "check_function_bodies = off",
+		fmt.Sprintf("max_parallel_maintenance_workers = %d", helpers(runtime.NumCPU(), l.o.Jobs)))
 	defer func() {
 		if err != nil {
 			for _, s := range sessions {
@@ -257,6 +258,10 @@ func (l *loading) open(ctx context.Context) (sessions []*loader, err error) {
 	}
 	return sessions, nil
 }
+
+// helpers is how many workers PostgreSQL may take for one index. Where the connections keep all processors busy more of them
+// only cost: a tenth of a load's processor time.
+func helpers(processors, jobs int) int { return min(2, max(0, processors/jobs-1)) }
 
 func (s *loader) become(ctx context.Context, owner string) error {
 	_, err := s.Exec(ctx, "SET ROLE "+quote(owner))

@@ -10,11 +10,13 @@ import (
 	"greenroom/internal/sqltext"
 )
 
-// finish makes what is made once the rows are there, places the sequences, fills materialized views and measures all.
+// finish makes what is made once the rows are there, measures the tables, places the sequences, and fills and measures
+// materialized views.
 //
 // Statements that each concern one table only (indexes, primary keys) run side by side; foreign keys are declared one after
 // the other, which takes no time, and then validated side by side, table by table, so that no two can wait for each other.
-// Anything else waits for what came before it.
+// Anything else waits for what came before it. A table is measured when its keys are valid, which is before the views that
+// read it are filled, and once only.
 func (l *loading) finish(ctx context.Context, sessions []*loader, after []string) error {
 	steps := l.order(after)
 	for _, step := range steps.first {
@@ -22,7 +24,7 @@ func (l *loading) finish(ctx context.Context, sessions []*loader, after []string
 			return err
 		}
 	}
-	if err := share(ctx, sessions, l.validations(steps.foreign)); err != nil {
+	if err := share(ctx, sessions, l.checks(steps.foreign)); err != nil {
 		return err
 	}
 	if err := l.placeSequences(ctx, sessions[0]); err != nil {
@@ -34,7 +36,11 @@ func (l *loading) finish(ctx context.Context, sessions []*loader, after []string
 	if err := l.step(ctx, sessions[:1], steps.last); err != nil {
 		return err
 	}
-	return share(ctx, sessions, l.measurements())
+	var views []job
+	for _, v := range l.catalog.Views {
+		views = append(views, l.job(0, measure(v)))
+	}
+	return share(ctx, sessions, views)
 }
 
 // steps are the statements in the order in which they are run.
@@ -90,12 +96,7 @@ func (l *loading) step(ctx context.Context, sessions []*loader, statements []str
 	}
 	var jobs []job
 	for _, statement := range statements {
-		jobs = append(jobs, job{size: l.sizeOf(statement), do: func(ctx context.Context, s *loader) error {
-			if err := s.perform(ctx, statement); err != nil {
-				return l.schemaFailed(statement, err)
-			}
-			return nil
-		}})
+		jobs = append(jobs, l.job(l.sizeOf(statement), statement))
 	}
 	if len(jobs) == 1 {
 		return jobs[0].do(ctx, sessions[0])
@@ -103,23 +104,40 @@ func (l *loading) step(ctx context.Context, sessions []*loader, statements []str
 	return share(ctx, sessions, jobs)
 }
 
-func (l *loading) validations(keys []unvalidated) (jobs []job) {
-	byTable := map[string][]string{}
-	for _, k := range keys {
-		byTable[k.table] = append(byTable[k.table], fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", k.table, k.name))
-	}
-	for _, statements := range byTable {
-		jobs = append(jobs, job{size: l.sizeOf(statements[0]) * int64(len(statements)), do: func(ctx context.Context, s *loader) error {
-			for _, statement := range statements {
-				if err := s.perform(ctx, statement); err != nil {
-					return l.schemaFailed(statement, err)
-				}
+// job runs statements one after the other.
+func (l *loading) job(size int64, statements ...string) job {
+	return job{size: size, do: func(ctx context.Context, s *loader) error {
+		for _, statement := range statements {
+			if err := s.perform(ctx, statement); err != nil {
+				return l.schemaFailed(statement, err)
 			}
-			return nil
-		}})
+		}
+		return nil
+	}}
+}
+
+// checks are a job for each table, which validates its foreign keys and then has the planner know it.
+func (l *loading) checks(keys []unvalidated) (jobs []job) {
+	byTable := map[int][]string{}
+	for _, k := range keys {
+		statement := fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", k.table, k.name)
+		i := l.tablesIn(statement)[0] // order leaves out those of which nothing is known
+		byTable[i] = append(byTable[i], statement)
+	}
+	for i, t := range l.catalog.Tables {
+		statements := byTable[i]
+		if !t.None {
+			statements = append(statements, measure(t.catalogName))
+		}
+		if len(statements) > 0 {
+			jobs = append(jobs, l.job(l.manifest.Tables[i].Bytes*int64(len(statements)), statements...))
+		}
 	}
 	return jobs
 }
+
+// measure has the planner know a table or a view.
+func measure(n catalogName) string { return "ANALYZE " + n.sql() }
 
 func (l *loading) placeSequences(ctx context.Context, s *loader) error {
 	for _, q := range l.catalog.Sequences {
@@ -152,22 +170,6 @@ func (l *loading) refresh(ctx context.Context, s *loader) error {
 		left = later
 	}
 	return nil
-}
-
-// measurements have the planner know every table and view.
-func (l *loading) measurements() (jobs []job) {
-	measure := func(n catalogName, size int64) {
-		jobs = append(jobs, job{size: size, do: func(ctx context.Context, s *loader) error { return s.perform(ctx, "ANALYZE "+n.sql()) }})
-	}
-	for i, t := range l.catalog.Tables {
-		if !t.None {
-			measure(t.catalogName, l.manifest.Tables[i].Bytes)
-		}
-	}
-	for _, v := range l.catalog.Views {
-		measure(v, 0)
-	}
-	return jobs
 }
 
 // constraintIn reads ALTER TABLE [ONLY] table ADD CONSTRAINT name KIND …, as pg_dump writes it; kind is "" for any other

@@ -48,6 +48,25 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestMemoryOfAText: three times a large value is what masking it takes at most, beside what a program takes anyway.
+func TestMemoryOfAText(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("what a child took at most is told in another unit here")
+	}
+	const megabytes = 20
+	_, _, d := account(t)
+	execute(t, open(t, d.URL()), "CREATE TABLE large (id integer, t text)",
+		"INSERT INTO large SELECT 1, repeat('Zoë wrote on the 12th:' || E'\\n', 20 * 1024 * 1024 / 24)")
+	w := d.work("snapshot", filepath.Join(t.TempDir(), "snapshot"))
+	w.Rules = keepAll(t, d)
+	w.Rules.Tables["large"].Columns["t"] = mask.Rule{Use: "text"}
+	most := childMemory(t, w)
+	t.Logf("%d MB for a text of %d MB", most, megabytes)
+	if most > raceFactor*(3*megabytes+60) {
+		t.Errorf("%d MB to mask a text of %d MB", most, megabytes)
+	}
+}
+
 // childMemory runs the work in a child and returns the megabytes that it had at most.
 func childMemory(t *testing.T, w childWork) int64 {
 	t.Helper()

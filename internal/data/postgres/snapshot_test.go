@@ -51,7 +51,7 @@ func take(t testing.TB, d *Database, r mask.Rules) (string, data.Snapshot) {
 
 func load(t testing.TB, d *Database, dir string) data.Loaded {
 	t.Helper()
-	l, err := d.Load(bounded(t), dir, data.LoadOptions{Jobs: 2})
+	l, err := d.Load(bounded(t), dir, data.LoadOptions{Jobs: 2, ReadBack: true})
 	if err != nil {
 		t.Fatalf("%v (%s)", err, problem.From(err).Hint)
 	}
