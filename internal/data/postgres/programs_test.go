@@ -101,8 +101,8 @@ func TestFetch(t *testing.T) {
 	if err != nil {
 		t.Skip("SKIPPED: the module knows no archive of this machine's version")
 	}
-	if _, err := os.Stat(filepath.Join(filepath.Dir(p.Bin), "lib", "plpgsql.so")); err != nil {
-		t.Skipf("SKIPPED: %s is not laid out as an archive is packed from: %v", p.Bin, err)
+	if os.Getenv(Folders) != "" {
+		t.Skip("SKIPPED: the archive is packed from an installation that is where it was built for")
 	}
 	if _, err := exec.LookPath("xz"); err != nil {
 		t.Skip("SKIPPED: xz is missing, with which the archive is packed")

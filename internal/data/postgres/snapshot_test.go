@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -69,6 +70,7 @@ func script(t testing.TB, db *sql.DB, name string) {
 	sql := string(text)
 	if query[int](t, db, "SELECT current_setting('server_version_num')") < 140000 {
 		sql = strings.ReplaceAll(sql, "int4multirange", "text")
+		sql = regexp.MustCompile(`(?m)^CREATE FUNCTION .* BEGIN ATOMIC;.*$`).ReplaceAllString(sql, "")
 	}
 	execute(t, db, split(sql)...)
 }

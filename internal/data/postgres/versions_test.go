@@ -82,15 +82,19 @@ func TestEverythingTravelsToLaterVersions(t *testing.T) {
 	}
 }
 
-// TestBackupTravelsToLaterVersions, made and restored with the programs of the newest: what a machine has from which a hosted database is
-// reached. Back into the version that it came from it goes too.
+// TestBackupTravelsToLaterVersions, and where pg_restore sets what a server does not know it is also made with the programs of
+// the newest, which a machine may have from which a hosted database is reached, and goes back to where it came from.
 func TestBackupTravelsToLaterVersions(t *testing.T) {
 	all := versions(t)
 	newest := all[len(all)-1]
 	for _, p := range all[:len(all)-1] {
 		t.Run(p.Version, func(t *testing.T) {
 			d := serverOf(t, p)
-			d.programs = newest
+			targets := []*Database{serverOf(t, newest)}
+			if p.Major < timeoutKnown {
+				d.programs = newest
+				targets = append(targets, d)
+			}
 			db := open(t, d.URL())
 			script(t, db, "odd.sql")
 			execute(t, db, "DROP EVENT TRIGGER observer") // it forbids what pg_restore does after it has made it
@@ -99,8 +103,7 @@ func TestBackupTravelsToLaterVersions(t *testing.T) {
 			if _, err := d.Backup(bounded(t), file); err != nil {
 				t.Fatal(err)
 			}
-			later := serverOf(t, newest)
-			for _, target := range []*Database{d, later} {
+			for _, target := range targets {
 				if err := target.Restore(bounded(t), file); err != nil {
 					t.Fatal(err)
 				}
