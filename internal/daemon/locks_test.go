@@ -49,6 +49,47 @@ func (h *house) behindIdle(next release.Digest) {
 	h.wantSound(next)
 }
 
+// TestMigrationEndsWhoIsInItsWay where the definition says so: it is told and recorded who was ended, without what he asked for.
+func TestMigrationEndsWhoIsInItsWay(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	ending := func(s sources) sources { return s.saying("dir: migrations", "dir: migrations, blockers: end") }
+	first := ending(inFolder())
+	h.live(first)
+	idle := h.connect()
+	for _, s := range []string{"SET application_name = 'a forgotten console'", "BEGIN", "SELECT count(*) FROM entries WHERE id = 'secret-4711'"} {
+		_, err := idle.Exec(h.ctx(), s)
+		must(h, err)
+	}
+	next := h.build(ending(inFolder().with("v2", "00002_note.sql", "-- +goose Up\nALTER TABLE entries ADD COLUMN note text;\n")))
+	var told []string
+	done := h.follow(h.begin(next).ID, func(e api.Event) bool {
+		told = append(told, e.Text)
+		return true
+	})
+	h.wantOutcome(done, plan.Succeeded)
+	if err := idle.Ping(h.ctx()); err == nil {
+		t.Error("who was in the way is still there")
+	}
+	var recorded []string
+	for _, e := range h.history() {
+		if e.Action == "session ended" && e.Run == done.ID {
+			recorded = append(recorded, e.Text)
+		}
+	}
+	if len(recorded) != 1 || !strings.Contains(recorded[0], "a forgotten console") || !strings.Contains(recorded[0], "entries") {
+		t.Errorf("recorded is %q", recorded)
+	}
+	all := strings.Join(told, "\n")
+	if !strings.Contains(all, "ends a session in its way") || !strings.Contains(all, "a forgotten console") {
+		t.Errorf("told was %s", all)
+	}
+	if strings.Contains(all+recorded[0], "4711") {
+		t.Error("what the session had asked for is told")
+	}
+}
+
 // wantDatabase fails the test when production's database stands otherwise.
 func (h *house) wantDatabase(state api.DatabaseState, says string) {
 	h.Helper()

@@ -107,6 +107,7 @@ type RunOptions struct {
 	Pause       time.Duration      // before the first retry; then twice as long each time, up to ten times that
 	Statement   time.Duration      // how long a statement may take; 0 is as long as it takes
 	// Blockers is called when a statement waits, with who stands in its way; it returns the sessions to end, usually none.
+	// Of these only those are ended that hold what is waited for, and that are not spared.
 	Blockers func(b []migration.Blocker) (end []int)
 	Progress func(migration.Moment)
 	// Commit is called before each commit on the migrator's own session, through which query reads what is definitively

@@ -44,8 +44,11 @@ type Migrating struct {
 	Retries     int
 	Statement   time.Duration // how long one statement may take, where Greenroom runs them itself; 0 is as long as it takes
 	Limit       time.Duration // how long all of it may take; 0 is the release's own time-out
-	EndBlockers bool          // sessions in its way are ended
-	Tell        func(string)  // what goes on; may be nil
+	// EndBlockers says that sessions in its way are ended; each is told to Ending first, which may be nil, and lives on where
+	// that fails.
+	EndBlockers bool
+	Ending      func(context.Context, migration.Blocker) error
+	Tell        func(string) // what goes on; may be nil
 }
 
 // Migrate runs a release's migration. One that fails is told in Migration.Failed, with the schema as it is then; the
@@ -101,6 +104,7 @@ type migrator struct {
 	name    string        // its application name in the server
 	whose   data.Whose    // its sessions
 	looking data.Watch    // nil: nobody looks
+	cleared []int         // sessions that were in its way and are ended; only the engine's one look at a time comes here
 
 	mu      sync.Mutex
 	waiting time.Time // since when it was seen to wait for a lock; zero while it does not
@@ -349,12 +353,7 @@ func (m *migrator) ourselves(ctx context.Context) (failed, output string, err er
 		}
 	}
 	if m.EndBlockers {
-		o.Blockers = func(all []migration.Blocker) (end []int) {
-			for _, b := range all {
-				end = append(end, b.PID)
-			}
-			return end
-		}
+		o.Blockers = func(all []migration.Blocker) []int { return m.toEnd(ctx, all) }
 	}
 	limited, cancel := context.WithTimeout(ctx, m.Limit+m.passing())
 	defer cancel()
@@ -371,6 +370,27 @@ func (m *migrator) ourselves(ctx context.Context) (failed, output string, err er
 		return fmt.Sprintf("%s:%d: %s", ran.File, ran.Line, m.quoted(ran.Failed)), output, nil
 	}
 	return "", output, nil
+}
+
+// toEnd are the sessions in the way that are ended, each of which is told of once.
+func (m *migrator) toEnd(ctx context.Context, all []migration.Blocker) (end []int) {
+	for _, b := range all {
+		if b.Spared != "" {
+			continue
+		}
+		if !slices.Contains(m.cleared, b.PID) {
+			if m.Ending != nil {
+				if err := m.Ending(ctx, b); err != nil {
+					m.world.Log.Warn("a session in a migration's way is not ended, since that could not be recorded", "environment", m.RouteName(), "error", err)
+					continue
+				}
+			}
+			m.cleared = append(m.cleared, b.PID)
+			m.say("ends a session in its way: %s", migration.Blockers([]migration.Blocker{b}))
+		}
+		end = append(end, b.PID)
+	}
+	return end
 }
 
 // HasWayDown says whether a release brings a way to take back what its migration did to the schema of the one before.

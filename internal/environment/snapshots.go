@@ -18,6 +18,7 @@ import (
 	"greenroom/internal/data"
 	"greenroom/internal/data/postgres"
 	"greenroom/internal/mask"
+	"greenroom/internal/migration"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
 )
@@ -55,7 +56,7 @@ func (e *Environment) TakeSnapshot(ctx context.Context, r release.Release, d app
 	if s, err := e.Snapshot(id); err == nil && s.Origin == nil {
 		return s, nil
 	}
-	source, err := e.source(ctx, r, d)
+	source, err := e.source(ctx, r, d, say)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -66,20 +67,42 @@ func (e *Environment) TakeSnapshot(ctx context.Context, r release.Release, d app
 	if err := os.MkdirAll(e.snapshots(), 0o700); err != nil {
 		return Snapshot{}, err
 	}
-	_, err = source.Snapshot(ctx, filepath.Join(e.snapshots(), id), data.SnapshotOptions{
+	o := data.SnapshotOptions{
 		Rules: d.Rules, Key: key, Rate: d.Rate, Now: e.world.Now,
 		Progress: func(p data.Progress) {
 			say(fmt.Sprintf("%s: %d of %d tables, %d rows", p.Table, p.Tables, p.Of, p.Rows))
 		},
-	})
-	if err != nil {
+	}
+	if err := patiently(ctx, source, filepath.Join(e.snapshots(), id), o, say); err != nil {
 		return Snapshot{}, err
 	}
 	return e.Snapshot(id)
 }
 
+// snapshotTries is how often a snapshot is begun anew that a replica cancelled.
+const snapshotTries = 3
+
+// patiently takes a snapshot, and begins anew where a replica cancelled it for what it had to replay.
+func patiently(ctx context.Context, source data.Copier, dir string, o data.SnapshotOptions, say func(string)) error {
+	for try := 1; ; try++ {
+		_, err := source.Snapshot(ctx, dir, o)
+		switch {
+		case !postgres.Conflicted(err):
+			return err
+		case try == snapshotTries:
+			return postgres.Cancelled(err, try)
+		}
+		say(fmt.Sprintf("the replica cancelled the snapshot for what it had to replay; try %d of %d", try+1, snapshotTries))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause(try)):
+		}
+	}
+}
+
 // source is what a snapshot reads: the database, or the replica that the definition names in its place.
-func (e *Environment) source(ctx context.Context, r release.Release, d app.Data) (data.Copier, error) {
+func (e *Environment) source(ctx context.Context, r release.Release, d app.Data, say func(string)) (data.Copier, error) {
 	if d.Replica != "" {
 		secrets, err := e.secrets(ctx)
 		if err != nil {
@@ -98,13 +121,30 @@ func (e *Environment) source(ctx context.Context, r release.Release, d app.Data)
 		if err != nil {
 			return nil, err
 		}
-		return copier(replica)
+		return replica, e.follows(ctx, r, replica, say)
 	}
 	db, err := e.Database(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	return copier(db)
+}
+
+// follows refuses a replica that is not of the environment's database, and tells how far it is behind.
+func (e *Environment) follows(ctx context.Context, r release.Release, replica *postgres.Database, say func(string)) error {
+	db, err := e.Database(ctx, r)
+	if err != nil {
+		return err
+	}
+	of, ok := db.(*postgres.Database)
+	if !ok {
+		return problem.New(problem.Invalid, "%s has no PostgreSQL database that there could be a replica of", e.RouteName())
+	}
+	behind, err := replica.Follows(ctx, of)
+	if err == nil && behind > 0 {
+		say("the replica is " + migration.Human(behind) + " behind " + e.Name + ": so old is what the snapshot has")
+	}
+	return err
 }
 
 func copier(db data.Database) (data.Copier, error) {

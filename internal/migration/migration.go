@@ -95,6 +95,8 @@ type Blocker struct {
 	Since time.Duration `json:"since"` // how long its transaction is open
 	Query string        `json:"query"` // its last one, literals taken out
 	Table string        `json:"table"`
+	// Spared says why it is not ended where others in the way are; "" where it may be, and where nobody is.
+	Spared string `json:"spared,omitempty"`
 }
 
 // Census is how many rows a database has, and a checksum of each column that does not depend on the rows' order.

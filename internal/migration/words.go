@@ -34,6 +34,9 @@ func Blockers(all []Blocker) string {
 		if b.Query != "" {
 			name += ", its last query: " + b.Query
 		}
+		if b.Spared != "" {
+			name += ", which is not ended: " + b.Spared
+		}
 		names[i] = name
 	}
 	return strings.Join(names, "; ")

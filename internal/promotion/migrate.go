@@ -1,7 +1,9 @@
 package promotion
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"greenroom/internal/app"
@@ -149,6 +151,7 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 	}
 	how := manner(sc.Policy.Migrating, rehearsed)
 	how.Tell = say(t)
+	how.Ending = func(ctx context.Context, b migration.Blocker) error { return p.recordEnding(ctx, t, sc, b) }
 	if rehearsed != nil && rehearsed.Forecast != nil {
 		t.Progress("the rehearsal foretells %s; it is stopped after %s", foretold(*rehearsed.Forecast), how.Limit.Round(time.Second))
 	}
@@ -170,6 +173,15 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 		})
 	}
 	return out, nil
+}
+
+// recordEnding records that a session is about to be ended which is in a migration's way: who it is, and nothing of what it ran.
+func (p *Promotions) recordEnding(ctx context.Context, t *run.Task, sc *scene, b migration.Blocker) error {
+	by := store.Audit{
+		Actor: t.Actor, Action: "session ended", App: sc.env.App, Environment: sc.env.Name, Run: t.Run, Subject: string(sc.New.Digest()),
+		Because: fmt.Sprintf("session %d of %s was in the way of the migration, at %s: %s, its transaction open for %s", b.PID, b.Who, cmp.Or(b.Table, "the schema"), b.State, migration.Human(b.Since)),
+	}
+	return p.World.Store.Change(ctx, by, func(*store.Tx) error { return nil })
 }
 
 // migrationFailed tells whether the failed migration left the schema as it was.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"greenroom/internal/atomicfile"
 	"greenroom/internal/data"
 	"greenroom/internal/problem"
@@ -22,13 +24,18 @@ func (d *Database) Backup(ctx context.Context, file string) (data.Backup, error)
 			return data.Backup{}, err
 		}
 	}
+	if err := d.with(ctx, d.name, func(conn *pgx.Conn) error { return d.programs.reads(serverMajor(conn)) }); err != nil {
+		return data.Backup{}, d.failed(ctx, "back up", err)
+	}
 	part := file + ".partial"
 	if err := sweep(part); err != nil {
 		return data.Backup{}, err
 	}
 	defer os.Remove(part) //nolint:errcheck // it has its name by now, or is worth nothing
 	err := atomicfile.WriteFrom(part, 0o600, func(w io.Writer) error {
-		_, err := d.tool(ctx, tool{argv: []string{d.programs.path("pg_dump"), "--format=custom", "--no-subscriptions"}, stdout: w}, d.name)
+		// The writer hides the file: since 16 pg_dump appends to a file that is its standard output, and what it notes at the
+		// end of where the tables are would stand behind all that anybody reads.
+		_, err := d.tool(ctx, tool{argv: []string{d.programs.path("pg_dump"), "--format=custom", "--no-subscriptions"}, stdout: struct{ io.Writer }{w}}, d.name)
 		return err
 	})
 	if err != nil {

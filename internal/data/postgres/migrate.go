@@ -43,7 +43,7 @@ func (d *Database) Run(ctx context.Context, o data.RunOptions) (data.Ran, error)
 	if err := s.allowed(o); err != nil {
 		return data.Ran{}, err
 	}
-	r := &runner{d: d, o: o, session: s, table: s.versionTable(o.Tool), waits: newWaits(d, o, s.pid())}
+	r := &runner{d: d, o: o, session: s, table: s.versionTable(o.Tool), waits: newWaits(d, o, s)}
 	stop := r.waits.begin(ctx)
 	defer stop()
 	if err := r.lock(ctx, lockWait); err != nil {

@@ -455,7 +455,7 @@ func TestWaitForAnotherMigratorIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close(bounded(t))
-	r := &runner{d: d, session: s, waits: newWaits(d, migrateOptions(nil), s.pid())}
+	r := &runner{d: d, session: s, waits: newWaits(d, migrateOptions(nil), s)}
 	err = r.lock(bounded(t), 100*time.Millisecond)
 	if p := problem.From(err); p == nil || p.Code != problem.Blocked {
 		t.Fatalf("it is answered with %v", err)

@@ -19,6 +19,7 @@ type waits struct {
 	d     *Database
 	o     data.RunOptions
 	pid   int32
+	role  string // the migrator's
 	every time.Duration
 
 	mu    sync.Mutex
@@ -28,13 +29,13 @@ type waits struct {
 	told  time.Time
 }
 
-func newWaits(d *Database, o data.RunOptions, pid uint32) *waits {
+func newWaits(d *Database, o data.RunOptions, s *session) *waits {
 	every := 100 * time.Millisecond
 	if o.LockTimeout > 0 {
 		// There have to be some looks within the lock time-out, or nobody is named.
 		every = max(5*time.Millisecond, min(every, o.LockTimeout/8))
 	}
-	return &waits{d: d, o: o, pid: int32(pid), every: every}
+	return &waits{d: d, o: o, pid: int32(s.pid()), role: s.user, every: every}
 }
 
 // begin looks until stop is called, which waits for the last look.
@@ -83,11 +84,7 @@ func (w *waits) look(ctx context.Context, conn *pgx.Conn) error {
 	if sql == "" || time.Since(since) < w.every/2 {
 		return nil
 	}
-	rows, err := conn.Query(ctx, holdersQuery+` WHERE a.pid = ANY (pg_blocking_pids($1))`, w.pid)
-	if err != nil {
-		return err
-	}
-	blockers, err := collectBlockers(rows)
+	blockers, err := w.inTheWay(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -114,6 +111,19 @@ func (w *waits) standBehind(ctx context.Context, conn *pgx.Conn) (n int, err err
 	return n, err
 }
 
+// inTheWay are those whom what runs waits for, and where the caller may end some of them, whom not.
+func (w *waits) inTheWay(ctx context.Context, conn *pgx.Conn) ([]migration.Blocker, error) {
+	rows, err := conn.Query(ctx, holdersQuery+` WHERE a.pid = ANY (pg_blocking_pids($1))`, w.pid)
+	if err != nil {
+		return nil, err
+	}
+	blockers, err := collectBlockers(rows)
+	if err != nil || w.o.Blockers == nil || len(blockers) == 0 {
+		return blockers, err
+	}
+	return blockers, w.spare(ctx, conn, blockers)
+}
+
 // remove ends the sessions that the caller wants ended, as long as they still stand in the way.
 func (w *waits) remove(ctx context.Context, conn *pgx.Conn, blockers []migration.Blocker) error {
 	if w.o.Blockers == nil || len(blockers) == 0 {
@@ -121,7 +131,7 @@ func (w *waits) remove(ctx context.Context, conn *pgx.Conn, blockers []migration
 	}
 	var pids []int32
 	for _, pid := range w.o.Blockers(blockers) {
-		if slices.ContainsFunc(blockers, func(b migration.Blocker) bool { return b.PID == pid }) {
+		if slices.ContainsFunc(blockers, func(b migration.Blocker) bool { return b.PID == pid && b.Spared == "" }) {
 			pids = append(pids, int32(pid))
 		}
 	}

@@ -55,6 +55,9 @@ func TestAdviceIsTheSame(t *testing.T) {
 				t.Fatalf("%+v", advice)
 			}
 			conn := connection(t, safe, migratorName)
+			if c.name == "detach" && serverMajor(conn) < 14 {
+				t.Skip("SKIPPED: PostgreSQL 13 can't detach a partition beside others")
+			}
 			for s := range strings.SplitSeq(advice[0].Instead, ";\n") {
 				if _, err := conn.Exec(bounded(t), s, pgx.QueryExecModeSimpleProtocol); err != nil {
 					t.Fatalf("%s: %v\n%s", s, err, advice[0].Instead)

@@ -104,8 +104,15 @@ func choose(found []Programs, want int) (Programs, bool) {
 	return newest, true
 }
 
+// Folders is the environment variable that names where PostgreSQL's programs are looked for instead of everywhere that
+// they may be, in the form of PATH: for an installation in a place of its own, and to try another version.
+const Folders = "GREENROOM_POSTGRES"
+
 // folders lists where the programs may be, the preferred first.
 func folders() []string {
+	if only := os.Getenv(Folders); only != "" {
+		return filepath.SplitList(only)
+	}
 	dirs := filepath.SplitList(os.Getenv("PATH"))
 	patterns := []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin"}
 	if runtime.GOOS == "darwin" {
@@ -175,6 +182,23 @@ func (p Programs) need(name string) error {
 	}
 	return problem.New(problem.Unavailable, "%s is needed to copy a database and is not in %s", name, where).
 		WithHint("%s", install(p.Major))
+}
+
+// reads says what to install where a server is of a later version than these programs: they refuse to read one.
+func (p Programs) reads(server int) error {
+	if server <= p.Major {
+		return nil
+	}
+	return problem.New(problem.Unavailable, "the server is PostgreSQL %d, and pg_dump in %s is of PostgreSQL %s: it reads no server that is newer than itself",
+		server, p.Bin, p.Version).WithHint("%s", installed(server))
+}
+
+// installed is how programs of exactly that version are installed.
+func installed(major int) string {
+	if runtime.GOOS == "darwin" {
+		return install(major)
+	}
+	return "apt-get install postgresql-" + strconv.Itoa(major)
 }
 
 func missing(major int) error {

@@ -48,7 +48,7 @@ func (d *Database) Restore(ctx context.Context, file string) error {
 		if err := d.createLike(ctx, conn, fresh); err != nil {
 			return fmt.Errorf("make the database %s: %w", fresh, err)
 		}
-		err := d.fill(ctx, fresh, file)
+		err := d.fill(ctx, fresh, file, serverMajor(conn))
 		if err == nil {
 			err = d.swap(ctx, conn, fresh, old)
 		}
@@ -108,9 +108,12 @@ func drop(ctx context.Context, conn *pgx.Conn, name string) error {
 }
 
 // fill restores into an empty database and measures it, so that the first queries after the swap are planned well.
-func (d *Database) fill(ctx context.Context, name, file string) error {
-	jobs := "--jobs=" + strconv.Itoa(min(4, runtime.NumCPU()))
-	if _, err := d.tool(ctx, tool{argv: []string{d.programs.path("pg_restore"), "--exit-on-error", jobs, file}}, name); err != nil {
+func (d *Database) fill(ctx context.Context, name, file string, server int) error {
+	how := d.fillByJobs
+	if d.programs.Major >= timeoutKnown && server < timeoutKnown {
+		how = d.fillByScript
+	}
+	if err := how(ctx, name, file); err != nil {
 		if ctx.Err() != nil {
 			return err
 		}
@@ -120,6 +123,12 @@ func (d *Database) fill(ctx context.Context, name, file string) error {
 		_, err := conn.Exec(ctx, "ANALYZE")
 		return err
 	})
+}
+
+func (d *Database) fillByJobs(ctx context.Context, name, file string) error {
+	jobs := "--jobs=" + strconv.Itoa(min(4, runtime.NumCPU()))
+	_, err := d.tool(ctx, tool{argv: []string{d.programs.path("pg_restore"), "--exit-on-error", jobs, file}}, name)
+	return err
 }
 
 // swap renames this database to old and fresh to this one. Renaming locks the name first, so that no session can be

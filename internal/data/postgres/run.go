@@ -16,6 +16,7 @@ type tool struct {
 	argv   []string
 	env    []string  // beside the few variables that every program gets
 	user   string    // system user; "" is the daemon's own
+	stdin  io.Reader // nil: nothing
 	stdout io.Writer // nil: what it prints is returned
 }
 
@@ -31,6 +32,7 @@ func run(ctx context.Context, t tool) (string, error) {
 		Stdout: out,
 		Stderr: errs,
 		User:   t.user,
+		Stdin:  t.stdin,
 	}
 	if t.stdout != nil {
 		c.Stdout = t.stdout

@@ -128,6 +128,9 @@ func (t *taking) describe(ctx context.Context) (data.Snapshot, error) {
 	}
 	s.Rules = rules
 	err = t.with(ctx, t.name, func(conn *pgx.Conn) error {
+		if err := t.programs.reads(serverMajor(conn)); err != nil {
+			return err
+		}
 		return conn.QueryRow(ctx, `SELECT split_part(current_setting('server_version'), ' ', 1), pg_database_size(d.oid),
 				coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') || ' ' ||
 				coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', d.datcollate) || coalesce(' ' || (to_jsonb(d) ->> 'datcollversion'), '')

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -65,7 +67,12 @@ func script(t testing.TB, db *sql.DB, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	execute(t, db, split(string(text))...)
+	sql := string(text)
+	if query[int](t, db, "SELECT current_setting('server_version_num')") < 140000 {
+		sql = strings.ReplaceAll(sql, "int4multirange", "text")
+		sql = regexp.MustCompile(`(?m)^CREATE FUNCTION .* BEGIN ATOMIC;.*$`).ReplaceAllString(sql, "")
+	}
+	execute(t, db, split(sql)...)
 }
 
 // contents is every row of every table, view and sequence, as one text for each.

@@ -64,7 +64,7 @@ func (d *Database) Verify(ctx context.Context, file string) (schema string, err 
 				err = dropErr
 			}
 		}()
-		err = d.fill(ctx, trial.name, file)
+		err = d.fill(ctx, trial.name, file, serverMajor(conn))
 		if err == nil {
 			dump := tool{argv: []string{d.programs.path("pg_dump"), "--format=plain", "--file=" + os.DevNull}}
 			_, err = d.tool(ctx, dump, trial.name)
