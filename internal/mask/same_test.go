@@ -31,7 +31,7 @@ func TestMasksStay(t *testing.T) {
 					if len(v) == 0 || u.Name == "bytes" && !bytes.HasPrefix(v, []byte(`\x`)) {
 						continue
 					}
-					fmt.Fprintf(sum, "%s %d %q\n", u.Name, column, m.mask(nil, v))
+					_, _ = fmt.Fprintf(sum, "%s %d %q\n", u.Name, column, m.mask(nil, v))
 				}
 			}
 		}
