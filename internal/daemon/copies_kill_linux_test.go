@@ -76,11 +76,12 @@ func TestRehearsalOnACopyKilled(t *testing.T) {
 // goes on.
 func (h *house) dieAround(steps []plan.Step, points []run.Point, begin func() api.RunView) (begun api.RunView) {
 	h.Helper()
+	first := true
 	for _, step := range steps {
 		for _, point := range points {
 			h.dieAt(string(point) + "/" + step.Name)
-			if begun.ID == "" {
-				begun = begin()
+			if first {
+				begun, first = begin(), false
 			} else {
 				h.launch() // it may die before it answers
 			}
@@ -88,7 +89,7 @@ func (h *house) dieAround(steps []plan.Step, points []run.Point, begin func() ap
 		}
 	}
 	h.start()
-	return begun
+	return h.recall(begun)
 }
 
 // awaitText returns when the run has told of something, and fails the test when it ends before.

@@ -22,6 +22,7 @@ import (
 	"greenroom/internal/problem"
 	"greenroom/internal/proc"
 	"greenroom/internal/release"
+	"greenroom/internal/run"
 )
 
 // patience bounds everything that a test waits for. Reaching it is a failure.
@@ -37,6 +38,7 @@ type house struct {
 	client    *api.Client
 	process   *exec.Cmd  // the daemon, nil when it was killed
 	ended     chan error // how the daemon ended
+	dies      string     // at which point, see dieAt
 	made      map[release.Digest]app.Contents
 }
 
@@ -144,6 +146,7 @@ func (h *house) awaitDeath() {
 // dieAt has the daemon kill itself at a point.
 func (h *house) dieAt(point string) {
 	h.Helper()
+	h.dies = point
 	must(h, os.WriteFile(h.failpoint, []byte(point), 0o600))
 }
 
@@ -238,9 +241,35 @@ func (h *house) promote(r release.Digest) api.RunView {
 // begin starts a promotion to production.
 func (h *house) begin(r release.Digest) api.RunView {
 	h.Helper()
-	run, err := h.client.Start(h.ctx(), toProduction(r))
+	return h.ask(toProduction(r))
+}
+
+// ask starts a run. A control plane that is to die as the run begins may do so before it has answered: then the run has no id
+// here, and recall has it.
+func (h *house) ask(r api.RunRequest) api.RunView {
+	h.Helper()
+	begun, err := h.client.Start(h.ctx(), r)
+	if errors.Is(err, api.ErrLost) && strings.HasPrefix(h.dies, string(run.BeforeDo)) {
+		return api.RunView{}
+	}
 	must(h, err)
-	return run
+	return begun
+}
+
+// recall is the run with its id, which is that of the last run that was begun where nobody was told.
+func (h *house) recall(begun api.RunView) api.RunView {
+	h.Helper()
+	if begun.ID != "" {
+		return begun
+	}
+	entries := h.history()
+	last := slices.IndexFunc(entries, func(e api.HistoryEntry) bool { return e.Run != "" })
+	if last < 0 {
+		h.Fatal("the run that died as it began is not known")
+	}
+	v, err := h.client.Run(h.ctx(), entries[last].Run)
+	must(h, err)
+	return v
 }
 
 func toProduction(r release.Digest) api.RunRequest {

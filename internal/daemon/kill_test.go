@@ -75,7 +75,7 @@ func (s *swing) forth(point run.Point, step plan.Step) {
 	begun := s.begin(s.other)
 	s.awaitDeath()
 	s.start()
-	s.wantPassed(s.wantOutcome(s.await(begun.ID), plan.Succeeded))
+	s.wantPassed(s.wantOutcome(s.await(s.recall(begun).ID), plan.Succeeded))
 	s.live, s.other = s.other, s.live
 	s.wantAllWell()
 }

@@ -139,7 +139,5 @@ func TestKilledWhileMakingAStage(t *testing.T) {
 // rehearse begins a rehearsal.
 func (h *house) rehearse(r release.Digest) api.RunView {
 	h.Helper()
-	run, err := h.client.Start(h.ctx(), api.RunRequest{Kind: plan.Rehearsal, App: appUnderTest, Release: string(r)})
-	must(h, err)
-	return run
+	return h.ask(api.RunRequest{Kind: plan.Rehearsal, App: appUnderTest, Release: string(r)})
 }
