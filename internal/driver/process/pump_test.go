@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"greenroom/internal/driver"
 )
@@ -17,12 +18,21 @@ import (
 // stuck is a disk that hangs until it is let go.
 type stuck struct {
 	free chan struct{}
-	bytes.Buffer
+	mu   sync.Mutex
+	kept bytes.Buffer
 }
 
 func (s *stuck) Write(p []byte) (int, error) {
 	<-s.free
-	return s.Buffer.Write(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.Write(p)
+}
+
+func (s *stuck) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.String()
 }
 
 // A disk that hangs must not hold the child up, and what is lost is told.
@@ -41,15 +51,16 @@ func TestPumpDropsWhenTheDiskHangs(t *testing.T) {
 	}
 	close(disk.free)
 	// The disk works again: in a while there is a free buffer, and from then on nothing is lost.
-	more := []byte(strings.Repeat("more\n", 100))
-	for i := range 1000 {
-		if i == 999 {
-			more = []byte("end\n")
-		}
-		if _, err := w.Write(more); err != nil {
+	write := func(text string) {
+		if _, err := w.Write([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	const missing = "bytes are missing here, the disk was too slow"
+	for end := time.Now().Add(15 * time.Second); !strings.Contains(disk.String(), missing) && time.Now().Before(end); {
+		write(strings.Repeat("more\n", 100))
+	}
+	write("end\n")
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +69,7 @@ func TestPumpDropsWhenTheDiskHangs(t *testing.T) {
 	if !strings.HasPrefix(got, string(chunk)) || !strings.HasSuffix(got, "end\n") {
 		t.Errorf("the log begins %.20q and ends %.20q", got, got[max(0, len(got)-20):])
 	}
-	if !strings.Contains(got, "bytes are missing here, the disk was too slow") {
+	if !strings.Contains(got, missing) {
 		t.Error("the log does not say that something is missing")
 	}
 	if kept := strings.Count(got, string(chunk)); kept > buffers+1 {
