@@ -51,10 +51,16 @@ func verifiedFile(dir string) string { return dir + verifiedSuffix }
 
 const verifiedSuffix = ".verified.json"
 
-// TakeSnapshot makes a masked copy of the environment's database under that id. One that is there already is returned.
+// TakeSnapshot makes a masked copy of the environment's database under that id. One that is there already is returned, unless
+// the rules are others since.
 func (e *Environment) TakeSnapshot(ctx context.Context, r release.Release, d app.Data, id string, say func(string)) (Snapshot, error) {
 	if s, err := e.Snapshot(id); err == nil && s.Origin == nil {
-		return s, nil
+		if s.Fits(d) == nil {
+			return s, nil
+		}
+		if err := e.RemoveSnapshot(id); err != nil {
+			return Snapshot{}, err
+		}
 	}
 	source, err := e.source(ctx, r, d, say)
 	if err != nil {
