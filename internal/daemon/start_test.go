@@ -161,6 +161,23 @@ func TestRehearsedAsItStarts(t *testing.T) {
 	}
 }
 
+// TestFirstMigratesLongerThanAStart rehearses a first release, and the next on a stage that this one has to build again: what
+// takes longer than a start may is a migration there too.
+func TestFirstMigratesLongerThanAStart(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	sources := rehearsed().saying("{run: bin/app migrate, timeout: 1m}", "{at: start, timeout: 1m, "+patient+"}").
+		saying("      CONTROL: CONTROL_FOLDER\n", "      CONTROL: CONTROL_FOLDER\n      MIGRATE: start\n").
+		saying("    deploy: {replicas: 2}\n", "    healthcheck: {interval: 500ms, retries: 3, start_period: 1ms}\n")
+	sources.migrate += "SELECT pg_sleep(4) WHERE to_regclass('slow') IS NULL;\nCREATE TABLE IF NOT EXISTS slow (note text);\n"
+	h.up(sources)
+	live := h.build(sources)
+	h.wantRehearsed(live)
+	h.wantOutcome(h.promote(live), plan.Succeeded)
+	h.wantRehearsed(h.build(sources.as("v2", "CREATE TABLE IF NOT EXISTS notes (note text)")))
+}
+
 // theTest is the lock of the test's that a migration waits for in its midst.
 const theTest = "4711"
 
