@@ -169,8 +169,8 @@ func TestFirstMigratesLongerThanAStart(t *testing.T) {
 	h := newHouse(t)
 	sources := rehearsed().saying("{run: bin/app migrate, timeout: 1m}", "{at: start, timeout: 1m, "+patient+"}").
 		saying("      CONTROL: CONTROL_FOLDER\n", "      CONTROL: CONTROL_FOLDER\n      MIGRATE: start\n").
-		saying("    deploy: {replicas: 2}\n", "    healthcheck: {interval: 500ms, retries: 3, start_period: 1ms}\n")
-	sources.migrate += "SELECT pg_sleep(4) WHERE to_regclass('slow') IS NULL;\nCREATE TABLE IF NOT EXISTS slow (note text);\n"
+		saying("    deploy: {replicas: 2}\n", "    healthcheck: {interval: 500ms, timeout: 500ms, retries: 2, start_period: 1ms}\n")
+	sources.migrate += "SELECT pg_sleep(6) WHERE to_regclass('slow') IS NULL;\nCREATE TABLE IF NOT EXISTS slow (note text);\n"
 	h.up(sources)
 	live := h.build(sources)
 	h.wantRehearsed(live)
