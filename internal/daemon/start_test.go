@@ -2,12 +2,15 @@ package daemon
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"greenroom/internal/api"
 	"greenroom/internal/driver"
+	"greenroom/internal/evidence"
 	"greenroom/internal/plan"
 	"greenroom/internal/release"
 )
@@ -121,9 +124,58 @@ func TestMigratesLongerThanAStart(t *testing.T) {
 		}
 		return ""
 	})
+	// Whoever goes on after a kill finds it as it is, and goes on waiting for it.
+	pid := h.candidate(s.release).PID
+	h.killDaemon()
+	h.start()
+	started := 0
+	h.follow(s.run, func(e api.Event) bool {
+		if e.Step == "migrate" && e.State == plan.Started {
+			started++
+		}
+		return started < 2 || !strings.Contains(e.Text, "waits for a lock")
+	})
+	if now := h.candidate(s.release).PID; now != pid || s.waiting() != s.pid {
+		h.Errorf("process %d migrates again what %d was at", now, pid)
+	}
 	s.letGo()
 	h.wantOutcome(h.await(s.run), plan.Succeeded)
 	h.wantSound(s.release)
+}
+
+// TestRehearsedAsItStarts rehearses a release that migrates as it starts on a stage that the release before built in the same
+// way: that one's sessions are people, who stand behind the migration, and no part of it.
+func TestRehearsedAsItStarts(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	sources := rehearsed().saying("{run: bin/app migrate, timeout: 1m}", "{at: start, timeout: 1m, lock_timeout: 250ms, budget: {blocked_reads: 2s, blocked_writes: 2s}}").
+		saying("      CONTROL: CONTROL_FOLDER\n", "      CONTROL: CONTROL_FOLDER\n      MIGRATE: start\n").saying("replicas: 2", "replicas: 1")
+	h.up(sources)
+	live := h.build(sources)
+	h.wantRehearsed(live)
+	h.wantOutcome(h.promote(live), plan.Succeeded)
+	_, found := h.found(h.build(sources.as("v2", "ALTER TABLE entries ADD COLUMN IF NOT EXISTS note text;\nSELECT pg_sleep(2.5)")))
+	if m := found["migration"]; m.Verdict != evidence.Fail || !strings.Contains(m.Summary, "would have stood still") || len(m.Migration.Observation.Waits) == 0 {
+		t.Errorf("the one that holds everybody up: %s, %s, %+v", m.Verdict, m.Summary, m.Migration)
+	}
+}
+
+// TestFirstMigratesLongerThanAStart rehearses a first release, and the next on a stage that this one has to build again: what
+// takes longer than a start may is a migration there too.
+func TestFirstMigratesLongerThanAStart(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	sources := rehearsed().saying("{run: bin/app migrate, timeout: 1m}", "{at: start, timeout: 1m, "+patient+"}").
+		saying("      CONTROL: CONTROL_FOLDER\n", "      CONTROL: CONTROL_FOLDER\n      MIGRATE: start\n").
+		saying("    deploy: {replicas: 2}\n", "    healthcheck: {interval: 500ms, timeout: 500ms, retries: 2, start_period: 1ms}\n")
+	sources.migrate += "SELECT pg_sleep(6) WHERE to_regclass('slow') IS NULL;\nCREATE TABLE IF NOT EXISTS slow (note text);\n"
+	h.up(sources)
+	live := h.build(sources)
+	h.wantRehearsed(live)
+	h.wantOutcome(h.promote(live), plan.Succeeded)
+	h.wantRehearsed(h.build(sources.as("v2", "CREATE TABLE IF NOT EXISTS notes (note text)")))
 }
 
 // theTest is the lock of the test's that a migration waits for in its midst.

@@ -37,10 +37,7 @@ func (m *migrator) atStart(ctx context.Context) (failed string, err error) {
 	limited, cancel := context.WithTimeout(ctx, m.Limit)
 	defer cancel()
 	m.guard(cancel)
-	_, err = m.world.Driver.Start(limited, spec)
-	if err == nil {
-		err = m.awaitStart(limited, spec.ID)
-	}
+	err = m.start(limited, spec)
 	cancelled := m.unguard()
 	switch {
 	case ctx.Err() != nil: // whoever goes on takes it over, or stops it
@@ -55,6 +52,29 @@ func (m *migrator) atStart(ctx context.Context) (failed string, err error) {
 		failed = m.quoted(v.redact(err.Error()))
 	}
 	return failed, m.world.Driver.Stop(ctx, spec.ID)
+}
+
+// start starts the replica and waits for it. One that is there, and whose time for a start is over, is at work as far as anybody
+// knows: the control plane that saw it died. Only where it is seen at nothing it is begun anew.
+func (m *migrator) start(ctx context.Context, spec driver.Spec) error {
+	if s, err := m.world.Driver.Status(ctx, spec.ID); err == nil && s.Phase == driver.Sick {
+		m.mu.Lock()
+		m.seenAt = time.Now()
+		m.mu.Unlock()
+		if err := m.awaitStart(ctx, spec.ID); err == nil || ctx.Err() != nil {
+			return err
+		}
+		if err := m.world.Driver.Stop(ctx, spec.ID); err != nil {
+			return err
+		}
+		if _, err := m.endStart(ctx, m.release, m.whose); err != nil {
+			return err
+		}
+	}
+	if _, err := m.world.Driver.Start(ctx, spec); err != nil {
+		return err
+	}
+	return m.awaitStart(ctx, spec.ID)
 }
 
 // quiet is how long nothing may be seen of a migration until it is taken for one that has ended: an app may think between
@@ -179,7 +199,7 @@ func (e *Environment) whose(r release.Release, db data.Database, run string) dat
 }
 
 // endStart ends what a replica left in the server that died while it migrated, or was stopped. One that is healthy, or still
-// on the way, is left alone with all its sessions.
+// on the way, is left alone with all its sessions; so is one that took longer than a start may, since a migration may.
 func (e *Environment) endStart(ctx context.Context, r release.Release, w data.Whose) (ended int, err error) {
 	id := e.replicaID(r.Digest(), r.Contents.Migrations.AtStart, 0)
 	s, err := e.world.Driver.Status(ctx, id)
@@ -187,7 +207,7 @@ func (e *Environment) endStart(ctx context.Context, r release.Release, w data.Wh
 	case errors.Is(err, driver.ErrNotFound):
 	case err != nil:
 		return 0, err
-	case s.Phase == driver.Healthy || s.Phase == driver.Starting:
+	case s.Phase == driver.Healthy || s.Phase == driver.Starting || s.Phase == driver.Sick:
 		return 0, nil
 	default:
 		if err := e.world.Driver.Stop(ctx, id); err != nil {

@@ -14,6 +14,7 @@ import (
 	"greenroom/internal/data"
 	"greenroom/internal/mask"
 	"greenroom/internal/problem"
+	"greenroom/internal/release"
 )
 
 // snapshotAt makes an empty snapshot of that minute; brought is the minute in which it came from elsewhere, 0 for never.
@@ -82,6 +83,20 @@ func TestSweepOfWhatWasBrought(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(e.snapshots(), "needed"+originSuffix)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("its note stays: %v", err)
+	}
+}
+
+// TestTakenUnderOtherRules: a run that was interrupted goes on with the copy that it took, but not where the rules are others
+// since: what they hide now stands in it.
+func TestTakenUnderOtherRules(t *testing.T) {
+	e := lasting(t)
+	snapshotAt(t, e, "r1", 1, 0)
+	_, err := e.TakeSnapshot(t.Context(), release.Release{}, app.Data{From: "production", Mask: "mask.yaml"}, "r1", nil)
+	if err == nil {
+		t.Error("a copy that was masked otherwise was taken for the one that is asked for")
+	}
+	if _, err := e.Snapshot("r1"); problem.From(err) == nil || problem.From(err).Code != problem.NotFound {
+		t.Errorf("it is still there: %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 
 	"greenroom/internal/data"
@@ -31,6 +32,9 @@ type clients struct {
 func (e *Environment) clientsOf(r release.Release, db data.Database, replica string) *clients {
 	u, err := url.Parse(db.URL())
 	if err != nil || u.Hostname() == "" { // over a unix socket nobody sees who is there
+		return nil
+	}
+	if q := u.Query(); q.Has("host") || q.Has("hostaddr") || q.Has("port") || strings.Contains(u.Host, ",") { // these count, and where they lead is not for us to say
 		return nil
 	}
 	port := uint64(5432)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"greenroom/internal/data"
+	"greenroom/internal/release"
 )
 
 // dialler connects to an address from a grandchild, and tells from where.
@@ -89,4 +90,31 @@ func TestClients(t *testing.T) {
 	want("in a server elsewhere", data.EndOther, data.EndOther, data.EndOther)
 	c.pid = func(context.Context) (int, bool) { return 0, false }
 	want("when there is no server", data.EndUnknown, data.EndUnknown, data.EndUnknown)
+}
+
+// at is a database of which only the address is asked.
+type at struct {
+	data.Database
+	url string
+}
+
+func (a at) URL() string { return a.url }
+
+// TestClientsOf: where the address does not say by itself to which port clients connect, nobody is told apart by it.
+func TestClientsOf(t *testing.T) {
+	e := &Environment{world: &World{}}
+	for url, want := range map[string]uint16{
+		"postgres://app@db.internal/app":                    5432,
+		"postgres://app@db.internal:6432/app":               6432,
+		"postgres:///app?host=/run/postgresql":              0,
+		"postgres://app@db.internal/app?port=6432":          0,
+		"postgres://app@db.internal/app?host=other":         0,
+		"postgres://app@db.internal/app?hostaddr=192.0.2.1": 0,
+		"postgres://app@one:1,two:2/app":                    0,
+	} {
+		c := e.clientsOf(release.Release{}, at{url: url}, "")
+		if got := c != nil; got != (want != 0) || got && c.port != want {
+			t.Errorf("%s: %+v, want port %d", url, c, want)
+		}
+	}
 }

@@ -117,9 +117,10 @@ type migrator struct {
 	ending sync.WaitGroup // it is being ended
 }
 
+// watch begins to look. A replica that migrates as it starts is looked at in any case: how long it is waited for depends on it.
 func (m *migrator) watch(ctx context.Context) error {
 	w, ok := m.db.(data.Watcher)
-	if !ok || !m.Watch {
+	if !ok || !m.Watch && !m.startsItself() {
 		return nil
 	}
 	var err error
@@ -133,6 +134,9 @@ func (m *migrator) seen(ctx context.Context, out *Migration) error {
 		return nil
 	}
 	o, err := m.looking.End(ctx)
+	if !m.Watch {
+		return nil
+	}
 	if m.Stage {
 		if err == nil {
 			out.Seen = &o

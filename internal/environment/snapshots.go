@@ -51,10 +51,16 @@ func verifiedFile(dir string) string { return dir + verifiedSuffix }
 
 const verifiedSuffix = ".verified.json"
 
-// TakeSnapshot makes a masked copy of the environment's database under that id. One that is there already is returned.
+// TakeSnapshot makes a masked copy of the environment's database under that id. One that is there already is returned, unless
+// the rules are others since.
 func (e *Environment) TakeSnapshot(ctx context.Context, r release.Release, d app.Data, id string, say func(string)) (Snapshot, error) {
 	if s, err := e.Snapshot(id); err == nil && s.Origin == nil {
-		return s, nil
+		if s.Fits(d) == nil {
+			return s, nil
+		}
+		if err := e.RemoveSnapshot(id); err != nil {
+			return Snapshot{}, err
+		}
 	}
 	source, err := e.source(ctx, r, d, say)
 	if err != nil {
@@ -229,17 +235,24 @@ func (e *Environment) Snapshot(id string) (Snapshot, error) {
 	return s, err
 }
 
-// RemoveSnapshot removes one, also a damaged one. It loses its name first, so that what a kill leaves is no snapshot any more.
+// RemoveSnapshot removes one, also a damaged one. It loses its name first, so that what a kill leaves is no snapshot any more,
+// and its notes with it: one that is brought anew meanwhile has notes of its own.
 func (e *Environment) RemoveSnapshot(id string) error {
 	s, err := e.Snapshot(id)
 	if p := problem.From(err); p != nil && p.Code == problem.NotFound {
 		return err
 	}
 	gone := filepath.Join(e.snapshots(), removedPrefix+id)
-	if err := errors.Join(os.RemoveAll(gone), os.Rename(s.Dir, gone)); err != nil {
+	err = data.Alone(e.snapshots(), func() error {
+		if err := errors.Join(os.RemoveAll(gone), os.Rename(s.Dir, gone)); err != nil {
+			return err
+		}
+		return errors.Join(removeIfThere(verifiedFile(s.Dir)), removeIfThere(s.Dir+originSuffix))
+	})
+	if err != nil {
 		return err
 	}
-	return errors.Join(os.RemoveAll(gone), removeIfThere(verifiedFile(s.Dir)), removeIfThere(s.Dir+originSuffix), atomicfile.SyncDir(e.snapshots()))
+	return errors.Join(os.RemoveAll(gone), atomicfile.SyncDir(e.snapshots()))
 }
 
 // removedPrefix begins the name of a snapshot that is being removed.

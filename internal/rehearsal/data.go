@@ -177,10 +177,14 @@ func (r *Rehearsals) occupy(ctx context.Context, t *run.Task, s *set) error {
 	return err
 }
 
+// asOld is what a migration that is not the new release's counts as the run's of: a replica that migrates as it starts keeps
+// the name for its sessions, and would be taken for a part of the new release's migration, and ended with it.
+func asOld(t *run.Task) string { return t.Run + "-old" }
+
 // sow makes the database by production's release itself, and puts a pristine copy beside it.
 func (r *Rehearsals) sow(ctx context.Context, t *run.Task, s *set) error {
 	t.Progress("its database")
-	m, err := s.stage.Migrate(ctx, s.Old, t.Run, environment.Migrating{})
+	m, err := s.stage.Migrate(ctx, s.Old, asOld(t), environment.Migrating{})
 	if err != nil {
 		return err
 	}

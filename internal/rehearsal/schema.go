@@ -40,7 +40,7 @@ func (r *Rehearsals) migrateAs(ctx context.Context, t *run.Task, s *set, left re
 	if err := s.stage.Route(ctx, traffic); err != nil {
 		return err
 	}
-	m, err := s.stage.Migrate(ctx, left, t.Run, environment.Migrating{})
+	m, err := s.stage.Migrate(ctx, left, asOld(t)+"-left", environment.Migrating{})
 	if err != nil {
 		return err
 	}

@@ -11,13 +11,14 @@ import (
 
 // spareQuery says of sessions in the way of the session $1, whose role is $3, what they are, and what they hold of what it
 // waits for: the mode that is waited for and the one that is held, for each lock. Whoever holds nothing of it waits for the
-// same in front. What a parallel worker holds is its leader's.
+// same in front. What a parallel worker holds is its leader's. A migrator's name, with a hyphen, spares nobody: a replica that
+// migrated as it started is the app's, and bears it as long as it lives.
 const spareQuery = `SELECT a.pid,
 	CASE WHEN a.backend_type = 'autovacuum worker' AND a.query LIKE '%(to prevent wraparound)' THEN 'it keeps the server from running out of transaction numbers'
 		WHEN a.backend_type = 'autovacuum worker' THEN 'it is an autovacuum, which the server ends by itself'
 		WHEN a.backend_type = 'walsender' THEN 'it is a replication'
 		WHEN a.backend_type <> 'client backend' THEN 'it is the server''s own ' || a.backend_type
-		WHEN a.application_name LIKE 'greenroom%' OR a.usename = '` + admin + `' THEN 'it is Greenroom''s own'
+		WHEN a.application_name = '` + greenroomName + `' OR a.application_name LIKE '` + greenroomName + ` %' OR a.usename = '` + admin + `' THEN 'it is Greenroom''s own'
 		WHEN r.rolsuper AND a.usename <> $3 THEN 'it is a superuser''s' ELSE '' END,
 	coalesce((SELECT string_agg(want.mode || ' ' || has.mode, ',') FROM pg_locks want JOIN pg_locks has
 		ON (want.locktype, want.database, want.relation, want.page, want.tuple, want.virtualxid, want.transactionid, want.classid, want.objid, want.objsubid)
