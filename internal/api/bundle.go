@@ -161,7 +161,8 @@ func (c *Client) Take(ctx context.Context, app string, bundle io.Reader) (Taken,
 	})
 }
 
-// upload sends what write writes. When it returns, write has ended: nothing reads the caller's files any more.
+// upload sends what write writes. When it returns, write has ended and nothing reads the caller's files any more, unless ctx
+// has ended: what is read then may be a terminal or a pipe in which nothing ever comes.
 func upload[T any](ctx context.Context, c *Client, path, contentType string, write func(io.Writer) error) (out T, err error) {
 	body, pipe := io.Pipe()
 	written := make(chan struct{})
@@ -169,9 +170,13 @@ func upload[T any](ctx context.Context, c *Client, path, contentType string, wri
 		defer close(written)
 		pipe.CloseWithError(write(pipe))
 	}()
+	defer context.AfterFunc(ctx, func() { pipe.CloseWithError(ctx.Err()) })() // the request waits for what it reads, be it over or not
 	res, err := c.send(ctx, http.MethodPost, path, nil, contentType, body)
 	_ = body.Close() // ends the writer where the daemon did not want the rest
-	<-written
+	select {
+	case <-written:
+	case <-ctx.Done():
+	}
 	if err != nil {
 		return out, err
 	}

@@ -136,6 +136,27 @@ func TestARefusedUploadEnds(t *testing.T) {
 	}
 }
 
+// TestAStalledUploadCanBeStopped demands that a person who stops it is heard though nothing comes from where it is read.
+func TestAStalledUploadCanBeStopped(t *testing.T) {
+	f := &fake{}
+	socket, _ := serve(t, f, t.Output())
+	stalled, end := io.Pipe()
+	defer end.Close() //nolint:errcheck // a pipe of the memory
+	ctx, stop := context.WithCancel(t.Context())
+	first := make(chan struct{})
+	go func() {
+		_, _ = io.WriteString(end, "the beginning")
+		close(first)
+	}()
+	go func() {
+		<-first
+		stop()
+	}()
+	if _, err := dial(t, socket).Take(ctx, "shop", stalled); problem.From(err) == nil || problem.From(err).Code != problem.Interrupted {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
