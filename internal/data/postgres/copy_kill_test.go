@@ -23,13 +23,13 @@ import (
 
 // childWork is what the test binary does as a child that is going to be killed.
 type childWork struct {
-	Do    string // snapshot, load, keep, reset
-	URL   string
-	Admin string
-	Bin   string
-	Dir   string
-	Rules mask.Rules
-	Rate  int64
+	Do       string // snapshot, load, keep, reset
+	URL      string
+	Admin    string
+	Programs Programs
+	Dir      string
+	Rules    mask.Rules
+	Rate     int64
 }
 
 const childVariable = "GREENROOM_TEST_COPY"
@@ -44,7 +44,7 @@ func TestChild(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &w); err != nil {
 		t.Fatal(err)
 	}
-	d, err := Open(Config{URL: w.URL, Admin: w.Admin, Programs: Programs{Bin: w.Bin}})
+	d, err := Open(Config{URL: w.URL, Admin: w.Admin, Programs: w.Programs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func killed(t *testing.T, w childWork, look func()) {
 }
 
 func (d *Database) work(do, dir string) childWork {
-	return childWork{Do: do, URL: d.url, Admin: d.admin.ConnString(), Bin: d.programs.Bin, Dir: dir}
+	return childWork{Do: do, URL: d.url, Admin: d.admin.ConnString(), Programs: d.programs, Dir: dir}
 }
 
 // TestKilled kills whoever takes a snapshot, loads one, keeps a copy and resets to it at many instants. Nothing half is
