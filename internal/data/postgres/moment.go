@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"greenroom/internal/problem"
 )
@@ -204,7 +205,11 @@ func (m *moment) cancelled(ctx context.Context, conn *pgx.Conn, within time.Dura
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if _, err := conn.PgConn().ReceiveMessage(ctx); Conflicted(err) {
+	message, err := conn.PgConn().ReceiveMessage(ctx)
+	if said, ok := message.(*pgproto3.ErrorResponse); ok { // it may also abort the transaction and stay
+		err = pgconn.ErrorResponseToPgError(said)
+	}
+	if Conflicted(err) {
 		return err
 	}
 	return nil

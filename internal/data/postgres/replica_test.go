@@ -131,7 +131,7 @@ func TestSnapshotOfAReplica(t *testing.T) {
 // ended, and the next one is whole.
 func TestSnapshotThatIsInTheWay(t *testing.T) {
 	d, replica := followed(t, "CREATE TABLE orders (id int, filler text)", "INSERT INTO orders SELECT g, repeat('x', 1000) FROM generate_series(1, 20000) g")
-	db := open(t, d.URL())
+	db, there := open(t, d.URL()), open(t, replica.URL())
 	rules, deleted := keepAll(t, replica), 0
 	remove := func() {
 		deleted++
@@ -139,7 +139,9 @@ func TestSnapshotThatIsInTheWay(t *testing.T) {
 	}
 	vacuum := func() {
 		remove()
-		eventually(t, "the replica has ended it", func() bool { return sessions(t, replica) == 0 })
+		eventually(t, "the replica has ended it", func() bool {
+			return query[int](t, there, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'greenroom snapshot' AND state <> 'idle in transaction (aborted)'") == 0
+		})
 	}
 	wantConflict := func(what string, err error) {
 		t.Helper()
