@@ -23,13 +23,13 @@ import (
 
 // childWork is what the test binary does as a child that is going to be killed.
 type childWork struct {
-	Do    string // snapshot, load, keep, reset
-	URL   string
-	Admin string
-	Bin   string
-	Dir   string
-	Rules mask.Rules
-	Rate  int64
+	Do       string // snapshot, load, keep, reset
+	URL      string
+	Admin    string
+	Programs Programs
+	Dir      string
+	Rules    mask.Rules
+	Rate     int64
 }
 
 const childVariable = "GREENROOM_TEST_COPY"
@@ -44,7 +44,7 @@ func TestChild(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &w); err != nil {
 		t.Fatal(err)
 	}
-	d, err := Open(Config{URL: w.URL, Admin: w.Admin, Programs: Programs{Bin: w.Bin}})
+	d, err := Open(Config{URL: w.URL, Admin: w.Admin, Programs: w.Programs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,36 +64,40 @@ func TestChild(t *testing.T) {
 }
 
 // killed runs the work in a child again and again, each time killed with SIGKILL a little later, until one gets through,
-// and looks at what is left each time.
+// and looks at what is left each time. Work that gets through at once is done again in smaller steps.
 func killed(t *testing.T, w childWork, look func()) {
 	t.Helper()
 	text, err := json.Marshal(w)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for patience, kills := 60*time.Millisecond, 0; ; patience, kills = patience*4/3, kills+1 {
+	kills := 0
+	for patience, step := 60*time.Millisecond, 3; ; patience += patience / time.Duration(step) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestChild$")
 		cmd.Env = append(os.Environ(), childVariable+"="+string(text))
 		out, err := cmd.CombinedOutput()
 		late := ctx.Err() != nil
 		cancel()
-		if err == nil {
+		switch {
+		case err == nil && kills >= 3:
 			t.Logf("%s: %d kills", w.Do, kills)
-			if kills < 3 {
-				t.Error("it was never killed in the middle")
-			}
 			return
-		}
-		if !late {
+		case err == nil && step > 100:
+			t.Fatalf("%s was never killed in the middle", w.Do)
+		case err == nil:
+			patience, step = patience/2, step*2
+		case !late:
 			t.Fatalf("%s: %v: %s", w.Do, err, out)
+		default:
+			kills++
 		}
 		look()
 	}
 }
 
 func (d *Database) work(do, dir string) childWork {
-	return childWork{Do: do, URL: d.url, Admin: d.admin.ConnString(), Bin: d.programs.Bin, Dir: dir}
+	return childWork{Do: do, URL: d.url, Admin: d.admin.ConnString(), Programs: d.programs, Dir: dir}
 }
 
 // TestKilled kills whoever takes a snapshot, loads one, keeps a copy and resets to it at many instants. Nothing half is

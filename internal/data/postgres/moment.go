@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"greenroom/internal/problem"
 )
@@ -18,6 +19,7 @@ import (
 type moment struct {
 	id        string
 	structure *structure
+	replays   bool // on a standby
 	exporter  *pgx.Conn
 	readers   []*pgx.Conn
 }
@@ -88,7 +90,7 @@ func (d *Database) tryMoment(ctx context.Context, readers int, timeout time.Dura
 			return m, unreadable(err)
 		}
 	}
-	if err := m.exporter.QueryRow(ctx, "SELECT pg_export_snapshot()").Scan(&m.id); err != nil {
+	if err := m.exporter.QueryRow(ctx, "SELECT pg_export_snapshot(), pg_is_in_recovery()").Scan(&m.id, &m.replays); err != nil {
 		return m, err
 	}
 	if m.structure, err = readStructure(ctx, m.exporter); err != nil {
@@ -110,7 +112,7 @@ func (d *Database) tryMoment(ctx context.Context, readers int, timeout time.Dura
 		// Each reader locks everything now. Later it would wait behind whoever waits for the exporter, for ever.
 		for _, s := range []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "SET TRANSACTION SNAPSHOT " + literal(m.id), lock} {
 			if _, err := conn.Exec(ctx, s); err != nil {
-				return m, err
+				return m, m.ended(ctx, err)
 			}
 		}
 	}
@@ -186,6 +188,42 @@ func (d *Database) session(ctx context.Context, name string, settings []string) 
 // perform runs SQL as the text that it is, several statements too.
 func perform(ctx context.Context, conn *pgx.Conn, sql string) error {
 	_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
+	return err
+}
+
+// A replica ends the sessions of a moment that stands in the way of what it has to replay one after the other, and those that
+// idle by hanging up. What it said before is read only by who reads before he writes.
+const (
+	hungUp  = time.Millisecond       // for a session that is about to be used
+	hangsUp = 500 * time.Millisecond // for the exporter, whose turn may come later than that of those who joined it
+)
+
+// cancelled is what a replica said when it ended a session of the moment, if it says so within that time.
+func (m *moment) cancelled(ctx context.Context, conn *pgx.Conn, within time.Duration) error {
+	if !m.replays {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	message, err := conn.PgConn().ReceiveMessage(ctx)
+	if said, ok := message.(*pgproto3.ErrorResponse); ok { // it may also abort the transaction and stay
+		err = pgconn.ErrorResponseToPgError(said)
+	}
+	if Conflicted(err) {
+		return err
+	}
+	return nil
+}
+
+// ended is why somebody could not join the moment. Where a replica ended it, whoever comes next only hears that there is no such
+// snapshot, and pg_dump tells no SQLSTATE at all; the exporter is told why.
+func (m *moment) ended(ctx context.Context, err error) error {
+	if err == nil || Conflicted(err) {
+		return err
+	}
+	if why := m.cancelled(ctx, m.exporter, hangsUp); why != nil {
+		return why
+	}
 	return err
 }
 

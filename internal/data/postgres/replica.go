@@ -17,7 +17,7 @@ type standing struct {
 	following bool   // it replays what another writes
 	started   time.Time
 	at        string        // in the write-ahead log: what was written, or replayed
-	since     time.Duration // since the last transaction that was replayed
+	since     time.Duration // since the last transaction that was replayed, or since it started where it replayed none
 }
 
 func (d *Database) standing(ctx context.Context) (s standing, err error) {
@@ -25,16 +25,20 @@ func (d *Database) standing(ctx context.Context) (s standing, err error) {
 	err = d.with(ctx, d.name, func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, `SELECT (SELECT system_identifier::text FROM pg_control_system()), pg_is_in_recovery(), pg_postmaster_start_time(),
 			CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_replay_lsn(), '0/0') ELSE pg_current_wal_lsn() END::text,
-			coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0)::float8`).
+			extract(epoch FROM clock_timestamp() - coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time()))::float8`).
 			Scan(&s.system, &s.following, &s.started, &s.at, &since)
 	})
 	s.since = time.Duration(since * float64(time.Second))
 	return s, d.failed(ctx, "see whose replica has", err)
 }
 
-// Follows returns how far the replica d is behind the database that it is a replica of: 0 where it had replayed all that was
-// written when it was asked. A server that is no replica of that one, or does not follow it any more, is Blocked: what it
-// has would be taken for production's.
+// catchUp is how long a replica gets to replay what was written when it was asked. Without that, one that is always a
+// millisecond late would be said to be as old as what it replayed before, be it of yesterday.
+const catchUp = 2 * time.Second
+
+// Follows returns how far the replica d is behind the database that it is a replica of: 0 where it has replayed all that was
+// written when it was asked, or does so within two seconds. A server that is no replica of that one, or does not follow it any
+// more, is Blocked: what it has would be taken for production's.
 func (d *Database) Follows(ctx context.Context, of *Database) (behind time.Duration, err error) {
 	origin, err := of.standing(ctx)
 	if err != nil {
@@ -51,14 +55,31 @@ func (d *Database) Follows(ctx context.Context, of *Database) (behind time.Durat
 		return 0, problem.New(problem.Blocked, "the replica of %s does not follow it any more: it was promoted, or is a copy that runs by itself", of.name).
 			WithHint("set the secret with the replica's address anew: greenroom secret set")
 	}
-	var caught bool
-	err = of.with(ctx, of.name, func(conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, "SELECT $1::text::pg_lsn >= $2::text::pg_lsn", replica.at, origin.at).Scan(&caught)
-	})
-	if err != nil || caught {
-		return 0, err
+	for until := time.Now().Add(catchUp); ; {
+		caught, err := of.reached(ctx, replica.at, origin.at)
+		if err != nil || caught {
+			return 0, err
+		}
+		if time.Now().After(until) {
+			return replica.since, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(catchUp / 20):
+		}
+		if replica, err = d.standing(ctx); err != nil {
+			return 0, err
+		}
 	}
-	return replica.since, nil
+}
+
+// reached says whether a place in the write-ahead log is not before another one.
+func (d *Database) reached(ctx context.Context, at, place string) (reached bool, err error) {
+	err = d.with(ctx, d.name, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, "SELECT $1::text::pg_lsn >= $2::text::pg_lsn", at, place).Scan(&reached)
+	})
+	return reached, err
 }
 
 // Conflicted says whether a replica cancelled what was read from it because it stood in the way of what it had to replay. It

@@ -176,7 +176,7 @@ func (t *taking) copyAll(ctx context.Context, s *data.Snapshot) error {
 	}
 	scripts, err := t.dumpSchema(ctx)
 	if err != nil {
-		return err
+		return t.moment.ended(ctx, err)
 	}
 	t.moment.leave(ctx) // everybody has joined
 	t.sieve = mask.NewSieve(mask.Canaries, textsOf(scripts))
@@ -212,7 +212,7 @@ func (t *taking) read(ctx context.Context, conn *pgx.Conn, queue <-chan *part) e
 	var m *mask.TableMask
 	of := -1
 	for p := range queue {
-		if err := ctx.Err(); err != nil {
+		if err := errors.Join(ctx.Err(), t.moment.cancelled(ctx, conn, hungUp)); err != nil {
 			return err
 		}
 		if p.table != of {

@@ -148,7 +148,8 @@ func TestReadAsTheServerDoes(t *testing.T) {
 		"CREATE TEMP TABLE t (a int); CREATE RULE r AS ON DELETE TO t DO (SELECT 1; SELECT 2); SELECT 'c'",
 		"BEGIN; SELECT 'a'; END; ;; SELECT 'b' /* c",
 	} {
-		if !compare(t, script) && !strings.HasSuffix(script, "/* c") {
+		unknown := d.programs.Major < 14 && strings.Contains(script, "BEGIN ATOMIC")
+		if !compare(t, script) && !strings.HasSuffix(script, "/* c") && !unknown {
 			t.Errorf("the server does not take %s", script)
 		}
 		_, _ = conn.Exec(context.Background(), "ROLLBACK").ReadAll()
