@@ -2,14 +2,12 @@ package daemon
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"sync"
 	"testing"
 
@@ -22,8 +20,6 @@ import (
 // a state folder of its own (house) and an app whose behaviour it can change (testdata/app).
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	moreAtOnce()
 	code := m.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)
@@ -33,20 +29,6 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
-}
-
-// moreAtOnce runs twice as many tests at a time as there are processors, unless -parallel was given: most of them wait most
-// of the time, for health, for a watch to be over, for who is drained.
-func moreAtOnce() {
-	const parallel = "test.parallel"
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == parallel })
-	if given {
-		return
-	}
-	if err := flag.Set(parallel, strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
-		panic(err)
-	}
 }
 
 // programs are Greenroom with its failpoints and the app, built once for all tests.
