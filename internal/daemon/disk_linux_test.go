@@ -30,6 +30,7 @@ func TestFullDisk(t *testing.T) {
 	h.awaitStep(run.ID, "share-50")
 	room := h.fill(disk)
 	h.eventually("the daemon says so", func() string {
+		h.fill(disk) // also what was given back meanwhile
 		if log := lastOf(h.home.Log(), 4000); !strings.Contains(log, "full") {
 			return log
 		}
@@ -90,11 +91,11 @@ func smallDisk(t *testing.T) (dir, disk string) {
 	return dir, disk
 }
 
-// fill leaves no byte on a disk, until room is called.
+// fill leaves no byte on a disk, until room is called. What was given back since is taken by another call.
 func (h *house) fill(disk string) (room func()) {
 	h.Helper()
 	ballast := filepath.Join(disk, "ballast")
-	f, err := os.Create(ballast)
+	f, err := os.OpenFile(ballast, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	must(h, err)
 	defer f.Close()
 	for chunk := make([]byte, 1<<20); len(chunk) > 0; {

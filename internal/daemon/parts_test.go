@@ -177,7 +177,7 @@ func TestCrashLoop(t *testing.T) {
 	for range plan.Attempts - 1 {
 		h.awaitDeath()
 		h.dieAt("after do/start")
-		h.start()
+		h.launch() // it may die before it answers
 	}
 	h.awaitDeath()
 	h.start()

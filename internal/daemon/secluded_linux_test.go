@@ -143,8 +143,9 @@ func TestSecluded(t *testing.T) {
 	stray := netns.At(h.home.Network("nobodys", "stage"))
 	must(t, stray.Make())
 	h.eventually("a network that belongs to no stage is taken away", func() string {
-		if there, err := stray.Exists(); there || err != nil {
-			return fmt.Sprintf("%v, %v", there, err)
+		there, err := stray.Exists()
+		if left, readErr := os.ReadDir(h.home.Networks()); there || err != nil || readErr != nil || len(left) > 0 {
+			return fmt.Sprintf("%v, %v, %v, %v", there, err, left, readErr)
 		}
 		return ""
 	})
