@@ -22,7 +22,6 @@ import (
 	"greenroom/internal/problem"
 	"greenroom/internal/proc"
 	"greenroom/internal/release"
-	"greenroom/internal/run"
 )
 
 // patience bounds everything that a test waits for. Reaching it is a failure.
@@ -134,7 +133,7 @@ func (h *house) awaitDeath() {
 	select {
 	case err := <-h.ended:
 		h.client.Close()
-		h.process = nil
+		h.process, h.dies = nil, ""
 		if err == nil || err.Error() != "signal: killed" {
 			h.Fatalf("the daemon was to be killed, and ended by itself: %v", err)
 		}
@@ -249,7 +248,7 @@ func (h *house) begin(r release.Digest) api.RunView {
 func (h *house) ask(r api.RunRequest) api.RunView {
 	h.Helper()
 	begun, err := h.client.Start(h.ctx(), r)
-	if errors.Is(err, api.ErrLost) && strings.HasPrefix(h.dies, string(run.BeforeDo)) {
+	if errors.Is(err, api.ErrLost) && h.dies != "" {
 		return api.RunView{}
 	}
 	must(h, err)
