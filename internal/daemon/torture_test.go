@@ -100,7 +100,7 @@ func newTorture(t testing.TB) *torture {
 	must(t, err)
 	t.Cleanup(x.keepHistory)
 	const rollout = "    rollout: {steps: [50%, 100%], watch: 300ms, max_errors: 1%, drain: 5s}\n"
-	x.sources = withPostgres().saying(exceptAll, "").saying("  production:\n", "  staging:\n    scale: 1\n"+rollout+"  production:\n").
+	x.sources = withPostgres().saying(exceptAll, "").saying("timeout: 1m}", "timeout: 1m, "+patient+"}").saying("  production:\n", "  staging:\n    scale: 1\n"+rollout+"  production:\n").
 		saying("    stop_grace_period: 3s\n", "    stop_grace_period: 3s\n    healthcheck: {start_period: 15s}\n") // a sick one has less to wait
 	x.up(x.sources)
 	for env, name := range map[string]string{inProduction: "p", inStaging: "s"} {
