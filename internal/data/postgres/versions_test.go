@@ -38,7 +38,13 @@ func versions(t testing.TB) (all []Programs) {
 // serverOf is a database in a new server of its own.
 func serverOf(t testing.TB, p Programs) *Database {
 	t.Helper()
-	r, err := boot(bounded(t), newServer(p, filepath.Join(folder(t), "server")))
+	return serverIn(t, p, filepath.Join(folder(t), "server"))
+}
+
+// serverIn is serverOf with the server's data in dir.
+func serverIn(t testing.TB, p Programs, dir string) *Database {
+	t.Helper()
+	r, err := boot(bounded(t), newServer(p, dir))
 	if err != nil {
 		t.Fatal(err)
 	}
