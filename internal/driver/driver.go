@@ -31,7 +31,7 @@ type Spec struct {
 	Release     string            `json:"release"` // digest; "" for what outlives releases, such as a database server
 	Index       int               `json:"index"`
 	Command     []string          `json:"command"`
-	Dir         string            `json:"dir"`               // absolute
+	Dir         string            `json:"dir"`               // absolute; a container's may be "": its image's
 	Env         map[string]string `json:"env"`               // the whole environment, nothing is inherited
 	Secrets     []string          `json:"secrets"`           // values in Env that are taken out of all that the replica prints
 	User        string            `json:"user,omitempty"`    // system user to run as, confined as in proc.Confine; "" is the daemon's own
@@ -42,6 +42,8 @@ type Spec struct {
 	Restart     bool              `json:"restart"`
 	// Careful has Restart begin only once the replica was healthy: what one that died before left behind has to end first.
 	Careful bool `json:"careful,omitempty"`
+	// Container is nil for a process. A driver refuses a spec that is not for it.
+	Container *Container `json:"container,omitempty"`
 }
 
 // Phase is where a replica is in its life.
@@ -68,10 +70,13 @@ type Status struct {
 	Listen      Endpoint  `json:"listen"`
 	PID         int       `json:"pid,omitempty"`
 	Restarts    int       `json:"restarts"`
-	ExitCode    int       `json:"exit_code"`        // of the last end; -1 when a signal ended it
-	Reason      string    `json:"reason,omitempty"` // why it is not healthy, for a person: the last health answer, the last lines printed
-	Since       time.Time `json:"since"`            // of Phase
-	Next        time.Time `json:"next,omitzero"`
+	ExitCode    int       `json:"exit_code"`               // of the last end; -1 when a signal ended it, which of a container 128 plus its number tells
+	OutOfMemory bool      `json:"out_of_memory,omitempty"` // its memory limit ended it
+	Reason      string    `json:"reason,omitempty"`        // why it is not healthy, for a person: the last health answer, the last lines printed
+	Since       time.Time `json:"since"`                   // of Phase
+	Next        time.Time `json:"next,omitzero"`           // of Backoff; a driver that leaves restarts to another tells the soonest time
+	// Spec is the SpecDigest that it was started with, "" where that is not known: whoever wants another one stops it first.
+	Spec string `json:"spec,omitempty"`
 }
 
 // Filter selects replicas; empty fields match all.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"greenroom/internal/driver"
 )
 
 const (
@@ -67,7 +69,7 @@ func listenControl(folder string, b *board) (*control, error) {
 	name := filepath.Join(folder, socketFile)
 	_ = os.Remove(name) // a dead supervisor's; the caller holds the lock
 	var l net.Listener
-	err := shortly(name, func(name string) (err error) {
+	err := driver.Shortly(name, func(name string) (err error) {
 		l, err = net.Listen("unix", name)
 		return err
 	})
@@ -137,7 +139,7 @@ type client struct {
 // dialControl connects to a supervisor; it fails at once where there is none. When ctx ends, next fails.
 func dialControl(ctx context.Context, folder string) (*client, error) {
 	var conn net.Conn
-	err := shortly(filepath.Join(folder, socketFile), func(name string) (err error) {
+	err := driver.Shortly(filepath.Join(folder, socketFile), func(name string) (err error) {
 		var d net.Dialer
 		conn, err = d.DialContext(ctx, "unix", name)
 		return err
@@ -220,7 +222,7 @@ func (d *Driver) askToStop(ctx context.Context, id string) error {
 	}
 	// It has only to leave its main function. A driver that returned before that would show it as still running.
 	for supervisor.Alive() {
-		if err := sleep(ctx, retry); err != nil {
+		if err := driver.Sleep(ctx, retry); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"greenroom/internal/driver"
 	"greenroom/internal/proc"
 )
 
@@ -192,6 +193,6 @@ func (d *Driver) killSupervisor(ctx context.Context, id string) {
 		return
 	}
 	_ = st.Supervisor.Signal(syscall.SIGKILL)
-	for st.Supervisor.Alive() && sleep(ctx, retry) == nil {
+	for st.Supervisor.Alive() && driver.Sleep(ctx, retry) == nil {
 	}
 }

@@ -51,7 +51,7 @@ func (l *life) started(now time.Time, pid int) {
 		l.trying = now
 	}
 	l.enter(now, driver.Starting)
-	if !hasHealth(l.health) {
+	if !driver.HasHealth(l.health) {
 		l.recover(now)
 	}
 }

@@ -3,13 +3,11 @@ package process
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
 	"greenroom/internal/app"
 	"greenroom/internal/driver"
-	"greenroom/internal/problem"
 	"greenroom/internal/proc"
 )
 
@@ -133,65 +131,6 @@ func TestBackOff(t *testing.T) {
 		at += c.well
 		if got := l.happen(event{at, "end"}); got != c.want {
 			t.Errorf("after %s of health it is started again in %s, want %s", c.well, got, c.want)
-		}
-	}
-}
-
-func TestPace(t *testing.T) {
-	h := app.Health{Interval: time.Second}
-	for _, c := range []struct {
-		was     bool
-		elapsed time.Duration
-		want    time.Duration
-	}{
-		{false, 0, soonest},
-		{false, time.Second, soonest},
-		{false, 2 * time.Second, 20 * time.Millisecond},
-		{false, time.Minute, 600 * time.Millisecond},
-		{false, time.Hour, time.Second},
-		{true, 0, time.Second},
-	} {
-		if got := pace(h, c.was, c.elapsed); got != c.want {
-			t.Errorf("pace(%v, %s) = %s, want %s", c.was, c.elapsed, got, c.want)
-		}
-	}
-	if got := pace(app.Health{Interval: time.Millisecond}, false, time.Hour); got != soonest {
-		t.Errorf("with a tiny interval: %s", got)
-	}
-}
-
-func TestUnhealthyTells(t *testing.T) {
-	st := state{
-		Status: driver.Status{ID: "shop.web.1", Environment: "qa", Service: "web", Phase: driver.Backoff, Reason: "exit code 1",
-			Listen: driver.Endpoint{Network: "tcp", Address: "127.0.0.1:20001"}},
-		Failures: 5, Last: "boot\nlisten: Address already in use",
-	}
-	p := problem.From(unhealthy(st))
-	want := "shop.web.1 is not healthy on 127.0.0.1:20001, it ended 5 times: exit code 1\n" +
-		"it printed last:\n  boot\n  listen: Address already in use"
-	if p.Code != problem.Fail || p.Message != want || !strings.Contains(p.Hint, "127.0.0.1:20001") {
-		t.Errorf("%s: %s\n%s", p.Code, p.Message, p.Hint)
-	}
-	st.Last = ""
-	if p := problem.From(unhealthy(st)); !strings.Contains(p.Hint, "greenroom logs web --environment qa") {
-		t.Errorf("hint %q", p.Hint)
-	}
-}
-
-func TestPrintable(t *testing.T) {
-	for in, want := range map[string]string{
-		" a\tb\r\n":       "a b",
-		"\x1b[31mred\x00": "[31mred",
-		"ab\xffcd":        "ab cd",
-		"äöüß":            "äöü…",
-		"a\u202eb":        "a b",
-	} {
-		limit := 10
-		if in == "äöüß" {
-			limit = 3
-		}
-		if got := printable(in, limit); got != want {
-			t.Errorf("printable(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

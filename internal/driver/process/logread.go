@@ -44,7 +44,7 @@ func copyLogs(ctx context.Context, root *os.Root, o driver.LogOptions, w io.Writ
 		if err := c.more(); err != nil {
 			return err
 		}
-		if sleep(ctx, followEvery) != nil {
+		if driver.Sleep(ctx, followEvery) != nil {
 			return nil
 		}
 	}

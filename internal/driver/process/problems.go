@@ -2,55 +2,19 @@ package process
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
-	"unicode"
 
 	"greenroom/internal/driver"
 	"greenroom/internal/problem"
 )
 
-// tooOften is how many ends in a row, without having been healthy, show that it won't be.
-const tooOften = 5
-
 // hopeless says whether waiting for a replica that is not healthy is over.
 func hopeless(st state) bool {
-	return st.Status.Phase == driver.Exited || st.Status.Phase == driver.Sick || st.Failures >= tooOften
-}
-
-// unhealthy tells why a replica does not become healthy, with the last lines that it printed.
-func unhealthy(st state) error {
-	s := st.Status
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s is not healthy", s.ID)
-	if s.Listen.Network != "" {
-		fmt.Fprintf(&b, " on %s", s.Listen.Address)
-	}
-	switch {
-	case s.Phase == driver.Exited:
-		b.WriteString(" and is not started again")
-	case st.Failures > 1:
-		fmt.Fprintf(&b, ", it ended %d times", st.Failures)
-	}
-	if s.Reason != "" {
-		b.WriteString(": " + s.Reason)
-	}
-	if s.Listen.Network == "tcp" && strings.HasSuffix(s.Reason, syscall.ECONNREFUSED.Error()) {
-		b.WriteString("; a service listens on the port that the variable PORT names")
-	}
-	if st.Last != "" {
-		b.WriteString("\nit printed last:\n  " + strings.ReplaceAll(st.Last, "\n", "\n  "))
-	}
-	p := problem.New(problem.Fail, "%s", b.String())
-	if strings.Contains(strings.ToLower(s.Reason+st.Last), "address already in use") || strings.HasSuffix(s.Reason, takenSuffix) {
-		return p.WithHint("find out what listens on %s, and stop it or give the service another port", s.Listen.Address)
-	}
-	return p.WithHint("read all that it printed: greenroom logs %s --environment %s", s.Service, s.Environment)
+	return st.Status.Phase == driver.Exited || st.Status.Phase == driver.Sick || st.Failures >= driver.TooOften
 }
 
 // startProblem tells why a command could not be run: the kernel's answer names neither the cause nor the cure.
@@ -103,19 +67,4 @@ func diskFull(folder string) error {
 func silent(id string) error {
 	return problem.New(problem.Unavailable, "the supervisor of %s does not answer", id).
 		WithHint("stop the replica: its supervisor is killed then")
-}
-
-// printable is text for a person out of bytes that anybody may have made: one line, bounded, without control characters.
-func printable(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, " "))
-	s = strings.TrimSpace(s)
-	if r := []rune(s); len(r) > limit {
-		return string(r[:limit]) + "…"
-	}
-	return s
 }

@@ -94,7 +94,7 @@ func (d *Driver) Start(ctx context.Context, spec driver.Spec) (driver.Status, er
 		default:
 			return st.Status, nil
 		}
-		if err := sleep(ctx, retry); err != nil {
+		if err := driver.Sleep(ctx, retry); err != nil {
 			return driver.Status{}, err
 		}
 	}
@@ -102,7 +102,7 @@ func (d *Driver) Start(ctx context.Context, spec driver.Spec) (driver.Status, er
 
 // Stop is driver.Driver's.
 func (d *Driver) Stop(ctx context.Context, id string) error {
-	if !validID(id) {
+	if !driver.ValidID(id) {
 		return nil // there can't be one
 	}
 	for {
@@ -118,7 +118,7 @@ func (d *Driver) Stop(ctx context.Context, id string) error {
 		if gone || err != nil {
 			return err
 		}
-		if err := sleep(ctx, retry); err != nil {
+		if err := driver.Sleep(ctx, retry); err != nil {
 			return err
 		}
 	}
@@ -140,12 +140,12 @@ func (d *Driver) List(ctx context.Context, f driver.Filter) ([]driver.Status, er
 	var wg sync.WaitGroup
 	var all []driver.Status
 	for _, e := range entries {
-		if !validID(e.Name()) || !e.IsDir() {
+		if !driver.ValidID(e.Name()) || !e.IsDir() {
 			continue
 		}
 		wg.Go(func() {
 			st, err := d.Status(ctx, e.Name())
-			if err != nil || !matches(st, f) { // the only error is that it is gone again
+			if err != nil || !f.Matches(st) { // the only error is that it is gone again
 				return
 			}
 			mu.Lock()
@@ -160,7 +160,7 @@ func (d *Driver) List(ctx context.Context, f driver.Filter) ([]driver.Status, er
 
 // Wait is driver.Driver's.
 func (d *Driver) Wait(ctx context.Context, id string) (driver.Status, error) {
-	if !validID(id) {
+	if !driver.ValidID(id) {
 		return driver.Status{}, driver.ErrNotFound
 	}
 	c, err := dialControl(ctx, d.folder(id))
@@ -184,7 +184,7 @@ func (d *Driver) Wait(ctx context.Context, id string) (driver.Status, error) {
 		case st.Status.Phase == driver.Healthy:
 			return st.Status, nil
 		case hopeless(st):
-			return st.Status, unhealthy(st)
+			return st.Status, driver.Unhealthy(st.Status, st.Failures, st.Last)
 		}
 	}
 }
@@ -195,12 +195,12 @@ func (d *Driver) waitGone(id string) (driver.Status, error) {
 	if err != nil {
 		return driver.Status{}, err
 	}
-	return st.Status, unhealthy(st)
+	return st.Status, driver.Unhealthy(st.Status, st.Failures, st.Last)
 }
 
 // Logs is driver.Driver's. The logs of the replicas that were stopped last are still there.
 func (d *Driver) Logs(ctx context.Context, id string, o driver.LogOptions, w io.Writer) error {
-	if !validID(id) {
+	if !driver.ValidID(id) {
 		return driver.ErrNotFound
 	}
 	for _, folder := range []string{d.folder(id), filepath.Join(d.dir, stopped, id)} {
@@ -215,21 +215,4 @@ func (d *Driver) Logs(ctx context.Context, id string, o driver.LogOptions, w io.
 		return copyLogs(ctx, root, o, w)
 	}
 	return driver.ErrNotFound
-}
-
-func matches(st driver.Status, f driver.Filter) bool {
-	is := func(want, got string) bool { return want == "" || want == got }
-	return is(f.App, st.App) && is(f.Environment, st.Environment) && is(f.Service, st.Service) && is(f.Release, st.Release)
-}
-
-// sleep returns after that time, or with ctx's error when it ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"greenroom/internal/driver"
 )
 
 // The pump's memory: so many buffers of so many bytes for each replica.
@@ -90,38 +92,26 @@ type lastLines struct {
 	buf []byte
 }
 
-const (
-	rememberBytes = 4 << 10
-	rememberLines = 10
-)
-
 // Write never fails.
 func (l *lastLines) Write(p []byte) (int, error) {
 	n := len(p)
-	if len(p) > rememberBytes {
-		p = p[len(p)-rememberBytes:]
+	if len(p) > driver.RememberBytes {
+		p = p[len(p)-driver.RememberBytes:]
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.buf = append(l.buf, p...)
-	if over := len(l.buf) - rememberBytes; over > 0 {
+	if over := len(l.buf) - driver.RememberBytes; over > 0 {
 		l.buf = append(l.buf[:0], l.buf[over:]...)
 	}
 	return n, nil
 }
 
-// lines are the last lines, as a person may read them: bounded, without control characters or empty lines.
 func (l *lastLines) lines() []string {
 	l.mu.Lock()
 	all := string(l.buf)
 	l.mu.Unlock()
-	var lines []string
-	for line := range strings.Lines(all) {
-		if line = printable(line, 400); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	return lines[max(0, len(lines)-rememberLines):]
+	return driver.LastLines(all)
 }
 
 func (l *lastLines) text() string { return strings.Join(l.lines(), "\n") }

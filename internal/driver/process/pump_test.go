@@ -87,10 +87,10 @@ func TestLastLines(t *testing.T) {
 	}
 	_, _ = fmt.Fprint(l, "no end")
 	lines := l.lines()
-	if len(lines) != rememberLines || lines[0] != "line 991" || l.line() != "no end" {
+	if len(lines) != driver.RememberLines || lines[0] != "line 991" || l.line() != "no end" {
 		t.Errorf("it remembers %q", lines)
 	}
-	if _, err := l.Write(bytes.Repeat([]byte("x"), 1<<20)); err != nil || len(l.buf) != rememberBytes {
+	if _, err := l.Write(bytes.Repeat([]byte("x"), 1<<20)); err != nil || len(l.buf) != driver.RememberBytes {
 		t.Errorf("it remembers %d bytes", len(l.buf))
 	}
 }

@@ -76,7 +76,7 @@ func (d *Driver) spawn(ctx context.Context, spec driver.Spec) (state, error) {
 	if err != nil {
 		exit := <-ended
 		return state{}, problem.New(problem.Internal, "the supervisor of %s (%s) ended before it had started anything: %s %s",
-			spec.ID, strings.Join(d.supervise, " "), exit, printable(printed.text(), 500))
+			spec.ID, strings.Join(d.supervise, " "), exit, driver.Printable(printed.text(), 500))
 	}
 	if err := a.err(); err != nil {
 		<-ended // so that its lock is free

@@ -51,7 +51,7 @@ func (st state) write(folder string) error {
 
 // look asks the supervisor, and reads the file where there is none or it is silent.
 func (d *Driver) look(ctx context.Context, id string) (state, error) {
-	if !validID(id) {
+	if !driver.ValidID(id) {
 		return state{}, driver.ErrNotFound
 	}
 	st, err := d.ask(ctx, id)
@@ -85,7 +85,7 @@ func (d *Driver) recorded(id string) (state, error) {
 	st.Status.Phase, st.Status.PID, st.Status.Next = driver.Exited, 0, time.Time{}
 	st.Status.Reason = "its supervisor died"
 	if crash, err := os.ReadFile(filepath.Join(d.folder(id), crashFile)); err == nil && len(crash) > 0 {
-		st.Status.Reason += ": " + printable(string(crash), 200)
+		st.Status.Reason += ": " + driver.Printable(string(crash), 200)
 	}
 	if self, err := proc.Self(); err == nil && self.Boot != st.Supervisor.Boot {
 		st.Status.Reason = "the machine was started anew"

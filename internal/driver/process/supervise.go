@@ -55,7 +55,7 @@ type supervisor struct {
 	folder  string
 	env     []string
 	redact  *redact.Redactor
-	probe   probe
+	probe   driver.Probe
 	probing sync.Mutex // held while a health command may be running
 	self    proc.Identity
 	child   proc.Identity
@@ -92,7 +92,7 @@ func takeOver(dir string, stdin io.Reader) (*supervisor, *child, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	spec = withDefaults(spec)
+	spec = spec.WithDefaults()
 	s := &supervisor{
 		spec: spec, folder: dir, env: environ(spec, dir), redact: redact.New(spec.Secrets...), lock: lock, life: newLife(spec), last: new(lastLines),
 		orphans: make(chan os.Signal, 1),
@@ -211,9 +211,6 @@ func (s *supervisor) record() (stop func()) {
 	}
 }
 
-// takenSuffix ends the reason of a replica whose address was another's when it was started.
-const takenSuffix = "is taken by another program"
-
 // start starts a child and begins to ask after its health. Where somebody else listens on its address, his answers
 // would be taken for the child's: then nobody asks, and the child will say itself that it can't listen.
 func (s *supervisor) start() (*child, error) {
@@ -231,8 +228,8 @@ func (s *supervisor) start() (*child, error) {
 	s.life.started(now, c.cmd.Process.Pid)
 	switch {
 	case taken:
-		s.life.status.Reason = s.spec.Listen.Address + " " + takenSuffix
-	case hasHealth(s.spec.Health):
+		s.life.status.Reason = s.spec.Listen.Address + " " + driver.TakenSuffix
+	case driver.HasHealth(s.spec.Health):
 		c.ask(s)
 	}
 	return c, nil
@@ -244,5 +241,5 @@ func (s *supervisor) taken() bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return dials(ctx, s.spec.Listen) == nil
+	return driver.Dials(ctx, s.spec.Listen) == nil
 }

@@ -1,4 +1,4 @@
-package process
+package driver
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"path/filepath"
 )
 
-// shortly calls use with a name of the socket that fits into the kernel's 108 bytes, however deep its folder lies. The
+// Shortly calls use with a name of the socket that fits into the kernel's 108 bytes, however deep its folder lies. The
 // name is good only during the call.
-func shortly(name string, use func(name string) error) error {
+func Shortly(name string, use func(name string) error) error {
 	if len(name) < 100 {
 		return use(name)
 	}
