@@ -34,14 +34,16 @@ func Main() {
 //	flood:BYTES    prints so many bytes; 0 is without end
 //	env:FILE       writes its environment to the file
 //	count:FILE     appends a byte to the file
-//	pid:FOLDER     makes a file named by its pid in the folder
+//	live:FOLDER    makes a file in the folder, and locks it as long as it lives
 //	serve:NET:ADDR answers HTTP: 503 while the file named by unwell exists, 200 otherwise
 //	unwell:FILE    see serve
 //	on-term:FILE   from now on SIGTERM makes the file, and does not end it
 //	bye            from now on SIGTERM and SIGINT make it print the signal's name, and end with code 0
-//	fork:FOLDER    starts a grandchild in its group, which does pid:FOLDER and stays
+//	fork:FOLDER    starts a grandchild in its group, which does live:FOLDER and stays
 //	daemon:FOLDER  the same in a session of its own, whose parent ends at once
 //	until:FILE     waits until the file exists
+//	has:FILE       ends with code 1 if there is no such file
+//	is:NAME=VALUE  ends with code 1 if its environment does not say so
 //	exit:CODE      ends
 //	die            ends by SIGKILL
 //	stay           stays for ever
@@ -65,8 +67,8 @@ func act(words []string) {
 			_, err = f.Write([]byte{'.'})
 			must(err)
 			must(f.Close())
-		case "pid":
-			must(os.WriteFile(filepath.Join(what, strconv.Itoa(os.Getpid())), nil, 0o600))
+		case "live":
+			live(what)
 		case "unwell":
 			unwell = what
 		case "serve":
@@ -81,12 +83,20 @@ func act(words []string) {
 		case "bye":
 			sayBye()
 		case "fork":
-			grandchild([]string{"pid:" + what, "stay"}, &syscall.SysProcAttr{})
+			grandchild([]string{"live:" + what, "stay"}, &syscall.SysProcAttr{})
 		case "daemon":
 			grandchild([]string{"fork:" + what}, &syscall.SysProcAttr{Setsid: true})
 		case "until":
 			for !exists(what) {
 				time.Sleep(2 * time.Millisecond)
+			}
+		case "has":
+			if !exists(what) {
+				os.Exit(1)
+			}
+		case "is":
+			if name, value, _ := strings.Cut(what, "="); os.Getenv(name) != value {
+				os.Exit(1)
 			}
 		case "exit":
 			os.Exit(number(what))
@@ -148,6 +158,16 @@ func serve(what, unwell string) {
 			_, _ = fmt.Fprintln(w, os.Getpid()) // the asker may be gone
 		})))
 	}()
+}
+
+// lifelines are the files that live keeps open and locked.
+var lifelines []*os.File
+
+func live(folder string) {
+	f, err := os.CreateTemp(folder, "*")
+	must(err)
+	must(syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+	lifelines = append(lifelines, f)
 }
 
 func sayBye() {

@@ -3,6 +3,7 @@ package drivertest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,8 +28,27 @@ type Open func(t *testing.T, dir string) driver.Driver
 // QuickEnd is a variable that takes the second away which a program built with the race detector waits before it ends.
 const QuickEnd = "GORACE=atexit_sleep_ms=0"
 
+// World is the driver that the suite runs against, and in what it differs from a driver of processes.
+type World struct {
+	Open Open
+	// Containers says that replicas are containers: an image has a command, and a folder is made where there is none.
+	Containers bool
+	// Fit makes a spec of the suite's, which is a process's, the driver's. What the replica finds in folder and what it is
+	// to listen on has to stay where it is. nil leaves it.
+	Fit func(t *testing.T, s driver.Spec, folder string) driver.Spec
+	// Adds are the variables that a replica has beside its spec's and the marker.
+	Adds []string
+	// Kept is how many bytes are kept of all that replicas print; nil measures the driver's folder.
+	Kept func(t *testing.T) int64
+	// Flood is how many bytes one prints who is not to be held up; 0 is 256 MiB.
+	Flood int
+	// Short is a time in which a replica has certainly answered once, and too short to wait for it; 0 is 300 ms.
+	Short time.Duration
+}
+
 // Run runs the suite, but for those of its tests that mean nothing to the driver.
-func Run(t *testing.T, open Open, without ...string) {
+func Run(t *testing.T, w World, without ...string) {
+	w.Flood, w.Short = cmp.Or(w.Flood, 256<<20), cmp.Or(w.Short, 300*time.Millisecond)
 	for name, test := range map[string]func(*bench){
 		"StartHealthStop":       startHealthStop,
 		"StartTwice":            startTwice,
@@ -68,7 +88,7 @@ func Run(t *testing.T, open Open, without ...string) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(newBench(t, open))
+			test(newBench(t, w))
 		})
 	}
 }
@@ -77,19 +97,34 @@ func Run(t *testing.T, open Open, without ...string) {
 type bench struct {
 	*testing.T
 	driver.Driver
-	ctx  context.Context
-	open Open
-	dir  string // the driver's
-	tmp  string // the application's
+	world World
+	ctx   context.Context
+	dir   string // the driver's
+	tmp   string // the application's
 }
 
-func newBench(t *testing.T, open Open) *bench {
+func newBench(t *testing.T, w World) *bench {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	b := &bench{T: t, ctx: ctx, open: open, dir: t.TempDir(), tmp: t.TempDir()}
-	b.Driver = open(t, b.dir)
+	b := &bench{T: t, world: w, ctx: ctx, dir: t.TempDir(), tmp: t.TempDir()}
+	b.Driver = b.open()
 	t.Cleanup(b.stopAll)
 	return b
+}
+
+// open makes another driver over the bench's folder.
+func (b *bench) open() driver.Driver { return b.world.Open(b.T, b.dir) }
+
+// Start is the driver's, of a spec that is fitted to it.
+func (b *bench) Start(ctx context.Context, s driver.Spec) (driver.Status, error) {
+	return b.Driver.Start(ctx, b.fit(s))
+}
+
+func (b *bench) fit(s driver.Spec) driver.Spec {
+	if b.world.Fit == nil {
+		return s
+	}
+	return b.world.Fit(b.T, s, b.tmp)
 }
 
 // stopAll leaves nothing running, also when the test's time is over.
@@ -188,6 +223,16 @@ func (b *bench) waitFails(id string, words ...string) {
 	b.wantProblem(err, words...)
 }
 
+// startOrWaitFails is waitFails for what a driver may find out at once, or only when the replica says so.
+func (b *bench) startOrWaitFails(s driver.Spec, words ...string) {
+	b.Helper()
+	if _, err := b.Start(b.ctx, s); err != nil {
+		b.wantProblem(err, words...)
+		return
+	}
+	b.waitFails(s.ID, words...)
+}
+
 func (b *bench) wantProblem(err error, words ...string) {
 	b.Helper()
 	var p *problem.Error
@@ -257,31 +302,43 @@ func (b *bench) size(name string) int {
 	return int(info.Size())
 }
 
-// pids are the processes that did pid:FOLDER, and are still alive.
-func (b *bench) pids(folder string) []proc.Identity {
+// alive is something of a replica that may run.
+type alive interface{ Alive() bool }
+
+// lifeline is a file that somebody locks as long as he lives: it tells also of one whose pid is another's here.
+type lifeline string
+
+// Alive says whether somebody holds it.
+func (l lifeline) Alive() bool {
+	f, err := os.Open(string(l))
+	if err != nil {
+		return false
+	}
+	defer f.Close() //nolint:errcheck // read only
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
+}
+
+// living are the processes that did live:FOLDER, and are still alive.
+func (b *bench) living(folder string) []alive {
 	b.Helper()
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		b.Fatal(err)
 	}
-	var alive []proc.Identity
+	var all []alive
 	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			b.Fatal(err)
-		}
-		if id, err := proc.Identify(pid); err == nil {
-			alive = append(alive, id)
+		if l := lifeline(filepath.Join(folder, e.Name())); l.Alive() {
+			all = append(all, l)
 		}
 	}
-	return alive
+	return all
 }
 
-// forked waits until so many processes did pid:FOLDER.
-func (b *bench) forked(folder string, n int) []proc.Identity {
+// forked waits until so many processes did live:FOLDER.
+func (b *bench) forked(folder string, n int) []alive {
 	b.Helper()
-	b.eventually(fmt.Sprintf("%d processes in %s", n, folder), func() bool { return len(b.pids(folder)) >= n })
-	return b.pids(folder)
+	b.eventually(fmt.Sprintf("%d processes in %s", n, folder), func() bool { return len(b.living(folder)) >= n })
+	return b.living(folder)
 }
 
 func (b *bench) identify(pid int) proc.Identity {
@@ -293,11 +350,11 @@ func (b *bench) identify(pid int) proc.Identity {
 	return id
 }
 
-func (b *bench) wantGone(all ...proc.Identity) {
+func (b *bench) wantGone(all ...alive) {
 	b.Helper()
-	for _, id := range all {
-		if id.Alive() {
-			b.Errorf("process %d still runs", id.PID)
+	for _, a := range all {
+		if a.Alive() {
+			b.Errorf("%v still runs", a)
 		}
 	}
 }

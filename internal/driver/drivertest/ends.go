@@ -21,18 +21,18 @@ func healthCommand(b *bench) {
 	s := b.spec("env:"+b.file("ready"), "stay")
 	s.Env["MARK"] = "mine"
 	s.Health = app.Health{
-		Command:  []string{"sh", "-c", `test "$MARK" = mine && test -f ready`}, // in the replica's folder, with its environment
+		Command:  []string{self(b.T), appName, "is:MARK=mine", "has:ready"}, // in the replica's folder, with its environment
 		Interval: 20 * time.Millisecond, Timeout: 5 * time.Second, Retries: 2, Start: 20 * time.Second,
 	}
 	b.startAndWait(s)
 
 	s.ID = "never"
-	s.Health.Command, s.Health.Start = []string{"sh", "-c", "echo the pump is dry; exit 4"}, 300*time.Millisecond
+	s.Health.Command, s.Health.Start = []string{self(b.T), appName, "print:the pump is dry", "exit:4"}, b.world.Short
 	b.start(s)
 	b.waitFails(s.ID, "exit code 4", "the pump is dry")
 
 	s.ID, s.Health.Timeout = "slow", 50*time.Millisecond
-	s.Health.Command = []string{"sh", "-c", "sleep 600"}
+	s.Health.Command = []string{self(b.T), appName, "stay"}
 	b.start(s)
 	b.waitFails(s.ID, "no answer within 50ms")
 }
@@ -103,9 +103,9 @@ func flaps(b *bench) {
 
 func neverHealthy(b *bench) {
 	s := b.web("print:warming up", "unwell:"+b.touch("unwell"))
-	s.Health.Start = 300 * time.Millisecond
+	s.Health.Start = b.world.Short
 	b.start(s)
-	b.waitFails(s.ID, "300ms", "GET /up answered 503", "not today", "warming up", s.Listen.Address)
+	b.waitFails(s.ID, b.world.Short.String(), "GET /up answered 503", "not today", "warming up", s.Listen.Address)
 	if st := b.status(s.ID); st.Phase != driver.Sick {
 		b.Errorf("phase %s after its time, want %s", st.Phase, driver.Sick)
 	}
@@ -115,7 +115,7 @@ func neverListens(b *bench) {
 	s := b.web()
 	s.Command = append(s.Command[:2], "print:thinking", "stay")
 	s.Listen = b.port()
-	s.Health.Start = 300 * time.Millisecond
+	s.Health.Start = b.world.Short
 	b.start(s)
 	b.waitFails(s.ID, "connection refused", "thinking", s.Listen.Address)
 }
@@ -174,12 +174,10 @@ func takenPort(b *bench) {
 	s := b.web()
 	s.Listen = driver.Endpoint{Network: "tcp", Address: l.Addr().String()}
 	s.Command = append(s.Command[:2], "serve:tcp:"+s.Listen.Address, "stay")
-	b.start(s)
-	b.waitFails(s.ID, s.Listen.Address, "address already in use")
+	b.startOrWaitFails(s, s.Listen.Address, "address already in use")
 
 	// A stranger who answers must not be taken for a replica that only thinks.
-	s.ID, s.Health.TCP, s.Health.HTTP, s.Health.Start = "thinker", true, "", 300*time.Millisecond
+	s.ID, s.Health.TCP, s.Health.HTTP, s.Health.Start = "thinker", true, "", b.world.Short
 	s.Command = append(s.Command[:2], "stay")
-	b.start(s)
-	b.waitFails(s.ID, s.Listen.Address, "taken")
+	b.startOrWaitFails(s, s.Listen.Address, "taken")
 }

@@ -48,4 +48,4 @@ func openProcess(t testing.TB, dir string) *process.Driver {
 	return d
 }
 
-func TestConformance(t *testing.T) { drivertest.Run(t, open) }
+func TestConformance(t *testing.T) { drivertest.Run(t, drivertest.World{Open: open}) }

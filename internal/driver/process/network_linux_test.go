@@ -37,5 +37,5 @@ func TestConformanceInNetwork(t *testing.T) {
 		t.Skipf("SKIPPED: %v", err)
 	}
 	open := func(t *testing.T, dir string) driver.Driver { return secluded{openProcess(t, dir), n.File()} }
-	drivertest.Run(t, open, "TakenPort") // the port is taken outside, which means nothing inside
+	drivertest.Run(t, drivertest.World{Open: open}, "TakenPort") // the port is taken outside, which means nothing inside
 }

@@ -1,0 +1,152 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+
+	"greenroom/internal/driver"
+	"greenroom/internal/problem"
+)
+
+// How long the Engine may take. Its restart is waited for, and so is one that is busy; nobody waits for ever.
+const (
+	patience   = time.Minute      // while it is away
+	answerTime = 30 * time.Second // for one answer that is no stream
+	firstPause = 20 * time.Millisecond
+	mostPause  = 500 * time.Millisecond
+)
+
+// engine is the Engine's API. What is asked with ask is asked again while the Engine is away, so all of it is idempotent.
+type engine struct {
+	*client.Client
+	host string
+	log  *slog.Logger
+}
+
+// dial makes a client for an Engine, and asks whether it is there.
+func dial(host string, log *slog.Logger) (*engine, error) {
+	if strings.HasPrefix(host, "ssh://") {
+		return nil, problem.New(problem.Invalid, "an Engine at %s is not reached by ssh from here", host).
+			WithHint("forward its socket: ssh -N -L /run/user/$(id -u)/engine.sock:/var/run/docker.sock HOST, and give unix:///run/user/$(id -u)/engine.sock")
+	}
+	options := []client.Opt{}
+	if host != "" {
+		options = append(options, client.WithHost(host))
+	}
+	c, err := client.New(options...)
+	if err != nil {
+		return nil, problem.New(problem.Invalid, "%q is no address of an Engine: %w", host, err).
+			WithHint("write it as in DOCKER_HOST: unix:///var/run/docker.sock or tcp://127.0.0.1:2375")
+	}
+	e := &engine{Client: c, host: c.DaemonHost(), log: log}
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	ping, err := c.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+	switch {
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		err = problem.New(problem.Unavailable, "the Docker Engine at %s does not answer", e.host).WithHint("look at it: systemctl status docker")
+	case err != nil:
+		err = e.none(err)
+	case ping.OSType != "" && ping.OSType != "linux":
+		err = problem.New(problem.Invalid, "the Engine at %s runs %s containers, and Greenroom runs Linux ones", e.host, ping.OSType)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return e, nil
+}
+
+// none says that no Engine answers, in the words of the error that the client had.
+func (e *engine) none(err error) error {
+	if strings.Contains(err.Error(), "permission denied") {
+		return problem.New(problem.Unavailable, "this user may not speak to the Docker Engine at %s: %w", e.host, err).
+			WithHint("run Greenroom as a user that may: as root, or as one of the group docker (which is as good as root)")
+	}
+	return problem.New(problem.Unavailable, "no Docker Engine answers at %s: %w", e.host, err).
+		WithHint("start it: systemctl start docker; or name another: DOCKER_HOST=unix:///path/to/docker.sock")
+}
+
+// ask asks the Engine, within ctx and answerTime. While the Engine is away it waits for it as long as its patience lasts.
+func (e *engine) ask(ctx context.Context, f func(context.Context) error) error {
+	return e.within(ctx, answerTime, f)
+}
+
+func (e *engine) within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	began, pause := time.Now(), firstPause
+	for {
+		one, cancel := context.WithTimeout(ctx, limit)
+		err := f(one)
+		hung := one.Err() != nil && ctx.Err() == nil
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case hung && errors.Is(err, context.DeadlineExceeded):
+			return problem.New(problem.Unavailable, "the Docker Engine at %s did not answer within %s", e.host, limit).
+				WithHint("look at it: systemctl status docker")
+		case !away(err):
+			return err
+		case time.Since(began) > patience:
+			return e.none(err)
+		}
+		if pause == firstPause {
+			e.log.Warn("the Docker Engine is away, waiting for it", "host", e.host, "error", err)
+		}
+		if err := driver.Sleep(ctx, pause); err != nil {
+			return err
+		}
+		pause = min(2*pause, mostPause)
+	}
+}
+
+// away says whether an error is that of an Engine that is not there now, or went in the midst of its answer.
+func away(err error) bool {
+	for _, cut := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNREFUSED} {
+		if errors.Is(err, cut) {
+			return true
+		}
+	}
+	if client.IsErrConnectionFailed(err) {
+		return !strings.Contains(err.Error(), "permission denied")
+	}
+	// An Engine that is going down still answers, and what it says then is about itself.
+	text := err.Error()
+	return errdefs.IsUnavailable(err) || strings.Contains(text, "context canceled") || strings.Contains(text, "containerd: connection") ||
+		strings.Contains(text, "transport is closing")
+}
+
+// said is the Engine's own sentence, without what the client puts before it.
+func said(err error) string {
+	text := err.Error()
+	for _, prefix := range []string{"Error response from daemon: ", "OCI runtime create failed: "} {
+		if _, rest, ok := strings.Cut(text, prefix); ok {
+			text = rest
+		}
+	}
+	return driver.Printable(text, 500)
+}
+
+// failed is a problem for what the Engine refused.
+func failed(err error, format string, args ...any) error {
+	var p *problem.Error
+	if errors.As(err, &p) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	what := fmt.Sprintf(format, args...)
+	if strings.Contains(err.Error(), "no space left on device") {
+		return problem.New(problem.Unavailable, "%s: the disk of the Docker Engine is full", what).
+			WithHint("make room: docker system df shows what takes it")
+	}
+	return &problem.Error{Code: problem.Fail, Message: what + ": " + said(err), Err: err}
+}

@@ -1,0 +1,181 @@
+package docker
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/client"
+
+	"greenroom/internal/driver"
+	"greenroom/internal/problem"
+)
+
+// Files come into the created container through the Engine's archive, before it starts. They lie in the container's own
+// layer, which is removed with it, and nothing that the Engine tells of a container has them. A container with a root
+// file system that nobody may write to, the Engine included, gets a volume for each folder; it is the replica's alone.
+
+// filesBy are a container's files by the folder that they are in.
+func filesBy(files []driver.File) map[string][]driver.File {
+	by := map[string][]driver.File{}
+	for _, f := range files {
+		dir := path.Dir(f.Target)
+		by[dir] = append(by[dir], f)
+	}
+	return by
+}
+
+// fileFolders are those that need a volume, sorted.
+func fileFolders(s driver.Spec) []string {
+	if !s.Container.ReadOnly {
+		return nil
+	}
+	var dirs []string
+	for dir := range filesBy(s.Container.Files) {
+		mounted := slices.ContainsFunc(s.Container.Mounts, func(m driver.Mount) bool {
+			return !m.ReadOnly && (m.Target == dir || strings.HasPrefix(dir, m.Target+"/"))
+		})
+		if !mounted {
+			dirs = append(dirs, dir)
+		}
+	}
+	slices.Sort(dirs)
+	return dirs
+}
+
+func (d *Driver) fileVolume(s driver.Spec, n int) string {
+	return d.named(s.ID, "files", strconv.Itoa(n))
+}
+
+func (d *Driver) fileMounts(s driver.Spec) []mount.Mount {
+	var all []mount.Mount
+	for n, dir := range fileFolders(s) {
+		all = append(all, mount.Mount{Type: mount.TypeVolume, Source: d.fileVolume(s, n), Target: dir})
+	}
+	return all
+}
+
+func (d *Driver) ensureFileVolumes(ctx context.Context, s driver.Spec) error {
+	for n, dir := range fileFolders(s) {
+		if dir == "/" {
+			return problem.New(problem.Invalid, "%s: nothing can be put into / of a container whose root is read-only", s.ID).
+				WithHint("give the secret or config a target in a folder, such as /run/secrets/NAME")
+		}
+		labels := d.labels(labelApp, s.App, labelEnvironment, s.Environment, labelReplica, s.ID)
+		if err := d.ensureVolume(ctx, d.fileVolume(s, n), labels); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putFiles puts a spec's files into its container.
+func (d *Driver) putFiles(ctx context.Context, id string, s driver.Spec) error {
+	if len(s.Container.Files) == 0 {
+		return nil
+	}
+	if s.Container.ReadOnly {
+		for dir, files := range filesBy(s.Container.Files) {
+			if err := d.put(ctx, id, dir, archive(dir, nil, files), s); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	missing, err := d.missingFolders(ctx, id, s.Container.Files)
+	if err != nil {
+		return err
+	}
+	return d.put(ctx, id, "/", archive("/", missing, s.Container.Files), s)
+}
+
+func (d *Driver) put(ctx context.Context, id, dir string, content []byte, s driver.Spec) error {
+	err := d.engine.ask(ctx, func(ctx context.Context) error {
+		_, err := d.engine.CopyToContainer(ctx, id, client.CopyToContainerOptions{DestinationPath: dir, Content: bytes.NewReader(content)})
+		return err
+	})
+	if err == nil || errdefs.IsNotFound(err) {
+		return err
+	}
+	return failed(err, "the secrets and configs of %s can't be put into its container", s.ID)
+}
+
+// missingFolders are those above the files that the image does not have, outermost first.
+func (d *Driver) missingFolders(ctx context.Context, id string, files []driver.File) ([]string, error) {
+	asked := map[string]bool{"/": true}
+	var missing []string
+	for _, f := range files {
+		for dir := path.Dir(f.Target); !asked[dir]; dir = path.Dir(dir) {
+			asked[dir] = true
+			err := d.engine.ask(ctx, func(ctx context.Context) error {
+				_, err := d.engine.ContainerStatPath(ctx, id, client.ContainerStatPathOptions{Path: dir})
+				return err
+			})
+			if errdefs.IsNotFound(err) {
+				missing = append(missing, dir)
+			} else if err != nil {
+				return nil, err
+			}
+		}
+	}
+	slices.Sort(missing)
+	return missing, nil
+}
+
+// archive is a tar of files and of the folders that have to be made for them, with names below dir.
+func archive(dir string, folders []string, files []driver.File) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	below := func(name string) string { return strings.TrimPrefix(strings.TrimPrefix(name, dir), "/") }
+	for _, f := range folders {
+		must(w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: below(f) + "/", Mode: 0o755}))
+	}
+	for _, f := range files {
+		mode := int64(f.Mode)
+		if mode == 0 {
+			mode = 0o444
+		}
+		must(w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: below(f.Target), Mode: mode, Uid: f.UID, Gid: f.GID, Size: int64(len(f.Content))}))
+		_, err := w.Write(f.Content)
+		must(err)
+	}
+	must(w.Close())
+	return b.Bytes()
+}
+
+// must is for what can't fail: an archive in memory, of lengths that are known.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// readSecretFile reads a secret back out of a container; "" where it is not there any more.
+func (d *Driver) readSecretFile(ctx context.Context, id, name string) (string, error) {
+	var content string
+	err := d.engine.ask(ctx, func(ctx context.Context) error {
+		got, err := d.engine.CopyFromContainer(ctx, id, client.CopyFromContainerOptions{SourcePath: name})
+		if err != nil {
+			return err
+		}
+		defer got.Content.Close() //nolint:errcheck // read only
+		r := tar.NewReader(got.Content)
+		if _, err := r.Next(); err != nil {
+			return err
+		}
+		b, err := io.ReadAll(io.LimitReader(r, driver.MaxFile))
+		content = string(b)
+		return err
+	})
+	if errdefs.IsNotFound(err) {
+		return "", nil
+	}
+	return content, err
+}
