@@ -1,0 +1,228 @@
+// Package dockertest starts Docker Engines for tests, and makes images for them. Only tests import it.
+package dockertest
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startTime is how long an Engine may take until it serves, or to end.
+const startTime = time.Minute
+
+// Engine is a Docker Engine of a test's own: its socket, images, containers and networks are in a folder and in address
+// ranges of its own, and it changes no rule of the machine's packet filter.
+type Engine struct {
+	Host string // as in DOCKER_HOST
+
+	t   testing.TB
+	dir string
+	n   int
+	log logBuffer
+	cmd *exec.Cmd
+}
+
+// logBuffer is what an Engine said.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) last() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.b.Bytes()
+	return string(b[max(0, len(b)-4<<10):])
+}
+
+var (
+	numbered sync.Mutex
+	number   int
+)
+
+// Start starts an Engine, which is ended with the test. Where there can be none the test is skipped, which in CI is a
+// failure.
+func Start(t testing.TB) *Engine {
+	t.Helper()
+	need(t)
+	e := newEngine(t)
+	t.Cleanup(e.End)
+	return e
+}
+
+var shared struct {
+	sync.Mutex
+	engine *Engine
+}
+
+// Shared is one Engine for all tests of a program. Leave ends it.
+func Shared(t testing.TB) *Engine {
+	t.Helper()
+	need(t)
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.engine == nil {
+		shared.engine = newEngine(t)
+	}
+	return shared.engine
+}
+
+// Leave ends the Engine that tests shared, and says what of it is left.
+func Leave() error {
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.engine == nil {
+		return nil
+	}
+	defer func() { shared.engine = nil }()
+	return shared.engine.end()
+}
+
+// need says loudly that there can be no Engine here.
+func need(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: -short runs no Docker Engine")
+	}
+	why := ""
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root on Linux can run a Docker Engine of its own")
+	}
+	for _, program := range []string{"dockerd", "containerd", "runc"} {
+		if _, err := exec.LookPath(program); err != nil {
+			why = "a Docker Engine (apt-get install docker.io): " + err.Error()
+		}
+	}
+	switch {
+	case why == "":
+	case os.Getenv("CI") == "true":
+		t.Fatal("the machine lacks " + why)
+	default:
+		t.Skip("SKIPPED, the machine lacks " + why)
+	}
+}
+
+func newEngine(t testing.TB) *Engine {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "engine") // short: sockets lie in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbered.Lock()
+	number++
+	e := &Engine{t: t, dir: dir, n: number, Host: "unix://" + filepath.Join(dir, "docker.sock")}
+	numbered.Unlock()
+	if err := os.WriteFile(e.file("daemon.json"), []byte("{}\n"), 0o600); err != nil { // else the machine's would be read
+		t.Fatal(err)
+	}
+	e.Return()
+	return e
+}
+
+func (e *Engine) file(name string) string { return filepath.Join(e.dir, name) }
+
+// Data is the folder in which the Engine keeps all that it has.
+func (e *Engine) Data() string { return e.file("data") }
+
+func (e *Engine) cgroup() string { return fmt.Sprintf("greenroom-test-%d-%d", os.Getpid(), e.n) }
+
+// Return starts the Engine that was killed, over all that it had.
+func (e *Engine) Return() {
+	e.t.Helper()
+	if err := e.start(); err != nil {
+		e.t.Fatalf("the Docker Engine does not start: %v\n%s", err, e.log.last())
+	}
+}
+
+func (e *Engine) start() error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	// A killed one leaves its pid file, and a pid may be another's by now.
+	_ = os.Remove(e.file("pid"))
+	e.cmd = exec.Command("dockerd", "--config-file", e.file("daemon.json"), "--host", e.Host, "--data-root", e.Data(),
+		"--exec-root", e.file("exec"), "--pidfile", e.file("pid"), "--bridge", "none", "--iptables=false", "--ip-forward=false",
+		"--ip-masq=false", "--default-address-pool", fmt.Sprintf("base=10.%d.0.0/20,size=28", 200+e.n%50),
+		"--cgroup-parent", "/"+e.cgroup(), "--shutdown-timeout", "5", "--log-level", "info")
+	e.cmd.Stdout, e.cmd.Stderr = w, w
+	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err = e.cmd.Start()
+	_ = w.Close()
+	if err != nil {
+		return errors.Join(err, r.Close())
+	}
+	serves := make(chan struct{})
+	go func() {
+		defer r.Close() //nolint:errcheck // read only
+		lines := bufio.NewReader(io.TeeReader(r, &e.log))
+		open := sync.OnceFunc(func() { close(serves) })
+		for {
+			line, err := lines.ReadString('\n')
+			if strings.Contains(line, "API listen on") {
+				open()
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	select {
+	case <-serves:
+		return nil
+	case <-time.After(startTime):
+		return errors.New("it did not serve in time")
+	}
+}
+
+// Kill kills the Engine at once, as a crash does. Its containers run on.
+func (e *Engine) Kill() {
+	e.t.Helper()
+	if err := e.cmd.Process.Kill(); err != nil {
+		e.t.Fatal(err)
+	}
+	_ = e.cmd.Wait() // it was killed
+	e.cmd = nil
+}
+
+// End ends the Engine with all that runs in it, removes all that it had, and fails the test where something is left.
+func (e *Engine) End() {
+	e.t.Helper()
+	if err := e.end(); err != nil {
+		e.t.Errorf("the Docker Engine does not end cleanly: %v\n%s", err, e.log.last())
+	}
+}
+
+func (e *Engine) end() error {
+	var all []error
+	if e.cmd != nil {
+		ended := make(chan error, 1)
+		all = append(all, e.cmd.Process.Signal(syscall.SIGTERM))
+		go func() { ended <- e.cmd.Wait() }()
+		select {
+		case <-ended:
+		case <-time.After(startTime):
+			all = append(all, errors.New("it did not end in time"), e.cmd.Process.Kill())
+			<-ended
+		}
+		e.cmd = nil
+	}
+	return errors.Join(append(all, e.sweep()...)...)
+}

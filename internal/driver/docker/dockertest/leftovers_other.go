@@ -1,0 +1,5 @@
+//go:build !linux
+
+package dockertest
+
+func (e *Engine) sweep() []error { return nil }

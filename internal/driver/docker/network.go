@@ -1,0 +1,169 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+
+	"greenroom/internal/problem"
+)
+
+// Network is an environment's network in the Engine.
+type Network struct {
+	ID      string // what a driver.Attach takes: a name may be had by two
+	Name    string
+	Subnet  netip.Prefix
+	Gateway netip.Addr // this machine, as its containers see it; on Linux their addresses are reached from here
+}
+
+// EnsureNetwork makes sure that an environment has the network of that name. A container in it may be given a fixed address
+// of its subnet. An internal one has no way out: its containers reach one another and this machine, and nothing else. One
+// that is there and is not as asked for is a problem, since its containers would have to leave it first.
+func (d *Driver) EnsureNetwork(ctx context.Context, app, environment, name string, internal bool) (Network, error) {
+	full := d.named(app, environment, name)
+	labels := d.labels(labelApp, app, labelEnvironment, environment, labelName, name)
+	defer d.starts.lock("network " + full)()
+	for range attempts {
+		there, err := d.networks(ctx, client.Filters{}.Add("name", full))
+		if err != nil {
+			return Network{}, err
+		}
+		there = slices.DeleteFunc(there, func(n network.Summary) bool { return n.Name != full }) // the filter finds parts of names
+		if i := slices.IndexFunc(there, func(n network.Summary) bool { return !has(n.Labels, labels) }); i >= 0 {
+			return Network{}, problem.New(problem.Blocked, "network %s is there already, and Greenroom did not make it for this (%.12s)", full, there[i].ID).
+				WithHint("look at it: docker network inspect %.12s; and remove it if nobody needs it", there[i].ID)
+		}
+		if len(there) == 0 {
+			if err := d.createNetwork(ctx, full, internal, labels); err != nil {
+				return Network{}, err
+			}
+			continue // so that two that were made at once are seen
+		}
+		// Of two that were made at once by two drivers the older one is it.
+		slices.SortFunc(there, func(a, b network.Summary) int {
+			if c := time.Time(a.Created).Compare(time.Time(b.Created)); c != 0 {
+				return c
+			}
+			return strings.Compare(a.ID, b.ID)
+		})
+		for _, younger := range there[1:] {
+			if err := d.removeNetwork(ctx, younger); err != nil {
+				return Network{}, err
+			}
+		}
+		return asAsked(there[0], internal)
+	}
+	return Network{}, problem.New(problem.Unavailable, "network %s can't be made: somebody removes it all the time", full)
+}
+
+func asAsked(n network.Summary, internal bool) (Network, error) {
+	if n.Internal != internal {
+		return Network{}, problem.New(problem.Blocked, "network %s is there, and whether it has a way out is not as it should be", n.Name).
+			WithHint("stop what runs in it, and start it again: the network is made anew then")
+	}
+	got := Network{ID: n.ID, Name: n.Name}
+	for _, c := range n.IPAM.Config {
+		if c.Subnet.IsValid() && c.Subnet.Addr().Is4() {
+			got.Subnet, got.Gateway = c.Subnet, c.Gateway
+		}
+	}
+	if !got.Gateway.IsValid() && got.Subnet.IsValid() {
+		got.Gateway = got.Subnet.Masked().Addr().Next()
+	}
+	return got, nil
+}
+
+// createNetwork makes a network with a subnet that stands in its definition: in no other can an address be chosen. Which
+// subnet is free the Engine alone knows, so it is asked with a network that is removed again.
+func (d *Driver) createNetwork(ctx context.Context, name string, internal bool, labels map[string]string) error {
+	for range 5 {
+		subnet, err := d.freeSubnet(ctx, name, labels)
+		if err != nil {
+			return err
+		}
+		err = d.engine.ask(ctx, func(ctx context.Context) error {
+			_, err := d.engine.NetworkCreate(ctx, name, client.NetworkCreateOptions{
+				Driver: "bridge", Internal: internal, Labels: labels,
+				IPAM: &network.IPAM{Driver: "default", Config: []network.IPAMConfig{{Subnet: subnet}}},
+			})
+			return err
+		})
+		switch {
+		case err == nil || errdefs.IsConflict(err):
+			return nil
+		case !strings.Contains(err.Error(), "overlaps"): // else somebody else got it meanwhile
+			return networkProblem(name, err)
+		}
+	}
+	return problem.New(problem.Unavailable, "network %s can't be made: others take every range of addresses at the same time", name).WithHint("try again")
+}
+
+func (d *Driver) freeSubnet(ctx context.Context, name string, labels map[string]string) (netip.Prefix, error) {
+	trial := name + ".trial"
+	var id string
+	err := d.engine.ask(ctx, func(ctx context.Context) error {
+		made, err := d.engine.NetworkCreate(ctx, trial, client.NetworkCreateOptions{Driver: "bridge", Internal: true, Labels: labels})
+		id = made.ID
+		return err
+	})
+	if err != nil && !errdefs.IsConflict(err) { // a killed driver's is as good
+		return netip.Prefix{}, networkProblem(name, err)
+	}
+	there, err := d.networks(ctx, d.filters().Add("name", trial))
+	var subnet netip.Prefix
+	for _, n := range there {
+		if n.Name != trial || id != "" && n.ID != id {
+			continue
+		}
+		for _, c := range n.IPAM.Config {
+			subnet = c.Subnet
+		}
+		err = errors.Join(err, d.removeNetwork(ctx, n))
+	}
+	if err == nil && !subnet.IsValid() {
+		err = problem.New(problem.Unavailable, "network %s can't be made: the Docker Engine gives it no addresses", name)
+	}
+	return subnet, err
+}
+
+func networkProblem(name string, err error) error {
+	if strings.Contains(err.Error(), "non-overlapping") || strings.Contains(err.Error(), "address pools have been fully subnetted") {
+		return problem.New(problem.Unavailable, "network %s can't be made: the Docker Engine has no range of addresses left", name).
+			WithHint("remove networks that nobody uses: docker network prune; or give the Engine more: default-address-pools in daemon.json")
+	}
+	return failed(err, "network %s can't be made", name)
+}
+
+func (d *Driver) networks(ctx context.Context, f client.Filters) (all []network.Summary, err error) {
+	err = d.engine.ask(ctx, func(ctx context.Context) error {
+		got, err := d.engine.NetworkList(ctx, client.NetworkListOptions{Filters: f})
+		all = got.Items
+		return err
+	})
+	if err != nil {
+		return nil, failed(err, "the networks can't be listed")
+	}
+	return all, nil
+}
+
+func (d *Driver) removeNetwork(ctx context.Context, n network.Summary) error {
+	err := d.engine.ask(ctx, func(ctx context.Context) error {
+		_, err := d.engine.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
+		return err
+	})
+	switch {
+	case err == nil || errdefs.IsNotFound(err):
+		return nil
+	case strings.Contains(err.Error(), "has active endpoints"):
+		return problem.New(problem.Blocked, "network %s can't be removed: a container that is not Greenroom's is in it (%s)", n.Name, said(err)).
+			WithHint("take that container out: docker network disconnect %s CONTAINER", n.Name)
+	}
+	return failed(err, "network %s can't be removed", n.Name)
+}

@@ -1,0 +1,36 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// Remove takes away all that was made for an environment, and nothing else: its containers, its networks, and with volumes
+// also its data. It goes on after what can't be removed, and says what that is.
+func (d *Driver) Remove(ctx context.Context, app, environment string, volumes bool) error {
+	there, err := d.containers(ctx, labelApp, app, labelEnvironment, environment)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(there))
+	slots := make(chan struct{}, looksAtOnce)
+	var wg sync.WaitGroup
+	for i, c := range there {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = d.Stop(ctx, c.Labels[labelReplica])
+		})
+	}
+	wg.Wait()
+	networks, err := d.networks(ctx, d.filters(labelApp, app, labelEnvironment, environment))
+	errs = append(errs, err)
+	for _, n := range networks {
+		errs = append(errs, d.removeNetwork(ctx, n))
+	}
+	if volumes {
+		errs = append(errs, d.removeVolumes(ctx, labelApp, app, labelEnvironment, environment))
+	}
+	return errors.Join(errs...)
+}
