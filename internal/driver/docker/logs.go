@@ -131,23 +131,24 @@ func (d *Driver) Logs(ctx context.Context, id string, o driver.LogOptions, w io.
 // followLogs copies a container's output until ctx ends or the container is gone. The Engine ends it with each end of the
 // container.
 func (d *Driver) followLogs(ctx context.Context, in container.InspectResponse, rec record, o client.ContainerLogsOptions, w io.Writer) error {
-	defer d.reads.begin(in.ID)()
-	news := d.follow(ctx, in.Config.Labels[labelReplica])
+	id, name := in.ID, in.Config.Labels[labelReplica]
+	defer d.reads.begin(id)()
+	news := d.follow(ctx, name)
 	defer news.stop()
 	for {
 		if err := d.copyLogs(ctx, in, rec, o, w); err != nil {
 			return err
 		}
-		d.reads.reached(in.ID)
+		d.reads.reached(id)
 		for ran := in.State.StartedAt; in.State.StartedAt == ran || !in.State.Running; {
 			if err := news.next(ctx, time.Second); err != nil {
 				return err
 			}
 			var err error
-			if in, err = d.inspect(ctx, in.ID); errdefs.IsNotFound(err) {
+			if in, err = d.inspect(ctx, id); errdefs.IsNotFound(err) {
 				return nil
 			} else if err != nil {
-				return failed(err, "the logs of %s can't be read", in.Config.Labels[labelReplica])
+				return failed(err, "the logs of %s can't be read", name)
 			}
 		}
 		o.Tail, o.Since = "", in.State.StartedAt

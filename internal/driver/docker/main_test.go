@@ -24,13 +24,16 @@ import (
 func TestMain(m *testing.M) {
 	drivertest.Main()
 	dockertest.Enter()
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if err := dockertest.Leave(); err != nil {
-			fmt.Fprintln(os.Stderr, "the Docker Engine does not end cleanly:", err)
-			code = max(code, 1)
-		}
-		os.Exit(code)
-	}))
+	code := m.Run()
+	if err := dockertest.Leave(); err != nil {
+		fmt.Fprintln(os.Stderr, "the Docker Engine does not end cleanly:", err)
+		code = 1
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 func openOn(t testing.TB, e *dockertest.Engine, home string) *docker.Driver {

@@ -85,10 +85,22 @@ func (d *Driver) viewStill(ctx context.Context, in container.InspectResponse, v 
 		return v, nil
 	}
 	v.last = d.lastLines(ctx, in, v.rec)
-	if len(v.last) > 0 && in.State.Status != container.StateCreated {
+	switch {
+	case notExecuted(v.last, "no such file or directory"):
+		v.status.Reason += fmt.Sprintf(": the interpreter or loader that %s asks for is not in its image", in.Path)
+	case notExecuted(v.last, "exec format error"):
+		v.status.Reason += fmt.Sprintf(": %s is no program for this machine", in.Path)
+	case len(v.last) > 0 && in.State.Status != container.StateCreated:
 		v.status.Reason += fmt.Sprintf(" (%s)", v.last[len(v.last)-1])
 	}
 	return v, nil
+}
+
+// notExecuted says whether the last that a container printed is that its first program could not be executed. The Engine
+// knows of it only after it told that the container was started.
+func notExecuted(last []string, why string) bool {
+	return len(last) > 0 && strings.HasPrefix(last[len(last)-1], "exec ") && strings.HasSuffix(last[len(last)-1], ": "+why) ||
+		len(last) > 0 && strings.Contains(last[len(last)-1], "exec user process caused: "+why)
 }
 
 // statusOf is what the Engine's answer alone says: all but the health of one that runs.

@@ -18,6 +18,9 @@ import (
 	"time"
 )
 
+// place is the variable that names the folder in which Engines are, in a world that Enter made; it goes with the world.
+const place = "GREENROOM_DOCKERTEST_DIR"
+
 // startTime is how long an Engine may take until it serves, or to end.
 const startTime = time.Minute
 
@@ -121,7 +124,7 @@ func need(t testing.TB) {
 
 func newEngine(t testing.TB) *Engine {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "engine") // short: sockets lie in it
+	dir, err := os.MkdirTemp(os.Getenv(place), "e") // short: sockets lie in it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,13 @@ func Enter() {
 func outside() (int, error) {
 	runtime.LockOSThread() // the world ends with this thread
 	defer runtime.UnlockOSThread()
+	dir, err := os.MkdirTemp("", "engine") // short: sockets lie in it
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // what can't be removed was said by End
 	cmd := again("first")
+	cmd.Env = append(cmd.Env, place+"="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL,
 	}
