@@ -114,6 +114,7 @@ func TestConformance(t *testing.T) {
 		Adds:  []string{"HOSTNAME", "HOME"},
 		Kept:  func(t *testing.T) int64 { return diskUse(t, filepath.Join(e.Data(), "containers")) },
 		Flood: 64 << 20,
+		Lines: 500_000,
 		Short: 2 * time.Second,
 	})
 }

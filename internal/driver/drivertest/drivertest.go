@@ -42,13 +42,15 @@ type World struct {
 	Kept func(t *testing.T) int64
 	// Flood is how many bytes one prints who is not to be held up; 0 is 256 MiB.
 	Flood int
+	// Lines is how many lines of 14 bytes are more than is kept; 0 is 3 Mi.
+	Lines int
 	// Short is a time in which a replica has certainly answered once, and too short to wait for it; 0 is 300 ms.
 	Short time.Duration
 }
 
 // Run runs the suite, but for those of its tests that mean nothing to the driver.
 func Run(t *testing.T, w World, without ...string) {
-	w.Flood, w.Short = cmp.Or(w.Flood, 256<<20), cmp.Or(w.Short, 300*time.Millisecond)
+	w.Flood, w.Lines, w.Short = cmp.Or(w.Flood, 256<<20), cmp.Or(w.Lines, 3<<20), cmp.Or(w.Short, 300*time.Millisecond)
 	for name, test := range map[string]func(*bench){
 		"StartHealthStop":       startHealthStop,
 		"StartTwice":            startTwice,

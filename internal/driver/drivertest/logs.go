@@ -95,7 +95,7 @@ func logsFollow(b *bench) {
 }
 
 func logsAcrossRotation(b *bench) {
-	const lines = 3 << 20 // more than is kept
+	lines := b.world.Lines
 	s := b.spec("until:"+b.file("go"), fmt.Sprintf("lines:%d", lines), "stay")
 	b.start(s)
 	b.touch("go")
