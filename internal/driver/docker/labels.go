@@ -152,8 +152,8 @@ func restartOf(s driver.Spec) driver.RestartPolicy {
 	switch {
 	case p.Name != "":
 		return p
-	case s.Restart:
-		return driver.RestartPolicy{Name: "unless-stopped"}
+	case s.Restart: // with unless-stopped an older Engine takes its own death for somebody's wish to stop everything
+		return driver.RestartPolicy{Name: "always"}
 	}
 	return driver.RestartPolicy{Name: "no"}
 }

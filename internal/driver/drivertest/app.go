@@ -32,6 +32,7 @@ func Main() {
 //	print:TEXT     prints a line
 //	lines:N        prints N numbered lines
 //	flood:BYTES    prints so many bytes; 0 is without end
+//	eat:MIB        takes so much memory
 //	env:FILE       writes its environment to the file
 //	count:FILE     appends a byte to the file
 //	live:FOLDER    makes a file in the folder, and locks it as long as it lives
@@ -58,6 +59,10 @@ func act(words []string) {
 			printLines(number(what))
 		case "flood":
 			flood(number(what))
+		case "eat":
+			for range number(what) {
+				eaten = append(eaten, bytes.Repeat([]byte{1}, 1<<20))
+			}
 		case "env":
 			must(os.WriteFile(what+".new", []byte(strings.Join(os.Environ(), "\x00")), 0o600))
 			must(os.Rename(what+".new", what))
@@ -159,6 +164,8 @@ func serve(what, unwell string) {
 		})))
 	}()
 }
+
+var eaten [][]byte
 
 // lifelines are the files that live keeps open and locked.
 var lifelines []*os.File

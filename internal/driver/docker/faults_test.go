@@ -1,0 +1,356 @@
+package docker_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"greenroom/internal/app"
+	"greenroom/internal/driver"
+	"greenroom/internal/driver/docker"
+	"greenroom/internal/driver/docker/dockertest"
+	"greenroom/internal/problem"
+)
+
+// fixture is a driver over an Engine, the application's image in it, and a folder that the application sees.
+type fixture struct {
+	testing.TB
+	*docker.Driver
+	ctx      context.Context
+	engine   *dockertest.Engine
+	stranger *client.Client // who does with the Engine what he likes
+	image    string
+	tmp      string
+}
+
+func newFixture(t testing.TB, e *dockertest.Engine) *fixture {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	f := &fixture{TB: t, ctx: ctx, engine: e, Driver: openOn(t, e, t.Name()), tmp: t.TempDir()}
+	var err error
+	if f.stranger, err = client.New(client.WithHost(e.Host)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.stranger.Close() })
+	f.image = loaded(t, e, f.Driver)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		for _, env := range []string{"qa", "staging"} {
+			if err := f.Remove(ctx, "shop", env, true); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return f
+}
+
+// spec is a container that does these words.
+func (f *fixture) spec(id string, words ...string) driver.Spec {
+	return driver.Spec{
+		ID: id, App: "shop", Environment: "qa", Service: "web", Release: "sha256:1", Dir: "/",
+		Command:   append([]string{"/app", "drivertest-app"}, words...),
+		Stop:      app.Stop{Signal: "SIGTERM", Grace: 5 * time.Second},
+		Container: &driver.Container{Image: f.image, Init: true, Mounts: []driver.Mount{{Path: f.tmp, Target: f.tmp}}},
+	}
+}
+
+func (f *fixture) file(name string) string { return filepath.Join(f.tmp, name) }
+
+func (f *fixture) touch(name string) {
+	f.Helper()
+	if err := os.WriteFile(f.file(name), nil, 0o600); err != nil {
+		f.Fatal(err)
+	}
+}
+
+func (f *fixture) start(s driver.Spec) driver.Status {
+	f.Helper()
+	st, err := f.Start(f.ctx, s)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return st
+}
+
+func (f *fixture) startAndWait(s driver.Spec) driver.Status {
+	f.Helper()
+	f.start(s)
+	st, err := f.Wait(f.ctx, s.ID)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return st
+}
+
+func (f *fixture) status(id string) driver.Status {
+	f.Helper()
+	st, err := f.Status(f.ctx, id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return st
+}
+
+func (f *fixture) until(what string, ok func() bool) {
+	f.Helper()
+	for !ok() {
+		if f.ctx.Err() != nil {
+			f.Fatalf("%s: it did not come about", what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (f *fixture) logs(id string) string {
+	f.Helper()
+	var b bytes.Buffer
+	if err := f.Logs(f.ctx, id, driver.LogOptions{}, &b); err != nil {
+		f.Fatal(err)
+	}
+	return b.String()
+}
+
+// wantProblem wants a problem of that code that says all these words.
+func wantProblem(t testing.TB, err error, code problem.Code, words ...string) {
+	t.Helper()
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != code {
+		t.Fatalf("error %v, want a problem of code %s", err, code)
+	}
+	for _, w := range words {
+		if !strings.Contains(p.Message, w) {
+			t.Errorf("the problem does not say %q: %s", w, p.Message)
+		}
+	}
+	if p.Hint == "" {
+		t.Errorf("the problem has no hint: %s", p.Message)
+	}
+}
+
+// TestEngineDies kills the Engine in the midst of each method. Whoever waits is served when it is back.
+func TestEngineDies(t *testing.T) {
+	e := dockertest.Start(t)
+	f := newFixture(t, e)
+	f.startAndWait(func() driver.Spec { s := f.spec("stays", "stay"); s.Restart = true; return s }())
+
+	t.Run("Start", func(t *testing.T) {
+		for _, after := range []time.Duration{0, 50 * time.Millisecond, 200 * time.Millisecond} {
+			f.TB = t
+			done := make(chan error, 1)
+			go func() {
+				_, err := f.Start(f.ctx, f.spec("started", "stay"))
+				done <- err
+			}()
+			time.Sleep(after)
+			e.Kill()
+			e.Return()
+			if err := <-done; err != nil {
+				t.Fatalf("the start that was interrupted after %s: %v", after, err)
+			}
+			// What ran when the Engine died was ended by its return, unless it is to be started again.
+			if st := f.start(f.spec("started", "stay")); st.Phase != driver.Healthy {
+				t.Errorf("status %+v", st)
+			}
+			if err := f.Stop(f.ctx, "started"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	t.Run("Wait", func(t *testing.T) {
+		f.TB = t
+		s := f.spec("waits", "until:"+f.file("go"), "env:"+f.file("up"), "stay")
+		s.Restart = true
+		s.Health = app.Health{Command: []string{"/app", "drivertest-app", "has:" + f.file("up")}, Interval: 50 * time.Millisecond, Timeout: 5 * time.Second, Retries: 3, Start: time.Minute}
+		f.start(s)
+		done := make(chan error, 1)
+		go func() {
+			_, err := f.Wait(f.ctx, s.ID)
+			done <- err
+		}()
+		f.until("asked", func() bool { return strings.Contains(f.status(s.ID).Reason, "exit code 1") })
+		e.Kill()
+		f.touch("go")
+		e.Return()
+		if err := <-done; err != nil {
+			t.Errorf("the wait that was interrupted: %v", err)
+		}
+	})
+	t.Run("Stop", func(t *testing.T) {
+		f.TB = t
+		s := f.spec("stops", "on-term:"+f.file("asked"), "stay")
+		s.Restart, s.Stop.Grace = true, 3*time.Second
+		f.startAndWait(s)
+		done := make(chan error, 1)
+		go func() { done <- f.Stop(f.ctx, s.ID) }()
+		f.until("asked to end", func() bool { _, err := os.Stat(f.file("asked")); return err == nil })
+		e.Kill()
+		e.Return()
+		if err := <-done; err != nil {
+			t.Errorf("the stop that was interrupted: %v", err)
+		}
+		if _, err := f.Status(f.ctx, s.ID); !errors.Is(err, driver.ErrNotFound) {
+			t.Errorf("after the stop: %v", err)
+		}
+	})
+	f.TB = t
+	if st := f.status("stays"); st.Phase != driver.Healthy || st.PID == 0 {
+		t.Errorf("the one with a restart policy does not run after all this: %+v", st)
+	}
+	e.Kill()
+	ctx, cancel := context.WithTimeout(f.ctx, 200*time.Millisecond)
+	defer cancel()
+	if _, err := f.List(ctx, driver.Filter{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a list without an Engine, cancelled: %v", err)
+	}
+	e.Return()
+}
+
+func TestRemovedByHand(t *testing.T) {
+	f := newFixture(t, dockertest.Shared(t))
+	s := f.spec("web", "live:"+f.tmp, "stay")
+	f.startAndWait(s)
+	done := make(chan error, 1)
+	s2 := f.spec("slow", "stay")
+	s2.Health = app.Health{Command: []string{"/app", "drivertest-app", "exit:1"}, Interval: time.Second, Timeout: time.Second, Retries: 3, Start: time.Minute}
+	f.start(s2)
+	go func() {
+		_, err := f.Wait(f.ctx, "slow")
+		done <- err
+	}()
+	for _, id := range []string{"web", "slow"} {
+		if _, err := f.stranger.ContainerRemove(f.ctx, f.nameOf(id), client.ContainerRemoveOptions{Force: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-done; !errors.Is(err, driver.ErrNotFound) && !strings.Contains(err.Error(), "killed") {
+		t.Errorf("waiting for one that is killed and removed: %v", err)
+	}
+	if _, err := f.Status(f.ctx, "web"); !errors.Is(err, driver.ErrNotFound) {
+		t.Errorf("status of one that was removed: %v", err)
+	}
+	if err := f.Stop(f.ctx, "web"); err != nil {
+		t.Error(err)
+	}
+	f.startAndWait(s)
+
+	// Stopped by hand, it is told as ended, and Start makes it run again.
+	if _, err := f.stranger.ContainerStop(f.ctx, f.nameOf("web"), client.ContainerStopOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if st := f.status("web"); st.Phase != driver.Exited || st.ExitCode != -1 && st.ExitCode != 0 {
+		t.Errorf("status of one that was stopped by hand: %+v", st)
+	}
+	if st := f.startAndWait(s); st.Phase != driver.Healthy {
+		t.Errorf("started again: %+v", st)
+	}
+}
+
+// nameOf is a replica's container, as a stranger finds it.
+func (f *fixture) nameOf(id string) string {
+	f.Helper()
+	all, err := f.stranger.ContainerList(f.ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.
+		Add("label", "greenroom.replica="+id).Add("label", "greenroom.home="+f.Name())})
+	if err != nil || len(all.Items) != 1 {
+		f.Fatalf("containers of %s: %v, %v", id, all.Items, err)
+	}
+	return all.Items[0].ID
+}
+
+func TestImageVanishes(t *testing.T) {
+	f := newFixture(t, dockertest.Shared(t))
+	i := dockertest.App(t)
+	i.Comment = t.Name()
+	if _, err := f.Load(f.ctx, bytes.NewReader(i.Archive(t))); err != nil {
+		t.Fatal(err)
+	}
+	s := f.spec("web", "stay")
+	s.Container.Image = i.ID(t)
+	f.startAndWait(s)
+	if err := f.Stop(f.ctx, s.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.stranger.ImageRemove(f.ctx, i.ID(t), client.ImageRemoveOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := f.Start(f.ctx, s)
+	wantProblem(t, err, problem.NotFound, i.ID(t))
+	if ok, err := f.Has(f.ctx, i.ID(t)); ok || err != nil {
+		t.Errorf("has: %v, %v", ok, err)
+	}
+}
+
+func TestNameTaken(t *testing.T) {
+	f := newFixture(t, dockertest.Shared(t))
+	s := f.spec("web", "stay")
+	f.start(s)
+	name := ""
+	in, err := f.stranger.ContainerInspect(f.ctx, f.nameOf("web"), client.ContainerInspectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name = strings.TrimPrefix(in.Container.Name, "/")
+	if err := f.Stop(f.ctx, "web"); err != nil {
+		t.Fatal(err)
+	}
+	made, err := f.stranger.ContainerCreate(f.ctx, client.ContainerCreateOptions{Name: name, Image: f.image})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := f.stranger.ContainerRemove(context.Background(), made.ID, client.ContainerRemoveOptions{Force: true}); err != nil {
+			t.Errorf("the stranger's container is gone: %v", err)
+		}
+	})
+	_, err = f.Start(f.ctx, s)
+	wantProblem(t, err, problem.Blocked, name, made.ID[:12])
+	if err := errors.Join(f.Stop(f.ctx, "web"), f.Remove(f.ctx, "shop", "qa", true)); err != nil {
+		t.Error(err)
+	}
+	if all, err := f.List(f.ctx, driver.Filter{}); err != nil || len(all) != 0 {
+		t.Errorf("the stranger's is listed: %+v, %v", all, err)
+	}
+}
+
+func TestHealthcheckHangs(t *testing.T) {
+	f := newFixture(t, dockertest.Shared(t))
+	s := f.spec("web", "stay")
+	s.Health = app.Health{Command: []string{"/app", "drivertest-app", "stay"}, Interval: 20 * time.Millisecond, Timeout: 100 * time.Millisecond, Retries: 2, Start: 2 * time.Second}
+	f.start(s)
+	_, err := f.Wait(f.ctx, s.ID)
+	wantProblem(t, err, problem.Fail, "not healthy 2s after its start", "no answer within 100ms")
+	if err := f.Stop(f.ctx, s.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	f := newFixture(t, dockertest.Shared(t))
+	s := f.spec("web", "print:hungry", "eat:256", "stay")
+	s.Container.Resources = driver.Resources{Memory: 48 << 20, CPUs: 1, Pids: 50}
+	f.start(s)
+	f.until("ended", func() bool { return f.status("web").Phase == driver.Exited })
+	st := f.status("web")
+	if !st.OutOfMemory || st.ExitCode != -1 || !strings.Contains(st.Reason, "its limit of") || !strings.Contains(st.Reason, "hungry") {
+		t.Errorf("status %+v, want that its memory limit ended it", st)
+	}
+	_, err := f.Wait(f.ctx, "web")
+	wantProblem(t, err, problem.Fail, "more memory than its limit")
+}
+
+func TestNoEngine(t *testing.T) {
+	_, err := docker.New(docker.Options{Host: "unix://" + filepath.Join(t.TempDir(), "none.sock"), Home: "x"})
+	wantProblem(t, err, problem.Unavailable, "no Docker Engine answers at unix://")
+	_, err = docker.New(docker.Options{Host: "ssh://root@nowhere", Home: "x"})
+	wantProblem(t, err, problem.Invalid, "ssh")
+	_, err = docker.New(docker.Options{Host: "nonsense", Home: "x"})
+	wantProblem(t, err, problem.Invalid, "nonsense")
+}
