@@ -94,7 +94,7 @@ func (e *engine) within(ctx context.Context, limit time.Duration, f func(context
 			return ctx.Err()
 		case hung && errors.Is(err, context.DeadlineExceeded):
 			return problem.New(problem.Unavailable, "the Docker Engine at %s did not answer within %s", e.host, limit).
-				WithHint("look at it: systemctl status docker")
+				WithHint("look at it: systemctl status docker; older ones hang in the check of a container's health until they are restarted")
 		case !away(err):
 			return err
 		case time.Since(began) > patience:

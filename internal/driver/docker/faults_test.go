@@ -323,10 +323,10 @@ func TestNameTaken(t *testing.T) {
 func TestHealthcheckHangs(t *testing.T) {
 	f := newFixture(t, dockertest.Shared(t))
 	s := f.spec("web", "stay")
-	s.Health = app.Health{Command: []string{"/app", "drivertest-app", "stay"}, Interval: 20 * time.Millisecond, Timeout: 100 * time.Millisecond, Retries: 2, Start: 2 * time.Second}
+	s.Health = app.Health{Command: []string{"/app", "drivertest-app", "stay"}, Interval: 20 * time.Millisecond, Timeout: time.Second, Retries: 2, Start: 3 * time.Second}
 	f.start(s)
 	_, err := f.Wait(f.ctx, s.ID)
-	wantProblem(t, err, problem.Fail, "not healthy 2s after its start", "no answer within 100ms")
+	wantProblem(t, err, problem.Fail, "not healthy 3s after its start", "no answer within 1s")
 	if err := f.Stop(f.ctx, s.ID); err != nil {
 		t.Error(err)
 	}

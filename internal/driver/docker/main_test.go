@@ -115,7 +115,7 @@ func TestConformance(t *testing.T) {
 		Kept:  func(t *testing.T) int64 { return diskUse(t, filepath.Join(e.Data(), "containers")) },
 		Flood: 64 << 20,
 		Lines: 500_000,
-		Short: 2 * time.Second,
+		Short: 3 * time.Second,
 	})
 }
 

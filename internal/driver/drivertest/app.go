@@ -34,6 +34,9 @@ func Main() {
 //	flood:BYTES    prints so many bytes; 0 is without end
 //	eat:MIB        takes so much memory
 //	env:FILE       writes its environment to the file
+//	show:FILE      prints a file
+//	show-env:NAME  prints a variable
+//	get:URL        asks for it and prints the status, or why there is none
 //	count:FILE     appends a byte to the file
 //	live:FOLDER    makes a file in the folder, and locks it as long as it lives
 //	serve:NET:ADDR answers HTTP: 503 while the file named by unwell exists, 200 otherwise
@@ -66,6 +69,15 @@ func act(words []string) {
 		case "env":
 			must(os.WriteFile(what+".new", []byte(strings.Join(os.Environ(), "\x00")), 0o600))
 			must(os.Rename(what+".new", what))
+		case "show":
+			text, err := os.ReadFile(what)
+			must(err)
+			_, err = os.Stdout.Write(text)
+			must(err)
+		case "show-env":
+			fmt.Println(os.Getenv(what))
+		case "get":
+			get(what)
 		case "count":
 			f, err := os.OpenFile(what, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 			must(err)
@@ -175,6 +187,17 @@ func live(folder string) {
 	must(err)
 	must(syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
 	lifelines = append(lifelines, f)
+}
+
+func get(url string) {
+	client := http.Client{Timeout: 2 * time.Second}
+	res, err := client.Get(url)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = res.Body.Close()
+	fmt.Println(res.Status)
 }
 
 func sayBye() {

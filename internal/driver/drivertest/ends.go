@@ -31,10 +31,10 @@ func healthCommand(b *bench) {
 	b.start(s)
 	b.waitFails(s.ID, "exit code 4", "the pump is dry")
 
-	s.ID, s.Health.Timeout = "slow", 50*time.Millisecond
+	s.ID, s.Health.Timeout = "slow", b.world.Short/6
 	s.Health.Command = []string{self(b.T), appName, "stay"}
 	b.start(s)
-	b.waitFails(s.ID, "no answer within 50ms")
+	b.waitFails(s.ID, "no answer within "+s.Health.Timeout.String())
 }
 
 func healthNone(b *bench) {

@@ -144,6 +144,9 @@ func (e *Engine) file(name string) string { return filepath.Join(e.dir, name) }
 // Data is the folder in which the Engine keeps all that it has.
 func (e *Engine) Data() string { return e.file("data") }
 
+// Range is the beginning of the addresses that the Engine has for networks, RANGE.0.0/20.
+func (e *Engine) Range() string { return fmt.Sprintf("10.%d", 200+e.n%50) }
+
 func (e *Engine) cgroup() string { return fmt.Sprintf("greenroom-test-%d-%d", os.Getpid(), e.n) }
 
 // Return starts the Engine that was killed, over all that it had.
@@ -163,7 +166,7 @@ func (e *Engine) start() error {
 	_ = os.Remove(e.file("pid"))
 	e.cmd = exec.Command("dockerd", "--config-file", e.file("daemon.json"), "--host", e.Host, "--data-root", e.Data(),
 		"--exec-root", e.file("exec"), "--pidfile", e.file("pid"), "--bridge", "none", "--iptables=false", "--ip-forward=false",
-		"--ip-masq=false", "--default-address-pool", fmt.Sprintf("base=10.%d.0.0/20,size=28", 200+e.n%50),
+		"--ip-masq=false", "--default-address-pool", "base="+e.Range()+".0.0/20,size=28",
 		"--cgroup-parent", "/"+e.cgroup(), "--shutdown-timeout", "5", "--log-level", "info")
 	e.cmd.Stdout, e.cmd.Stderr = w, w
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -85,7 +85,7 @@ func (e *Engine) unmountAll() {
 
 // removeInterfaces removes the bridges of networks that no test removed: an Engine leaves them when it ends.
 func (e *Engine) removeInterfaces() (all []error) {
-	prefix := fmt.Sprintf("10.%d.", 200+e.n%50)
+	prefix := e.Range() + "."
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return []error{err}
