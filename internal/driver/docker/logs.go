@@ -38,7 +38,7 @@ func (d *Driver) redactor(ctx context.Context, in container.InspectResponse, rec
 		if err != nil {
 			return nil, failed(err, "what of the output of %s is a secret can't be read", in.Config.Labels[labelReplica])
 		}
-		secrets = append(secrets, secret, strings.TrimSpace(secret))
+		secrets = append(secrets, strings.TrimSpace(secret)) // the end of its line is none
 	}
 	return redact.New(secrets...), nil
 }

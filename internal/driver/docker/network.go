@@ -24,8 +24,9 @@ type Network struct {
 }
 
 // EnsureNetwork makes sure that an environment has the network of that name. A container in it may be given a fixed address
-// of its subnet. An internal one has no way out: its containers reach one another and this machine, and nothing else. One
-// that is there and is not as asked for is a problem, since its containers would have to leave it first.
+// of its subnet. An internal one has no way out as long as the Engine filters packets, which it does unless it was told not
+// to: its containers reach one another and this machine, and nothing else. One that is there and is not as asked for is a
+// problem, since its containers would have to leave it first.
 func (d *Driver) EnsureNetwork(ctx context.Context, app, environment, name string, internal bool) (Network, error) {
 	full := d.named(app, environment, name)
 	labels := d.labels(labelApp, app, labelEnvironment, environment, labelName, name)

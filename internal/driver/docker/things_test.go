@@ -144,8 +144,20 @@ func TestNetworks(t *testing.T) {
 	if got := ask("staging", other, "get:http://web:80/"); strings.HasPrefix(got, "200") {
 		t.Errorf("another environment finds it by name: %q", got)
 	}
-	if got := ask("qa", inner, "get:http://"+netip.AddrPortFrom(other.Gateway, 1).String()+"/"); !strings.Contains(got, "unreachable") {
-		t.Errorf("out of the internal network: %q", got)
+	elsewhere := s
+	elsewhere.ID, elsewhere.Environment = "elsewhere", "staging"
+	elsewhere.Listen.Address = netip.AddrPortFrom(other.Gateway.Next().Next().Next(), 80).String()
+	c := *s.Container
+	c.Networks = []driver.Attach{{Network: other.ID, IPv4: other.Gateway.Next().Next().Next()}}
+	elsewhere.Container = &c
+	f.startAndWait(elsewhere)
+	if got := ask("staging", other, "get:http://"+elsewhere.Listen.Address+"/"); !strings.HasPrefix(got, "200") {
+		t.Errorf("beside it: %q", got)
+	}
+	for name, n := range map[string]docker.Network{"the internal network": inner, "another environment": qa} {
+		if got := ask("qa", n, "get:http://"+elsewhere.Listen.Address+"/"); strings.HasPrefix(got, "200") {
+			t.Errorf("it is reached from %s: %q", name, got)
+		}
 	}
 	if err := errors.Join(f.Remove(f.ctx, "shop", "qa", false), f.Remove(f.ctx, "shop", "staging", false)); err != nil {
 		t.Error(err)
@@ -416,7 +428,7 @@ func TestSettings(t *testing.T) {
 	f.startAndWait(s)
 	f.until("all of it", func() bool { return strings.Contains(f.logs("web"), "/scratch") })
 	got := f.logs("web")
-	for _, want := range []string{"81\n", "shopkeeper\n", "10.9.8.7\tbank", "333                  444", "Uid:\t1234", "Gid:\t5678", "CapBnd:\t0000000000000000", "/scratch rw"} {
+	for _, want := range []string{"81\n", "shopkeeper\n", "10.9.8.7\tbank", "444                  files", "Uid:\t1234", "Gid:\t5678", "CapBnd:\t0000000000000000", "/scratch rw"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("it does not see %q in:\n%s", want, got)
 		}

@@ -29,11 +29,12 @@ const startTime = time.Minute
 type Engine struct {
 	Host string // as in DOCKER_HOST
 
-	t   testing.TB
-	dir string
-	n   int
-	log logBuffer
-	cmd *exec.Cmd
+	t      testing.TB
+	dir    string
+	n      int
+	filter bool // it filters packets, which networks without a way out take
+	log    logBuffer
+	cmd    *exec.Cmd
 }
 
 // logBuffer is what an Engine said.
@@ -65,7 +66,7 @@ var (
 func Start(t testing.TB) *Engine {
 	t.Helper()
 	need(t)
-	e := newEngine(t)
+	e := newEngine(t, false)
 	t.Cleanup(e.End)
 	return e
 }
@@ -75,14 +76,16 @@ var shared struct {
 	engine *Engine
 }
 
-// Shared is one Engine for all tests of a program. Leave ends it.
+// Shared is one Engine for all tests of a program. Leave ends it. In a world that Enter made it keeps networks apart, as an
+// Engine does that is installed; elsewhere, and in those that Start starts, one without a way out has one.
 func Shared(t testing.TB) *Engine {
 	t.Helper()
 	need(t)
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.engine == nil {
-		shared.engine = newEngine(t)
+		// Two that filter would remove each other's rules, and on the machine itself those of its own Engine.
+		shared.engine = newEngine(t, os.Getenv(place) != "")
 	}
 	return shared.engine
 }
@@ -122,7 +125,7 @@ func need(t testing.TB) {
 	}
 }
 
-func newEngine(t testing.TB) *Engine {
+func newEngine(t testing.TB, filter bool) *Engine {
 	t.Helper()
 	dir, err := os.MkdirTemp(os.Getenv(place), "e") // short: sockets lie in it
 	if err != nil {
@@ -130,7 +133,7 @@ func newEngine(t testing.TB) *Engine {
 	}
 	numbered.Lock()
 	number++
-	e := &Engine{t: t, dir: dir, n: number, Host: "unix://" + filepath.Join(dir, "docker.sock")}
+	e := &Engine{t: t, dir: dir, n: number, filter: filter, Host: "unix://" + filepath.Join(dir, "docker.sock")}
 	numbered.Unlock()
 	if err := os.WriteFile(e.file("daemon.json"), []byte("{}\n"), 0o600); err != nil { // else the machine's would be read
 		t.Fatal(err)
@@ -165,8 +168,8 @@ func (e *Engine) start() error {
 	// A killed one leaves its pid file, and a pid may be another's by now.
 	_ = os.Remove(e.file("pid"))
 	e.cmd = exec.Command("dockerd", "--config-file", e.file("daemon.json"), "--host", e.Host, "--data-root", e.Data(),
-		"--exec-root", e.file("exec"), "--pidfile", e.file("pid"), "--bridge", "none", "--iptables=false", "--ip-forward=false",
-		"--ip-masq=false", "--default-address-pool", "base="+e.Range()+".0.0/20,size=28",
+		"--exec-root", e.file("exec"), "--pidfile", e.file("pid"), "--bridge", "none", fmt.Sprintf("--iptables=%v", e.filter),
+		fmt.Sprintf("--ip-forward=%v", e.filter), "--ip-masq=false", "--default-address-pool", "base="+e.Range()+".0.0/20,size=28",
 		"--cgroup-parent", "/"+e.cgroup(), "--shutdown-timeout", "5", "--log-level", "info")
 	e.cmd.Stdout, e.cmd.Stderr = w, w
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
