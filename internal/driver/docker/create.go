@@ -105,9 +105,11 @@ func (d *Driver) creation(s driver.Spec) (client.ContainerCreateOptions, error) 
 	if err != nil {
 		return client.ContainerCreateOptions{}, err
 	}
+	grace := int((s.Stop.Grace + time.Second - 1) / time.Second)
 	config := &container.Config{
 		Hostname: c.Hostname, User: s.User, ExposedPorts: ports, Env: environ(s, name), Cmd: s.Command, Healthcheck: healthcheck(s),
 		Image: c.Image, WorkingDir: s.Dir, Entrypoint: c.Entrypoint, Labels: labels, StopSignal: s.Stop.Signal,
+		StopTimeout: &grace, // for whoever else stops it, such as an Engine that is going down
 	}
 	host := &container.HostConfig{
 		LogConfig: logConfig(c.Log), PortBindings: bindings, RestartPolicy: policyOf(rec, false),

@@ -138,6 +138,7 @@ func wantProblem(t testing.TB, err error, code problem.Code, words ...string) {
 
 // TestEngineDies kills the Engine in the midst of each method. Whoever waits is served when it is back.
 func TestEngineDies(t *testing.T) {
+	t.Parallel()
 	e := dockertest.Start(t)
 	f := newFixture(t, e)
 	f.startAndWait(func() driver.Spec { s := f.spec("stays", "stay"); s.Restart = true; return s }())
@@ -215,6 +216,7 @@ func TestEngineDies(t *testing.T) {
 }
 
 func TestRemovedByHand(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
 	s := f.spec("web", "live:"+f.tmp, "stay")
 	f.startAndWait(s)
@@ -266,6 +268,7 @@ func (f *fixture) nameOf(id string) string {
 }
 
 func TestImageVanishes(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
 	i := dockertest.App(t)
 	i.Comment = t.Name()
@@ -289,6 +292,7 @@ func TestImageVanishes(t *testing.T) {
 }
 
 func TestNameTaken(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
 	s := f.spec("web", "stay")
 	f.start(s)
@@ -321,6 +325,7 @@ func TestNameTaken(t *testing.T) {
 }
 
 func TestHealthcheckHangs(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
 	s := f.spec("web", "stay")
 	s.Health = app.Health{Command: []string{"/app", "drivertest-app", "stay"}, Interval: 20 * time.Millisecond, Timeout: time.Second, Retries: 2, Start: 3 * time.Second}
@@ -333,6 +338,7 @@ func TestHealthcheckHangs(t *testing.T) {
 }
 
 func TestOutOfMemory(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
 	s := f.spec("web", "print:hungry", "eat:256", "stay")
 	s.Container.Resources = driver.Resources{Memory: 48 << 20, CPUs: 1, Pids: 50}

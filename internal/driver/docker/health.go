@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -62,17 +62,12 @@ func probe(ctx context.Context, rec record, clean func(string) string) error {
 		return throughProxy(ctx, rec.Listen)
 	}
 	err := driver.NetworkProbe(driver.Spec{Listen: rec.Listen, Health: rec.Health}, clean)(ctx)
-	if cut(err) {
+	if err != nil && !strings.Contains(err.Error(), " answered ") {
 		if refused := throughProxy(ctx, rec.Listen); refused != nil {
-			return fmt.Errorf("GET %s: %w", rec.Health.HTTP, driver.Cause(errors.Unwrap(refused)))
+			return fmt.Errorf("GET %s: %w", rec.Health.HTTP, errors.Unwrap(refused))
 		}
 	}
 	return err
-}
-
-// cut says whether a connection was ended by the other side without an answer.
-func cut(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // proxyTime is how long the Engine's proxy is given to close a connection that it could not hand on.

@@ -3,16 +3,16 @@ package docker_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/moby/moby/client"
 	"go.uber.org/goleak"
 
 	"greenroom/internal/driver"
@@ -24,6 +24,10 @@ import (
 func TestMain(m *testing.M) {
 	drivertest.Main()
 	dockertest.Enter()
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil { // they wait for the Engine, not for a processor
+		panic(err)
+	}
 	code := m.Run()
 	if err := dockertest.Leave(); err != nil {
 		fmt.Fprintln(os.Stderr, "the Docker Engine does not end cleanly:", err)
@@ -94,44 +98,48 @@ func container(s driver.Spec, folder, image, network string) driver.Spec {
 
 func TestConformance(t *testing.T) {
 	e := dockertest.Shared(t)
-	var networks sync.Map // home -> its network
+	d := openOn(t, e, "suite")
+	image := loaded(t, e, d)
+	network, err := d.EnsureNetwork(t.Context(), "suite", "suite", "default", false)
+	if err != nil {
+		t.Fatal(err)
+	}
 	drivertest.Run(t, drivertest.World{
-		Open: func(t *testing.T, dir string) driver.Driver {
-			d := openOn(t, e, dir)
-			return d
-		},
+		Open:       func(t *testing.T, dir string) driver.Driver { return openOn(t, e, dir) },
 		Containers: true,
-		Fit: func(t *testing.T, s driver.Spec, folder string) driver.Spec {
-			made, _ := networks.LoadOrStore("suite", sync.OnceValues(func() (docker.Network, error) {
-				return openOn(t, e, "suite").EnsureNetwork(t.Context(), "suite", "suite", "suite", false)
-			}))
-			n, err := made.(func() (docker.Network, error))()
-			if err != nil {
-				t.Fatal(err)
-			}
-			return container(s, folder, loaded(t, e, openOn(t, e, "suite")), n.ID)
+		Fit: func(_ *testing.T, s driver.Spec, folder string) driver.Spec {
+			return container(s, folder, image, network.ID)
 		},
 		Adds:  []string{"HOSTNAME", "HOME"},
-		Kept:  func(t *testing.T) int64 { return diskUse(t, filepath.Join(e.Data(), "containers")) },
+		Kept:  func(t *testing.T, dir string) int64 { return logsKept(t, e, dir) },
 		Flood: 64 << 20,
 		Lines: 500_000,
 		Short: 3 * time.Second,
 	})
 }
 
-func diskUse(t testing.TB, dir string) (n int64) {
+// logsKept is how many bytes an Engine keeps of what the containers of one home printed.
+func logsKept(t testing.TB, e *dockertest.Engine, home string) (n int64) {
 	t.Helper()
-	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
-			return nil //nolint:nilerr // files go while they are counted
-		}
-		if info, err := e.Info(); err == nil {
-			n += info.Size()
-		}
-		return nil
-	})
+	c, err := client.New(client.WithHost(e.Host))
 	if err != nil {
 		t.Fatal(err)
+	}
+	defer c.Close()
+	ours, err := c.ContainerList(t.Context(), client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("label", "greenroom.home="+home)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range ours.Items {
+		files, err := filepath.Glob(filepath.Join(e.Data(), "containers", one.ID, one.ID+"-json.log*"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("logs of %s: %v, %v", one.ID, files, err)
+		}
+		for _, f := range files {
+			if info, err := os.Stat(f); err == nil { // one may go while they are counted
+				n += info.Size()
+			}
+		}
 	}
 	return n
 }

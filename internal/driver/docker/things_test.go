@@ -27,6 +27,7 @@ const password = "correct-horse-battery"
 
 // TestFiles puts secrets and configs into containers, and looks for them wherever the Engine tells of one.
 func TestFiles(t *testing.T) {
+	t.Parallel()
 	for name, readOnly := range map[string]bool{"writable": false, "read-only": true} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, dockertest.Shared(t))
@@ -106,6 +107,7 @@ func (f *fixture) network(environment, name string, internal bool) docker.Networ
 // TestNetworks has services find one another by name, in their environment and in no other, and reaches them from here by
 // the addresses that were chosen for them.
 func TestNetworks(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
 	qa, inner, other := f.network("qa", "default", false), f.network("qa", "inner", true), f.network("staging", "default", false)
 	if again := f.network("qa", "default", false); again != qa {
@@ -168,6 +170,7 @@ func TestNetworks(t *testing.T) {
 
 // TestNetworkTaken has a stranger hold the name of a network, and then all addresses.
 func TestNetworkTaken(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dockertest.Start(t))
 	n := f.network("qa", "default", false)
 	if err := f.Remove(f.ctx, "shop", "qa", true); err != nil {
@@ -206,6 +209,7 @@ func TestNetworkTaken(t *testing.T) {
 // TestRemove takes away an environment and leaves what stands beside it: another of the app, the same one of another
 // Greenroom, and a stranger's.
 func TestRemove(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
 	neighbour := openOn(t, f.engine, "neighbour")
 	t.Cleanup(func() {
@@ -284,6 +288,7 @@ func TestRemove(t *testing.T) {
 
 // TestCareful has a replica that dies before it was healthy stay down, and one that was healthy come back.
 func TestCareful(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
 	s := f.spec("early", "exit:3")
 	s.Restart, s.Careful = true, true
@@ -302,6 +307,7 @@ func TestCareful(t *testing.T) {
 
 // TestSpec tells whether what runs is what is asked for.
 func TestSpec(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
 	s := f.spec("web", "stay")
 	st := f.startAndWait(s)
@@ -318,6 +324,7 @@ func TestSpec(t *testing.T) {
 
 // TestHalfCreated leaves what a driver leaves that was killed between creating a container and starting it.
 func TestHalfCreated(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
 	s := f.spec("web", "show:/etc/shop.conf", "stay")
 	s.Container.Files = []driver.File{{Target: "/etc/shop.conf", Content: []byte("old\n")}}
@@ -343,6 +350,7 @@ func TestHalfCreated(t *testing.T) {
 
 // TestImages builds, saves, loads, keeps and prunes.
 func TestImages(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
 	dir := t.TempDir()
 	for name, content := range map[string]string{
@@ -417,6 +425,7 @@ func wantProblemNoHint(t testing.TB, err error, code problem.Code, words ...stri
 
 // TestSettings reads back from inside what was asked for.
 func TestSettings(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
 	s := f.spec("web", "show:/proc/sys/net/ipv4/ip_unprivileged_port_start", "show:/etc/hostname", "show:/etc/hosts", "show:/proc/self/limits", "show:/proc/self/status", "show:/proc/self/mountinfo", "stay")
 	s.User = "1234:5678"

@@ -38,8 +38,8 @@ type World struct {
 	Fit func(t *testing.T, s driver.Spec, folder string) driver.Spec
 	// Adds are the variables that a replica has beside its spec's and the marker.
 	Adds []string
-	// Kept is how many bytes are kept of all that replicas print; nil measures the driver's folder.
-	Kept func(t *testing.T) int64
+	// Kept is how many bytes are kept of all that the replicas of the driver over this folder print; nil measures the folder.
+	Kept func(t *testing.T, dir string) int64
 	// Flood is how many bytes one prints who is not to be held up; 0 is 256 MiB.
 	Flood int
 	// Lines is how many lines of 14 bytes are more than is kept; 0 is 3 Mi.

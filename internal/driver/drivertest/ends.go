@@ -84,9 +84,9 @@ func flaps(b *bench) {
 	b.startAndWait(s)
 	b.touch("flap")
 	var delays []time.Duration
-	for n := range 3 {
-		st := b.until(s.ID, "waiting", func(st driver.Status) bool { return st.Phase == driver.Backoff && st.Restarts >= n })
-		delays = append(delays, st.Next.Sub(st.Since))
+	for seen := -1; len(delays) < 3; {
+		st := b.until(s.ID, "waiting", func(st driver.Status) bool { return st.Phase == driver.Backoff && st.Restarts > seen })
+		delays, seen = append(delays, st.Next.Sub(st.Since)), st.Restarts
 	}
 	if delays[0] <= 0 || delays[2] <= delays[0] {
 		b.Errorf("it is started again after %v, want longer and longer", delays)

@@ -53,7 +53,7 @@ func (c *counter) Write(p []byte) (int, error) {
 func (b *bench) diskUse() (n int64) {
 	b.Helper()
 	if b.world.Kept != nil {
-		return b.world.Kept(b.T)
+		return b.world.Kept(b.T, b.dir)
 	}
 	err := filepath.WalkDir(b.dir, func(_ string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {

@@ -29,12 +29,13 @@ const startTime = time.Minute
 type Engine struct {
 	Host string // as in DOCKER_HOST
 
-	t      testing.TB
-	dir    string
-	n      int
-	filter bool // it filters packets, which networks without a way out take
-	log    logBuffer
-	cmd    *exec.Cmd
+	t       testing.TB
+	dir     string
+	n       int
+	filter  bool // it filters packets, which networks without a way out take
+	log     logBuffer
+	cmd     *exec.Cmd
+	crashed bool // it was killed, and had no time to unmount
 }
 
 // logBuffer is what an Engine said.
@@ -208,7 +209,7 @@ func (e *Engine) Kill() {
 		e.t.Fatal(err)
 	}
 	_ = e.cmd.Wait() // it was killed
-	e.cmd = nil
+	e.cmd, e.crashed = nil, true
 }
 
 // End ends the Engine with all that runs in it, removes all that it had, and fails the test where something is left.

@@ -28,7 +28,7 @@ func (e *Engine) sweep() []error {
 		time.Sleep(10 * time.Millisecond) // nobody tells when another's child ends
 		e.killAll()
 	}
-	if killed {
+	if killed || e.crashed {
 		e.unmountAll()
 	}
 	if left := e.mounts(); len(left) > 0 {
