@@ -57,8 +57,9 @@ type Kind string
 
 // The kinds of service.
 const (
-	KindProcess  Kind = "process"  // a command of the app's own
-	KindPostgres Kind = "postgres" // a PostgreSQL server that Greenroom runs itself
+	KindProcess   Kind = "process"   // a command of the app's own
+	KindContainer Kind = "container" // a container of an Engine's
+	KindPostgres  Kind = "postgres"  // a PostgreSQL server that Greenroom runs itself
 )
 
 // Protocol is what is spoken on a service's port.
@@ -86,7 +87,7 @@ const (
 type Service struct {
 	Name      string            `json:"name"`
 	Kind      Kind              `json:"kind"`
-	Image     string            `json:"image,omitempty"`
+	Image     string            `json:"image,omitempty"` // a container's by id, "sha256:…"; else what the Compose file says
 	Build     *Build            `json:"-"` // how the builder makes its files; not part of a release
 	Command   []string          `json:"command,omitempty"`
 	Dir       string            `json:"dir,omitempty"` // working folder inside the service's files, "" is their root
@@ -103,6 +104,8 @@ type Service struct {
 	Volumes   []string          `json:"volumes,omitempty"` // names of folders in the environment's data
 	Restart   bool              `json:"restart"`           // started again when it ends, with back-off
 	Job       bool              `json:"job,omitempty"`     // runs to its end before those that depend on it start
+	// Container is what a container has besides; nil for all that is none.
+	Container *Container `json:"container,omitempty"`
 }
 
 // Build is how a service's files are made, once, in the repository.
