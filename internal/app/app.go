@@ -88,7 +88,7 @@ type Service struct {
 	Name      string            `json:"name"`
 	Kind      Kind              `json:"kind"`
 	Image     string            `json:"image,omitempty"` // a container's by id, "sha256:…"; else what the Compose file says
-	Build     *Build            `json:"-"` // how the builder makes its files; not part of a release
+	Build     *Build            `json:"-"`               // how the builder makes its files; not part of a release
 	Command   []string          `json:"command,omitempty"`
 	Dir       string            `json:"dir,omitempty"` // working folder inside the service's files, "" is their root
 	Env       map[string]string `json:"env,omitempty"`
