@@ -31,6 +31,7 @@ import (
 type Options struct {
 	Host string       // the Engine's address as in DOCKER_HOST; "" is its default socket
 	Home string       // which Greenroom this is, such as its state folder: two on one Engine never touch each other's
+	Logs string       // folder for what those printed that were stopped last; made when missing; "" keeps nothing of them
 	Log  *slog.Logger // nil logs nothing
 }
 
@@ -39,6 +40,7 @@ type Options struct {
 type Driver struct {
 	engine *engine
 	home   string
+	logs   string
 	log    *slog.Logger
 	memory memory
 	starts locks // of ids that are being started or stopped by this driver
@@ -52,7 +54,7 @@ func New(o Options) (*Driver, error) {
 	if o.Home == "" {
 		return nil, errors.New("docker driver: no home")
 	}
-	d := &Driver{home: o.Home, log: o.Log}
+	d := &Driver{home: o.Home, logs: o.Logs, log: o.Log}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -129,7 +131,7 @@ func (d *Driver) startOnce(ctx context.Context, s driver.Spec) (string, error) {
 		case in.State.Status == container.StateCreated && d.isFor(in, s) && id == "":
 			id = c.ID
 		default:
-			if err := d.remove(ctx, c.ID); err != nil {
+			if err := d.retire(ctx, c.ID); err != nil {
 				return "", err
 			}
 		}
