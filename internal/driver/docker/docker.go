@@ -237,8 +237,11 @@ func (d *Driver) containers(ctx context.Context, pairs ...string) (all []contain
 	return all, nil
 }
 
+// inspectTime is how long the Engine may take to tell of one container.
+const inspectTime = 10 * time.Second
+
 func (d *Driver) inspect(ctx context.Context, id string) (in container.InspectResponse, err error) {
-	err = d.engine.ask(ctx, func(ctx context.Context) error {
+	err = d.engine.within(ctx, inspectTime, func(ctx context.Context) error {
 		got, err := d.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 		in = got.Container
 		return err
@@ -265,7 +268,7 @@ func (d *Driver) lookup(ctx context.Context, id string) (view, error) {
 		return view{}, err
 	}
 	for _, c := range there {
-		v, err := d.view(ctx, c.ID)
+		v, err := d.viewListed(ctx, c)
 		if !errdefs.IsNotFound(err) {
 			return v, err
 		}
@@ -289,7 +292,7 @@ func (d *Driver) List(ctx context.Context, f driver.Filter) ([]driver.Status, er
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			views[i], errs[i] = d.view(ctx, c.ID)
+			views[i], errs[i] = d.viewListed(ctx, c)
 		})
 	}
 	wg.Wait()
