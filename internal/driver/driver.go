@@ -104,6 +104,6 @@ type Driver interface {
 	// Wait returns when the replica is Healthy, or with a problem that says why it will not be: it exited, it kept
 	// failing, its time (Health.Start) is over.
 	Wait(ctx context.Context, id string) (Status, error)
-	// Logs copies the replica's kept output to w, oldest first.
+	// Logs copies the replica's kept output to w, oldest first. That of the replicas that were stopped last is still there.
 	Logs(ctx context.Context, id string, o LogOptions, w io.Writer) error
 }

@@ -31,6 +31,7 @@ import (
 type Options struct {
 	Host string       // the Engine's address as in DOCKER_HOST; "" is its default socket
 	Home string       // which Greenroom this is, such as its state folder: two on one Engine never touch each other's
+	Logs string       // folder for what those printed that were stopped last; made when missing; "" keeps nothing of them
 	Log  *slog.Logger // nil logs nothing
 }
 
@@ -39,6 +40,7 @@ type Options struct {
 type Driver struct {
 	engine *engine
 	home   string
+	logs   string
 	log    *slog.Logger
 	memory memory
 	starts locks // of ids that are being started or stopped by this driver
@@ -52,7 +54,7 @@ func New(o Options) (*Driver, error) {
 	if o.Home == "" {
 		return nil, errors.New("docker driver: no home")
 	}
-	d := &Driver{home: o.Home, log: o.Log}
+	d := &Driver{home: o.Home, logs: o.Logs, log: o.Log}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -129,7 +131,7 @@ func (d *Driver) startOnce(ctx context.Context, s driver.Spec) (string, error) {
 		case in.State.Status == container.StateCreated && d.isFor(in, s) && id == "":
 			id = c.ID
 		default:
-			if err := d.remove(ctx, c.ID); err != nil {
+			if err := d.retire(ctx, c.ID); err != nil {
 				return "", err
 			}
 		}
@@ -235,8 +237,11 @@ func (d *Driver) containers(ctx context.Context, pairs ...string) (all []contain
 	return all, nil
 }
 
+// inspectTime is how long the Engine may take to tell of one container.
+const inspectTime = 10 * time.Second
+
 func (d *Driver) inspect(ctx context.Context, id string) (in container.InspectResponse, err error) {
-	err = d.engine.ask(ctx, func(ctx context.Context) error {
+	err = d.engine.within(ctx, inspectTime, func(ctx context.Context) error {
 		got, err := d.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 		in = got.Container
 		return err
@@ -263,7 +268,7 @@ func (d *Driver) lookup(ctx context.Context, id string) (view, error) {
 		return view{}, err
 	}
 	for _, c := range there {
-		v, err := d.view(ctx, c.ID)
+		v, err := d.viewListed(ctx, c)
 		if !errdefs.IsNotFound(err) {
 			return v, err
 		}
@@ -287,7 +292,7 @@ func (d *Driver) List(ctx context.Context, f driver.Filter) ([]driver.Status, er
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			views[i], errs[i] = d.view(ctx, c.ID)
+			views[i], errs[i] = d.viewListed(ctx, c)
 		})
 	}
 	wg.Wait()

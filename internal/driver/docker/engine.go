@@ -75,6 +75,13 @@ func (e *engine) none(err error) error {
 		WithHint("start it: systemctl start docker; or name another: DOCKER_HOST=unix:///path/to/docker.sock")
 }
 
+// errHung says that the Engine took a question and did not answer it.
+var errHung = silent{}
+
+type silent struct{}
+
+func (silent) Error() string { return "" }
+
 // ask asks the Engine, within ctx and answerTime. While the Engine is away it waits for it as long as its patience lasts.
 func (e *engine) ask(ctx context.Context, f func(context.Context) error) error {
 	return e.within(ctx, answerTime, f)
@@ -93,7 +100,7 @@ func (e *engine) within(ctx context.Context, limit time.Duration, f func(context
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case hung && errors.Is(err, context.DeadlineExceeded):
-			return problem.New(problem.Unavailable, "the Docker Engine at %s did not answer within %s", e.host, limit).
+			return problem.New(problem.Unavailable, "the Docker Engine at %s did not answer within %s%w", e.host, limit, errHung).
 				WithHint("look at it: systemctl status docker; older ones hang in the check of a container's health until they are restarted")
 		case !away(err):
 			return err

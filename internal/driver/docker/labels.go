@@ -89,13 +89,13 @@ type span struct {
 
 func (s span) of(env map[string]string, command []string) (string, bool) {
 	text := env[s.Env]
-	if s.Word > 0 {
-		if s.Word > len(command) {
+	if s.Word != 0 {
+		if s.Word < 0 || s.Word > len(command) {
 			return "", false
 		}
 		text = command[s.Word-1]
 	}
-	if s.At < 0 || s.Len < 0 || s.At+s.Len > len(text) {
+	if s.At < 0 || s.Len < 0 || s.At > len(text) || s.Len > len(text)-s.At {
 		return "", false
 	}
 	return text[s.At : s.At+s.Len], true

@@ -97,8 +97,8 @@ func (t *tail) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Logs is driver.Driver's. When it follows, it goes on over restarts, and ends when the container is removed. What one that
-// was stopped has printed is gone with it.
+// Logs is driver.Driver's. When it follows, it goes on over restarts, and ends when the container is removed. The logs of
+// those that were stopped last are still there, where Options name a folder for them.
 func (d *Driver) Logs(ctx context.Context, id string, o driver.LogOptions, w io.Writer) error {
 	if !driver.ValidID(id) {
 		return driver.ErrNotFound
@@ -108,11 +108,11 @@ func (d *Driver) Logs(ctx context.Context, id string, o driver.LogOptions, w io.
 		return err
 	}
 	if len(there) == 0 {
-		return driver.ErrNotFound
+		return d.keptLogs(id, o, w)
 	}
 	in, err := d.inspect(ctx, there[0].ID)
 	if errdefs.IsNotFound(err) {
-		return driver.ErrNotFound
+		return d.keptLogs(id, o, w)
 	}
 	if err != nil {
 		return failed(err, "the logs of %s can't be read", id)

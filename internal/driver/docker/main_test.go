@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 
 func openOn(t testing.TB, e *dockertest.Engine, home string) *docker.Driver {
 	t.Helper()
-	d, err := docker.New(docker.Options{Host: e.Host, Home: home})
+	d, err := docker.New(docker.Options{Host: e.Host, Home: home, Logs: filepath.Join(t.TempDir(), "logs")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,6 +78,21 @@ func (d *Driver) view(ctx context.Context, id string) (view, error) {
 	return v, nil
 }
 
+// viewListed is view of a container that was listed. An Engine may hang in the check of one container's health and tell no
+// more of it; of that one there is what the list says, and the others are told of as ever.
+func (d *Driver) viewListed(ctx context.Context, c container.Summary) (view, error) {
+	v, err := d.view(ctx, c.ID)
+	if !errors.Is(err, errHung) {
+		return v, err
+	}
+	rec := readRecord(c.Labels)
+	return view{rec: rec, status: driver.Status{
+		ID: c.Labels[labelReplica], App: c.Labels[labelApp], Environment: c.Labels[labelEnvironment], Service: c.Labels[labelService],
+		Release: c.Labels[labelRelease], Index: rec.Index, Listen: rec.Listen, Spec: rec.Spec, Phase: driver.Sick, Since: time.Unix(c.Created, 0),
+		Reason: "the Docker Engine hangs when it is asked about it (" + c.Status + ")",
+	}}, nil
+}
+
 // viewStill completes the view of a container that does not run.
 func (d *Driver) viewStill(ctx context.Context, in container.InspectResponse, v view) (view, error) {
 	v.failures = d.memory.ended(in)

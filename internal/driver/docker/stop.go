@@ -30,7 +30,7 @@ func (d *Driver) Stop(ctx context.Context, id string) error {
 			if err := d.end(ctx, c.ID); err != nil && !errdefs.IsNotFound(err) {
 				return err
 			}
-			if err := d.remove(ctx, c.ID); err != nil {
+			if err := d.retire(ctx, c.ID); err != nil {
 				return err
 			}
 		}

@@ -81,6 +81,7 @@ func Run(t *testing.T, w World, without ...string) {
 		"PrintsWithoutEnd":      printsWithoutEnd,
 		"LogsTail":              logsTail,
 		"LogsFollow":            logsFollow,
+		"LogsOfStopped":         logsOfStopped,
 		"LogsAcrossRotation":    logsAcrossRotation,
 		"LogsOfALineWithoutEnd": logsOfALineWithoutEnd,
 		"PrintsItsSecrets":      printsItsSecrets,

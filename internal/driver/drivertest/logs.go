@@ -82,6 +82,17 @@ func logsTail(b *bench) {
 	}
 }
 
+// logsOfStopped are read when the replica is gone: mostly it was stopped because of what stands there.
+func logsOfStopped(b *bench) {
+	s := b.spec("lines:3", "env:"+b.file("printed"), "stay")
+	b.startAndWait(s)
+	b.eventually("it has printed", func() bool { return b.size("printed") > 0 && b.logs(s.ID, 0) != "" })
+	b.stop(s.ID)
+	if got := b.logs(s.ID, 2); got != "line 00000002\nline 00000003\n" {
+		b.Errorf("the last lines of one that was stopped are %q", got)
+	}
+}
+
 func logsFollow(b *bench) {
 	s := b.spec("print:one", "print:two", "until:"+b.file("go"), "lines:3", "stay")
 	b.start(s)
