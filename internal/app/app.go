@@ -108,6 +108,9 @@ type Service struct {
 	Container *Container `json:"container,omitempty"`
 }
 
+// Released says whether the service is started and stopped with its release. A database server outlives releases.
+func (s Service) Released() bool { return s.Kind != KindPostgres }
+
 // Build is how a service's files are made, once, in the repository.
 type Build struct {
 	Context string   `json:"context"` // folder, relative to the repository

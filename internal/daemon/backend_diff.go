@@ -167,7 +167,7 @@ func (s side) configuration(svc app.Service, e app.Environment) {
 		s.facts["configuration"][svc.Name+"."+name] = value
 	}
 	for name, c := range e.Config {
-		if svc.Kind == app.KindProcess {
+		if svc.Released() {
 			s.facts["configuration"][svc.Name+"."+name] = c.Value
 			s.declared["configuration/"+svc.Name+"."+name] = declaration{because: c.Because}
 		}

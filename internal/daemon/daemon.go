@@ -16,6 +16,7 @@ import (
 	"greenroom/internal/account"
 	"greenroom/internal/api"
 	"greenroom/internal/artifact"
+	"greenroom/internal/driver/docker"
 	"greenroom/internal/driver/process"
 	"greenroom/internal/edge"
 	"greenroom/internal/environment"
@@ -76,7 +77,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if d.world, err = open(ctx, o); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.world.Store.Close()) }()
+	defer func() { err = errors.Join(err, d.world.Engine.Close(), d.world.Store.Close()) }()
 	if err := d.ensureEdge(ctx); err != nil {
 		return err
 	}
@@ -119,10 +120,14 @@ func open(ctx context.Context, o Options) (*environment.World, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	w.Driver, err = process.New(process.Options{Dir: o.Home.Replicas(), Supervise: supervise, Log: o.Log})
+	processes, err := process.New(process.Options{Dir: o.Home.Replicas(), Supervise: supervise, Log: o.Log})
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	w.Engine = environment.NewEngine(o.Home, func() (*docker.Driver, error) {
+		return docker.New(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: string(o.Home), Log: o.Log})
+	})
+	w.Driver = environment.Drivers{Processes: processes, Engine: w.Engine}
 	return w, nil
 }
 

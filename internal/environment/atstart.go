@@ -122,11 +122,7 @@ func (m *migrator) migratingReplica(ctx context.Context) (driver.Spec, variables
 	if err != nil {
 		return driver.Spec{}, v, err
 	}
-	dir, err := m.Files(ctx, r, s.Name)
-	if err != nil {
-		return driver.Spec{}, v, err
-	}
-	spec, err := m.spec(ctx, r, s, v, dir, 0)
+	spec, err := m.spec(ctx, r, s, v, 0)
 	if err != nil {
 		return spec, v, err
 	}

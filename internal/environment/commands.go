@@ -46,7 +46,7 @@ func (e *Environment) variables(ctx context.Context, r release.Release) (variabl
 		return v, err
 	}
 	for _, s := range r.Contents.Services {
-		if s.Kind != app.KindProcess || s.Port == 0 {
+		if !s.Released() || s.Port == 0 {
 			continue
 		}
 		address, err := e.listen(ctx, e.internalRoute(s.Name, r.Digest()))
@@ -61,11 +61,9 @@ func (e *Environment) variables(ctx context.Context, r release.Release) (variabl
 	}
 	v.database = db.URL()
 	if e.hasServer(r) {
-		port, err := e.replicaPort(ctx, e.serverID(r))
-		if err != nil {
+		if v.addresses[e.serverName(r)], err = e.serverAddress(ctx, r); err != nil {
 			return v, err
 		}
-		v.addresses[e.serverName(r)] = loopback(port)
 	}
 	return v, nil
 }
@@ -160,20 +158,20 @@ func (e *Environment) command(ctx context.Context, r release.Release, line strin
 	if !ok {
 		return "", "", problem.New(problem.Invalid, "migrations of %s name no service whose files they are in", e.App)
 	}
-	dir, err := e.Files(ctx, r, service.Name)
+	v, err := e.variables(ctx, r)
 	if err != nil {
 		return "", "", err
 	}
-	v, err := e.variables(ctx, r)
+	if service.Kind == app.KindContainer {
+		return e.containerCommand(ctx, r, service, v, line, more, timeout)
+	}
+	dir, err := e.Files(ctx, r, service.Name)
 	if err != nil {
 		return "", "", err
 	}
 	env, sweep := e.world.marked(v.of(service))
 	defer sweep()
-	if own := env[pgOptions]; own != "" && more[pgOptions] != "" {
-		more[pgOptions] = own + " " + more[pgOptions] // the service's search_path, for one, stays
-	}
-	maps.Copy(env, more)
+	addTo(env, more)
 	out := proc.NewTail(jobOutput)
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -195,6 +193,15 @@ func (e *Environment) command(ctx context.Context, r release.Release, line strin
 	return "", output, nil
 }
 
+// addTo adds variables of a command's own to those of its service.
+func addTo(env, more map[string]string) {
+	options := env[pgOptions]
+	maps.Copy(env, more)
+	if options != "" && more[pgOptions] != "" {
+		env[pgOptions] = options + " " + more[pgOptions] // the service's search_path, for one, stays
+	}
+}
+
 // Check runs a check of a release against an address of this environment, in a working folder of its own.
 func (e *Environment) Check(ctx context.Context, r release.Release, c app.Check, address, run string) (evidence.Result, error) {
 	v, err := e.variables(ctx, r)
@@ -214,6 +221,9 @@ func (e *Environment) Check(ctx context.Context, r release.Release, c app.Check,
 		if err := home.Give(dir, v.resident.UID, v.resident.GID); err != nil {
 			return evidence.Result{}, err
 		}
+	}
+	if v.database, err = e.reachable(ctx, r, v.database); err != nil {
+		return evidence.Result{}, err
 	}
 	env, sweep := e.world.marked(v.forCheck(address))
 	defer sweep()

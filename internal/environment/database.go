@@ -46,9 +46,11 @@ func (e *Environment) reach(ctx context.Context, r release.Release) (data.Databa
 		return sqlite.Open(filepath.Join(e.Data(), db.File)), e.within(db.File)
 	case e.givenDatabase(db):
 		return e.external(ctx, r)
-	default:
-		return e.startServer(ctx, r, resident)
 	}
+	if s, ok := databaseContainer(r); ok {
+		return e.startDatabaseContainer(ctx, r, s)
+	}
+	return e.startServer(ctx, r, resident)
 }
 
 // external is a database that somebody else runs, used as it is.
@@ -196,7 +198,7 @@ func (e *Environment) awaitServer(ctx context.Context, id string, server postgre
 // another version than the image; "" for nothing, and for a database of another kind.
 func (e *Environment) ServerNotice(ctx context.Context, r release.Release) (string, error) {
 	db := r.Contents.Database
-	if db == nil || db.Engine == app.SQLite || e.givenDatabase(db) {
+	if _, container := databaseContainer(r); container || db == nil || db.Engine == app.SQLite || e.givenDatabase(db) {
 		return "", nil
 	}
 	s, err := e.server(ctx, r)

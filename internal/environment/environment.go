@@ -37,6 +37,7 @@ import (
 type World struct {
 	Home      home.Home
 	Driver    driver.Driver
+	Engine    *Engine // where containers run; the Driver knows of it
 	Edge      *edge.Client
 	Store     *store.Store
 	Artifacts *artifact.Store
@@ -129,6 +130,9 @@ func (e *Environment) Remove(ctx context.Context) error {
 	if err := e.world.Store.ReleasePrefixes(ctx, "route:"+e.RouteName()+"/", "replica:"+e.App+"."+e.Name+"."); err != nil {
 		return err
 	}
+	if err := e.leaveEngine(ctx, true); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(e.Folder()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -189,5 +193,5 @@ func (e *Environment) StopAll(ctx context.Context) error {
 	if err := e.stop(ctx, servers); err != nil {
 		return err
 	}
-	return errors.Join(e.endResident(ctx), e.endNetwork())
+	return errors.Join(e.endResident(ctx), e.endNetwork(), e.leaveEngine(ctx, false))
 }

@@ -71,7 +71,7 @@ func restarts(r release.Release, service string) bool {
 func (e *Environment) Replicas(r release.Release) []driver.Status {
 	var out []driver.Status
 	for _, s := range r.Contents.Services {
-		if s.Kind != app.KindProcess || s.Job {
+		if !s.Released() || s.Job {
 			continue
 		}
 		for i := range e.Settings.Scale.Of(s.Replicas) {
@@ -107,15 +107,11 @@ func (e *Environment) launch(ctx context.Context, r release.Release, alive map[s
 		if s.Job {
 			continue
 		}
-		dir, err := e.Files(ctx, r, s.Name)
-		if err != nil {
-			return err
-		}
 		for i := range e.Settings.Scale.Of(s.Replicas) {
 			if alive[e.replicaID(r.Digest(), s.Name, i)] {
 				continue
 			}
-			spec, err := e.spec(ctx, r, s, v, dir, i)
+			spec, err := e.spec(ctx, r, s, v, i)
 			if err != nil {
 				return err
 			}
@@ -161,7 +157,7 @@ func (e *Environment) Leave(ctx context.Context) error {
 func processNames(c app.Contents) []string {
 	var names []string
 	for _, s := range c.Services {
-		if s.Kind == app.KindProcess {
+		if s.Released() {
 			names = append(names, s.Name)
 		}
 	}

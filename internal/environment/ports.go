@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,6 +73,19 @@ func (e *Environment) replicaPort(ctx context.Context, id string) (int, error) {
 	return e.world.Store.Reserve(ctx, replicaKey(id), process.FreePort)
 }
 
+// endpoint is where a replica of a service that listens is dialled from this machine, whether it runs or not.
+func (e *Environment) endpoint(ctx context.Context, s app.Service, id string) (driver.Endpoint, error) {
+	if !onLoopback(s) {
+		return e.containerEndpoint(ctx, s, id)
+	}
+	port, err := e.replicaPort(ctx, id)
+	return driver.Endpoint{Network: "tcp", Address: loopback(port)}, err
+}
+
+// onLoopback says whether a service's replicas are dialled at ports of this machine. Elsewhere than on Linux the addresses of
+// containers lead nowhere, and their ports are published.
+func onLoopback(s app.Service) bool { return s.Kind != app.KindContainer || runtime.GOOS != "linux" }
+
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // claim makes sure that the ports which the environment and these releases are about to use can be had, and says whether
@@ -127,10 +141,13 @@ func (e *Environment) promised(releases []release.Release) []string {
 	keys := []string{addressKey(e.candidateRoute())}
 	for _, r := range releases {
 		for _, s := range r.Contents.Services {
-			if s.Kind != app.KindProcess || s.Port == 0 {
+			if !s.Released() || s.Port == 0 {
 				continue
 			}
 			keys = append(keys, addressKey(e.internalRoute(s.Name, r.Digest())))
+			if !onLoopback(s) {
+				continue
+			}
 			for i := range e.Settings.Scale.Of(s.Replicas) {
 				keys = append(keys, replicaKey(e.replicaID(r.Digest(), s.Name, i)))
 			}

@@ -203,7 +203,7 @@ func (e *Environment) publicRoute(ctx context.Context, t Traffic) (edge.Route, e
 func (e *Environment) internalRoutes(ctx context.Context, r release.Release) ([]edge.Route, error) {
 	var routes []edge.Route
 	for _, s := range r.Contents.Services {
-		if s.Kind != app.KindProcess || s.Port == 0 {
+		if !s.Released() || s.Port == 0 {
 			continue
 		}
 		pool, err := e.pool(ctx, r, s, 100)
@@ -236,11 +236,11 @@ func (e *Environment) pool(ctx context.Context, r release.Release, s app.Service
 	}
 	for i := range e.Settings.Scale.Of(s.Replicas) {
 		id := e.replicaID(r.Digest(), s.Name, i)
-		port, err := e.replicaPort(ctx, id)
+		at, err := e.endpoint(ctx, s, id)
 		if err != nil {
 			return p, err
 		}
-		p.Backends = append(p.Backends, edge.Backend{ID: id, Network: "tcp", Address: loopback(port)})
+		p.Backends = append(p.Backends, edge.Backend{ID: id, Network: at.Network, Address: at.Address})
 	}
 	return p, nil
 }

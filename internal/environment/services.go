@@ -46,12 +46,8 @@ func (e *Environment) Start(ctx context.Context, r release.Release, services []s
 
 // startService starts the replicas of one service and waits for their health, or runs a job to its end.
 func (e *Environment) startService(ctx context.Context, r release.Release, s app.Service, v variables, say func(string)) error {
-	dir, err := e.Files(ctx, r, s.Name)
-	if err != nil {
-		return err
-	}
 	if s.Job {
-		return e.runJob(ctx, r, s, v, dir, say)
+		return e.runJob(ctx, r, s, v, say)
 	}
 	n := e.Settings.Scale.Of(s.Replicas)
 	say(fmt.Sprintf("%s: starting %d", s.Name, n))
@@ -59,7 +55,7 @@ func (e *Environment) startService(ctx context.Context, r release.Release, s app
 	var mu sync.Mutex
 	began := e.world.Now()
 	return each(n, func(i int) error {
-		if err := e.startReplica(ctx, r, s, v, dir, i); err != nil {
+		if err := e.startReplica(ctx, r, s, v, i); err != nil {
 			return err
 		}
 		mu.Lock()
@@ -72,8 +68,8 @@ func (e *Environment) startService(ctx context.Context, r release.Release, s app
 	})
 }
 
-func (e *Environment) startReplica(ctx context.Context, r release.Release, s app.Service, v variables, dir string, index int) error {
-	spec, err := e.spec(ctx, r, s, v, dir, index)
+func (e *Environment) startReplica(ctx context.Context, r release.Release, s app.Service, v variables, index int) error {
+	spec, err := e.spec(ctx, r, s, v, index)
 	if err != nil {
 		return err
 	}
@@ -84,19 +80,25 @@ func (e *Environment) startReplica(ctx context.Context, r release.Release, s app
 	return err
 }
 
-func (e *Environment) spec(ctx context.Context, r release.Release, s app.Service, v variables, dir string, index int) (driver.Spec, error) {
+// spec is all that a driver needs to run a replica.
+func (e *Environment) spec(ctx context.Context, r release.Release, s app.Service, v variables, index int) (driver.Spec, error) {
+	if s.Kind == app.KindContainer {
+		return e.containerSpec(ctx, r, s, v, index)
+	}
+	dir, err := e.Files(ctx, r, s.Name)
+	if err != nil {
+		return driver.Spec{}, err
+	}
 	spec := driver.Spec{
 		ID: e.replicaID(r.Digest(), s.Name, index), App: e.App, Environment: e.Name, Service: s.Name,
 		Release: string(r.Digest()), Index: index, Dir: filepath.Join(dir, s.Dir), Health: s.Health, Stop: s.Stop, Restart: s.Restart,
 		User: v.resident.Name, Network: v.network,
 	}
 	if s.Port != 0 {
-		port, err := e.replicaPort(ctx, spec.ID)
-		if err != nil {
+		if v.port, err = e.replicaPort(ctx, spec.ID); err != nil {
 			return spec, err
 		}
-		v.port = port
-		spec.Listen = driver.Endpoint{Network: "tcp", Address: loopback(port)}
+		spec.Listen = driver.Endpoint{Network: "tcp", Address: loopback(v.port)}
 	}
 	spec.Env, spec.Command, spec.Secrets = v.of(s), v.command(s), v.secretsOf(s)
 	spec.Health.Command = expandAll(s.Health.Command, v.known())
@@ -104,8 +106,15 @@ func (e *Environment) spec(ctx context.Context, r release.Release, s app.Service
 }
 
 // runJob runs a service that others wait for to its end.
-func (e *Environment) runJob(ctx context.Context, r release.Release, s app.Service, v variables, dir string, say func(string)) error {
+func (e *Environment) runJob(ctx context.Context, r release.Release, s app.Service, v variables, say func(string)) error {
 	say(s.Name + ": running to its end")
+	if s.Kind == app.KindContainer {
+		return e.runContainerJob(ctx, r, s, v)
+	}
+	dir, err := e.Files(ctx, r, s.Name)
+	if err != nil {
+		return err
+	}
 	out := proc.NewTail(jobOutput)
 	env, sweep := e.world.marked(v.of(s))
 	defer sweep()
@@ -201,6 +210,16 @@ type ServiceHealth struct {
 	Reason   string // of one replica that is not healthy
 }
 
+// Bring has on this machine what a service of a release runs from: its files, or its image.
+func (e *Environment) Bring(ctx context.Context, r release.Release, s app.Service) error {
+	if s.Kind == app.KindContainer {
+		_, err := e.containers(ctx, r, s)
+		return err
+	}
+	_, err := e.Files(ctx, r, s.Name)
+	return err
+}
+
 // Files unpacks a service's files, read-only, and checks them against the release.
 func (e *Environment) Files(ctx context.Context, r release.Release, service string) (string, error) {
 	name := "service/" + service
@@ -237,7 +256,7 @@ func startOrder(c app.Contents) ([]app.Service, error) {
 			}
 		}
 		state[s.Name] = 2
-		if s.Kind == app.KindProcess {
+		if s.Released() {
 			order = append(order, s)
 		}
 		return nil

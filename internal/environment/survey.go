@@ -14,7 +14,6 @@ import (
 	"strings"
 	"syscall"
 
-	"greenroom/internal/app"
 	"greenroom/internal/driver"
 	"greenroom/internal/evidence"
 	"greenroom/internal/netns"
@@ -234,7 +233,7 @@ func (e *Environment) addOthers(ctx context.Context, s *survey) error {
 func (e *Environment) addOwn(ctx context.Context, s *survey, r release.Release) error {
 	routes := []string{e.RouteName()}
 	for _, service := range r.Contents.Services {
-		if service.Kind == app.KindProcess && service.Port != 0 {
+		if service.Released() && service.Port != 0 {
 			routes = append(routes, e.internalRoute(service.Name, r.Digest()))
 		}
 	}
@@ -248,9 +247,9 @@ func (e *Environment) addOwn(ctx context.Context, s *survey, r release.Release) 
 	if !e.hasServer(r) {
 		return nil
 	}
-	port, err := e.replicaPort(ctx, e.serverID(r))
+	address, err := e.serverAddress(ctx, r)
 	if err == nil {
-		s.add(own, "tcp", loopback(port))
+		s.add(own, "tcp", address)
 	}
 	return err
 }

@@ -77,7 +77,7 @@ func (h Home) Make() error {
 		return err
 	}
 	for perm, dirs := range map[fs.FileMode][]string{
-		0o700: {h.Edge(), h.Replicas(), h.Artifacts(), h.Uploads(), h.Networks()},
+		0o700: {h.Edge(), h.Replicas(), h.Artifacts(), h.Uploads(), h.Networks(), h.Containers()},
 		0o711: {h.Environments(), h.Files(), h.Runs()}, // those in them say who may come in
 	} {
 		for _, dir := range dirs {
@@ -151,6 +151,9 @@ func (h Home) Networks() string { return h.join("networks") }
 
 // Network is the folder of one stage's network namespace.
 func (h Home) Network(app, name string) string { return h.join("networks", app, name) }
+
+// Containers is where an empty file of each app's name says that it has, or had, containers in the Engine.
+func (h Home) Containers() string { return h.join("containers") }
 
 // Log is the daemon's log.
 func (h Home) Log() string { return h.join("daemon.log") }

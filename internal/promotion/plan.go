@@ -312,7 +312,7 @@ func (b *builder) oldServices(order app.Order) []string { return selected(b.OldC
 func selected(c app.Contents, order app.Order) []string {
 	var names []string
 	for _, s := range c.Services {
-		if s.Kind == app.KindProcess && (order == anyOrder || s.Order == order) {
+		if s.Released() && (order == anyOrder || s.Order == order) {
 			names = append(names, s.Name)
 		}
 	}

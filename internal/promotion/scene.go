@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"greenroom/internal/app"
 	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
@@ -100,11 +99,11 @@ func (p *Promotions) Actions() map[string]run.Action {
 // names: what is missing is said before anything changes.
 func (p *Promotions) prepare(ctx context.Context, t *run.Task, sc *scene) (any, error) {
 	for _, s := range sc.New.Contents.Services {
-		if s.Kind != app.KindProcess {
+		if !s.Released() {
 			continue
 		}
 		t.Progress("%s", s.Name)
-		if _, err := sc.env.Files(ctx, sc.New, s.Name); err != nil {
+		if err := sc.env.Bring(ctx, sc.New, s); err != nil {
 			return nil, err
 		}
 	}

@@ -342,7 +342,7 @@ func stopFirst(r release.Release) []string {
 func named(r release.Release, which func(app.Service) bool) []string {
 	var names []string
 	for _, s := range r.Contents.Services {
-		if s.Kind == app.KindProcess && which(s) {
+		if s.Released() && which(s) {
 			names = append(names, s.Name)
 		}
 	}

@@ -123,16 +123,26 @@ func socketFits(dir string) bool {
 	return len(dir)+len("/.s.PGSQL.65535") <= maxSocketPath && !strings.ContainsAny(dir, `,"`)
 }
 
-// Ready returns once the server answers queries, or with the last reason why not when ctx ends. It asks every 50 ms.
+// Ready returns once the server answers queries, or with the last reason why not when ctx ends.
 func (s Server) Ready(ctx context.Context) error {
 	db, err := Open(Config{URL: s.adminURL("postgres"), Programs: s.Programs})
 	if err != nil {
 		return err
 	}
+	return db.ready(ctx, "in "+s.Dir)
+}
+
+// Ready returns once the database answers queries, or with the last reason why not when ctx ends.
+func (d *Database) Ready(ctx context.Context) error {
+	return d.ready(ctx, "of the database "+d.name)
+}
+
+// ready asks every 50 ms.
+func (d *Database) ready(ctx context.Context, which string) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := db.Ping(ctx)
+		err := d.Ping(ctx)
 		if err == nil {
 			return nil
 		}
@@ -144,7 +154,7 @@ func (s Server) Ready(ctx context.Context) error {
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return ctx.Err()
 			}
-			return problem.New(problem.Unavailable, "the database server in %s is not ready: %w", s.Dir, err)
+			return problem.New(problem.Unavailable, "the database server %s is not ready: %w", which, err)
 		case <-tick.C:
 		}
 	}
