@@ -28,7 +28,7 @@ type Image struct {
 // ID is the image's id in an Engine that has loaded its Archive.
 func (i Image) ID(t testing.TB) string {
 	t.Helper()
-	config, _ := i.parts(t)
+	config, _ := i.Parts(t)
 	return "sha256:" + digest(config)
 }
 
@@ -40,13 +40,14 @@ func digest(b []byte) string {
 // Archive is the image as docker save writes it.
 func (i Image) Archive(t testing.TB) []byte {
 	t.Helper()
-	config, layer := i.parts(t)
+	config, layer := i.Parts(t)
 	name := digest(config) + ".json"
 	manifest := encode(t, []map[string]any{{"Config": name, "RepoTags": i.Tags, "Layers": []string{"layer.tar"}}})
 	return archive(t, map[string][]byte{name: config, "layer.tar": layer, "manifest.json": manifest})
 }
 
-func (i Image) parts(t testing.TB) (config, layer []byte) {
+// Parts are what an image consists of: its config, and its only layer as a tar.
+func (i Image) Parts(t testing.TB) (config, layer []byte) {
 	t.Helper()
 	layer = archive(t, i.Files)
 	config = encode(t, map[string]any{

@@ -1,0 +1,176 @@
+package docker_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"greenroom/internal/driver"
+	"greenroom/internal/driver/docker"
+	"greenroom/internal/driver/docker/dockertest"
+	"greenroom/internal/problem"
+)
+
+// registry serves one image at a tag that moves, and all that it ever had by digest.
+type registry struct {
+	mu    sync.Mutex
+	blobs map[string][]byte // by digest, manifests too
+	tag   string            // the digest that it stands for
+}
+
+func sum(b []byte) string {
+	s := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(s[:])
+}
+
+// move makes the tag stand for an image, and returns its manifest's digest.
+func (r *registry) move(t testing.TB, i dockertest.Image) string {
+	t.Helper()
+	config, layer := i.Parts(t)
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	if _, err := w.Write(layer); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	part := func(kind string, b []byte) map[string]any {
+		r.blobs[sum(b)] = b
+		return map[string]any{"mediaType": "application/vnd.docker." + kind, "size": len(b), "digest": sum(b)}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	manifest, err := json.Marshal(map[string]any{
+		"schemaVersion": 2, "mediaType": manifestType, "config": part("container.image.v1+json", config),
+		"layers": []any{part("image.rootfs.diff.tar.gzip", zipped.Bytes())},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.tag = sum(manifest)
+	r.blobs[r.tag] = manifest
+	return r.tag
+}
+
+const manifestType = "application/vnd.docker.distribution.manifest.v2+json"
+
+func (r *registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name := path.Base(q.URL.Path)
+	if name == "latest" {
+		name = r.tag
+	}
+	content, ok := r.blobs[name]
+	switch {
+	case q.URL.Path == "/v2/":
+		w.WriteHeader(http.StatusOK)
+	case !ok:
+		http.NotFound(w, q)
+	default:
+		if strings.Contains(q.URL.Path, "/manifests/") {
+			w.Header().Set("Content-Type", manifestType)
+		}
+		w.Header().Set("Docker-Content-Digest", name)
+		http.ServeContent(w, q, "", time.Time{}, bytes.NewReader(content))
+	}
+}
+
+// TestPull pulls a tag that moves: what it stood for is what runs.
+func TestPull(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Shared(t))
+	r := &registry{blobs: map[string][]byte{}}
+	server := httptest.NewServer(r)
+	defer server.Close()
+	name := strings.TrimPrefix(server.URL, "http://") + "/shop:latest"
+	i := dockertest.App(t)
+	i.Comment = "first"
+	first := r.move(t, i)
+	var said []string
+	got, err := f.Pull(f.ctx, name, func(line string) { said = append(said, line) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := strings.TrimSuffix(name, ":latest") + "@" + first
+	if got.ID != i.ID(t) || len(got.Digests) != 1 || got.Digests[0] != pinned || len(said) == 0 {
+		t.Errorf("pulled %+v, want %s; said %q", got, pinned, said)
+	}
+	i.Comment = "second"
+	second := r.move(t, i)
+	again, err := f.Pull(f.ctx, name, func(string) {})
+	if err != nil || again.ID != i.ID(t) || again.ID == got.ID {
+		t.Errorf("after the tag moved to %s it is %+v, %v", second, again, err)
+	}
+	s := f.spec("web", "stay")
+	s.Container.Image = pinned
+	f.startAndWait(s)
+	in, err := f.stranger.ContainerInspect(f.ctx, f.nameOf("web"), client.ContainerInspectOptions{})
+	if err != nil || in.Container.Image != got.ID {
+		t.Errorf("pinned to %s it runs %s, %v", got.ID, in.Container.Image, err)
+	}
+	_, err = f.Pull(f.ctx, strings.TrimSuffix(name, "shop:latest")+"nothing:1", func(string) {})
+	wantProblemNoHint(t, err, problem.Fail, "nothing:1")
+}
+
+// TestNetworkAtOnce has several drivers make the same network at the same time: there is one.
+func TestNetworkAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Shared(t))
+	got := make([]docker.Network, 5)
+	var wg sync.WaitGroup
+	for i := range got {
+		d := openOn(t, f.engine, t.Name())
+		wg.Go(func() {
+			var err error
+			if got[i], err = d.EnsureNetwork(f.ctx, "shop", "qa", "default", false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, n := range got {
+		if n != got[0] {
+			t.Errorf("networks %+v", got)
+		}
+	}
+	there, err := f.stranger.NetworkList(f.ctx, client.NetworkListOptions{Filters: client.Filters{}.Add("label", "greenroom.home="+t.Name())})
+	if err != nil || len(there.Items) != 1 {
+		t.Errorf("the Engine has %+v, %v", there.Items, err)
+	}
+}
+
+// TestCancelled has nobody wait any longer than he wants to.
+func TestCancelled(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Shared(t))
+	f.start(f.spec("web", "stay"))
+	ctx, cancel := context.WithCancel(f.ctx)
+	cancel()
+	_, startErr := f.Start(ctx, f.spec("other", "stay"))
+	_, waitErr := f.Wait(ctx, "web")
+	_, listErr := f.List(ctx, driver.Filter{})
+	for _, err := range []error{startErr, waitErr, listErr, f.Stop(ctx, "web"), f.Logs(ctx, "web", driver.LogOptions{Follow: true}, io.Discard), f.Remove(ctx, "shop", "qa", true)} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("after the cancelling: %v", err)
+		}
+	}
+	if st := f.status("web"); st.PID == 0 {
+		t.Errorf("status %+v", st)
+	}
+}
