@@ -5,10 +5,12 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
+	"greenroom/internal/app"
 	"greenroom/internal/data"
 	"greenroom/internal/proc"
 	"greenroom/internal/release"
@@ -30,6 +32,9 @@ type clients struct {
 
 // clientsOf tells who is at the other end of the sessions of a release's database; nil where nobody can.
 func (e *Environment) clientsOf(r release.Release, db data.Database, replica string) *clients {
+	if slices.ContainsFunc(r.Contents.Services, func(s app.Service) bool { return s.Container != nil }) { // their sockets are in networks of their own
+		return nil
+	}
 	u, err := url.Parse(db.URL())
 	if err != nil || u.Hostname() == "" { // over a unix socket nobody sees who is there
 		return nil

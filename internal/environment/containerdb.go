@@ -89,11 +89,11 @@ func (e *Environment) databaseSpec(ctx context.Context, r release.Release, s app
 		delete(spec.Env, name)
 	}
 	c := settings(s)
-	common, err := e.commonNetwork(ctx, d)
+	all, err := e.commonNetwork(ctx, d)
 	if err != nil {
 		return spec, err
 	}
-	c.Networks = []driver.Attach{{Network: common.ID, Aliases: []string{s.Name}}}
+	c.Networks = []driver.Attach{{Network: all.ID, Aliases: []string{s.Name}}}
 	if c.Mounts, err = e.mounts(ctx, d, r, s); err != nil {
 		return spec, err
 	}

@@ -131,11 +131,11 @@ func (e *Environment) attach(ctx context.Context, d *docker.Driver, r release.Re
 	if err != nil {
 		return nil, err
 	}
-	common, err := e.commonNetwork(ctx, d)
+	all, err := e.commonNetwork(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	return []driver.Attach{{Network: own.ID, Aliases: []string{s.Name}}, {Network: common.ID}}, nil
+	return []driver.Attach{{Network: own.ID, Aliases: []string{s.Name}}, {Network: all.ID}}, nil
 }
 
 // dial says where a replica of a container is dialled, and has it listen there.
@@ -175,9 +175,12 @@ func (e *Environment) containerEndpoint(ctx context.Context, s app.Service, id s
 	return driver.Endpoint{Network: "tcp", Address: netip.AddrPortFrom(addressOf(number), uint16(s.Port)).String()}, err //nolint:gosec // a port
 }
 
+// common is the name of the environment's own network among its networks. No release's short digest is it.
+const common = "environment"
+
 // commonNetwork is the environment's own network.
 func (e *Environment) commonNetwork(ctx context.Context, d *docker.Driver) (docker.Network, error) {
-	return e.engineNetwork(ctx, d, "environment")
+	return e.engineNetwork(ctx, d, common)
 }
 
 func (e *Environment) engineNetwork(ctx context.Context, d *docker.Driver, name string) (docker.Network, error) {
@@ -284,6 +287,9 @@ func (e *Environment) runContainerJob(ctx context.Context, r release.Release, s 
 	if err != nil {
 		return err
 	}
+	env, sweep := e.world.marked(spec.Env)
+	defer sweep()
+	spec.Env = env
 	exit, output, err := e.runContainer(ctx, spec)
 	if err == nil && exit != 0 {
 		err = problem.New(problem.Fail, "job %s of %s: exit code %d: %s", s.Name, r.Digest().Short(), exit, v.redact(output))
@@ -303,6 +309,9 @@ func (e *Environment) containerCommand(ctx context.Context, r release.Release, s
 	for i := range spec.Container.Networks { // the names and the address are the service's
 		spec.Container.Networks[i].Aliases, spec.Container.Networks[i].IPv4 = nil, netip.Addr{}
 	}
+	env, sweep := e.world.marked(spec.Env)
+	defer sweep()
+	spec.Env = env
 	addTo(spec.Env, more)
 	if err := e.world.Driver.Stop(ctx, spec.ID); err != nil {
 		return "", "", err
@@ -343,6 +352,15 @@ func (e *Environment) runContainer(ctx context.Context, spec driver.Spec) (exit 
 	out := proc.NewTail(jobOutput)
 	told := d.Logs(late, spec.ID, driver.LogOptions{}, out)
 	return ended.ExitCode, out.String(), errors.Join(err, told, d.Stop(late, spec.ID))
+}
+
+// leaveNetworks takes away those of the environment's networks that are not kept, and in which nothing is any more.
+func (e *Environment) leaveNetworks(ctx context.Context, kept func(name string) bool) error {
+	d, err := e.world.Engine.of(e.App)
+	if err != nil || d == nil {
+		return err
+	}
+	return d.RemoveNetworks(ctx, e.App, e.Name, kept)
 }
 
 // leaveEngine takes away what is in the Engine for the environment when nothing of it runs any more: its networks, and with

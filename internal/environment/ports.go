@@ -163,6 +163,9 @@ func (e *Environment) forgetOthers(ctx context.Context, live *release.Release) e
 	if live != nil {
 		keep = e.promised([]release.Release{*live})
 	}
+	if err := e.leaveNetworks(ctx, func(name string) bool { return name == common || live != nil && name == live.Digest().Short() }); err != nil {
+		return err
+	}
 	var gone []string
 	for _, prefix := range []string{addressKey(e.RouteName() + "/"), replicaKey(e.App + "." + e.Name + ".")} {
 		keys, err := e.world.Store.NumberKeys(ctx, prefix)

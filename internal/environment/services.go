@@ -166,6 +166,9 @@ func (e *Environment) Forget(ctx context.Context, r release.Release) error {
 	for _, s := range r.Contents.Services {
 		keys = append(keys, "route:"+e.internalRoute(s.Name, r.Digest()), fmt.Sprintf("replica:%s.%s.%s.%s.", e.App, e.Name, s.Name, r.Digest().Short()))
 	}
+	if err := e.leaveNetworks(ctx, func(name string) bool { return name != r.Digest().Short() }); err != nil {
+		return err
+	}
 	return e.world.Store.ReleasePrefixes(ctx, keys...)
 }
 
