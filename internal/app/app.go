@@ -274,6 +274,9 @@ type Environment struct {
 	Hosts       []string          `json:"hosts,omitempty"`
 	Rollout     Rollout           `json:"rollout"`
 	Data        *Data             `json:"data,omitempty"` // nil: a fresh database, with the seed
+	// Accept are the dangerous settings of services that may be here, with the reason: by service, then as Service.Dangers
+	// names them. Only production's counts.
+	Accept map[string]map[string]string `json:"accept,omitempty"`
 }
 
 // Data is where an environment's data comes from, anew for each rehearsal.

@@ -118,6 +118,26 @@ func (c *comparison) environment(prefix string, was, is Environment) {
 	compare(c, prefix+"hosts", was.Hosts, is.Hosts, list)
 	c.rollout(prefix+"rollout.", was.Rollout, is.Rollout)
 	c.data(prefix+"data", was.Data, is.Data, voids)
+	c.accept(prefix+"accept", was.Accept, is.Accept)
+}
+
+// accept compares what an environment accepts of what is dangerous.
+func (c *comparison) accept(path string, was, is map[string]map[string]string) {
+	count := len(c.changes)
+	for _, service := range sortedUnion(was, is) {
+		for _, setting := range sortedUnion(was[service], is[service]) {
+			before, had := was[service][setting]
+			now, has := is[service][setting]
+			note := ""
+			if had != has {
+				note = direction(had)
+			}
+			compare(c, path+"."+service+"."+setting, optional(before, had), optional(now, has), maybe(word), note)
+		}
+	}
+	if count == len(c.changes) { // services of which nothing is accepted
+		compare(c, path, was, is, func(m map[string]map[string]string) string { return list(slices.Sorted(maps.Keys(m))) })
+	}
 }
 
 // differences compares declared differences fact by fact, and their order where that is all.

@@ -29,7 +29,7 @@ import (
 // soak are looked up when asked; an exception takes a demand away and never gives a pass; old-on-new records that the old
 // release's journeys failed, and the gate decides whether downtime is accepted; roles and keys are asked for the person
 // and for the signature at hand. Rollout and hosts belong to traffic, which a stage has none of. Environments that are
-// neither production nor the one before it take no part in a rehearsal. Production's own configuration and scale are in
+// neither production nor the one before it take no part in a rehearsal. What is accepted of containers is asked of the release. Production's own configuration and scale are in
 // its baseline. How fast a copy is read and how many are kept changes nothing in the copy; the lock time-out and what
 // becomes of blockers are for production. A reason and its last day change nothing about what ran.
 //

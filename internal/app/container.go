@@ -9,11 +9,13 @@ type Container struct {
 	// built. What runs is Service.Image, which is "sha256:…" in every release, and "" in a definition.
 	Tag   string      `json:"tag,omitempty"`
 	Build *ImageBuild `json:"-"` // how the image is made; nil: it is Tag's
+	Pull  Pull        `json:"-"` // when the image that Tag names is fetched
 
 	Entrypoint []string `json:"entrypoint,omitempty"` // replaces the image's, with which its command goes too
 	User       string   `json:"user,omitempty"`       // "" is the image's
 	Hostname   string   `json:"hostname,omitempty"`
-	ExtraHosts []string `json:"extra_hosts,omitempty"` // "name:address"
+	ExtraHosts []string `json:"extra_hosts,omitempty"` // "name:address", sorted
+	Aliases    []string `json:"aliases,omitempty"`     // names in the environment's network beside the service's own; sorted
 	Ports      []Port   `json:"ports,omitempty"`       // those that are published beside Service.Port; sorted
 
 	Mounts  []Mount      `json:"mounts,omitempty"`
@@ -39,6 +41,15 @@ type Container struct {
 	Devices     []string `json:"devices,omitempty"`      // as Compose writes them, "HOST:CONTAINER:rwm"
 	SecurityOpt []string `json:"security_opt,omitempty"` // such as seccomp=unconfined
 }
+
+// Pull is Compose's pull_policy: when an image is fetched from its registry.
+type Pull string
+
+// The policies. The zero value fetches what is missing.
+const (
+	PullAlways Pull = "always"
+	PullNever  Pull = "never"
+)
 
 // ImageBuild is Compose's build. What it needs is in the repository.
 type ImageBuild struct {

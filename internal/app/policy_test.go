@@ -57,6 +57,7 @@ var counts = map[string][]string{
 	"Migrating.Budget.RowsLost":            {qa, staging, production, alone},
 	"Migrating.LockTimeout":                nil,
 	"Migrating.EndBlockers":                nil,
+	"Environments[].Accept{}":              nil,
 	"Gates{}":                              nil,
 	"Gates{}.Soak":                         nil,
 	"Gates{}.Except{}":                     nil,
@@ -96,6 +97,7 @@ func full(name, after string) app.Environment {
 		Config:      map[string]app.Config{"PAYMENT_URL": {Value: "http://127.0.0.1:9000", Because: "the provider's sandbox"}},
 		Differences: []app.Difference{{Fact: "database.settings.shared_buffers", Because: "a smaller machine", Until: day(2027, 6, 30)}},
 		Hosts:       []string{name + ".example.com"},
+		Accept:      map[string]map[string]string{"agent": {"pid host": "it counts"}},
 		Rollout:     app.Rollout{Steps: []int{10, 100}, Watch: time.Minute, MaxErrors: 0.01, Drain: 30 * time.Second},
 		Data: &app.Data{
 			From: "production", Mask: "mask.yaml", Replica: "REPLICA_URL", Rate: 50e6, Keep: 2, NotIsolated: "no root here",
@@ -277,7 +279,7 @@ func TestAppliedPoliciesStay(t *testing.T) {
 	p := policy(qa)
 	p.Migrating = app.Migrating{}
 	for i := range p.Environments {
-		p.Environments[i].Data = nil
+		p.Environments[i].Data, p.Environments[i].Accept = nil, nil
 	}
 	if got, want := p.Digest(), "sha256:b44d5c51d24d15ef5e02aa8c5b254b4d60a3646f996bacffff6f928a7f6defca"; got != want {
 		t.Errorf("digest %s, was %s", got, want)

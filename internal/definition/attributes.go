@@ -8,6 +8,8 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
+
+	"greenroom/internal/app"
 )
 
 // attribute is what becomes of one attribute of a Compose service under the process driver.
@@ -109,15 +111,25 @@ func (m *mapper) attributes(s *service) {
 			continue
 		}
 		m.walk(s, src, []string{"services", name}, nil)
-		for _, section := range sortedKeys(itemKeys) {
-			m.items(s, src, []string{"services", name, section}, itemKeys[section])
+		known := itemKeys
+		if s.contained() {
+			known = containerItemKeys
 		}
+		for _, section := range sortedKeys(known) {
+			m.items(s, src, []string{"services", name, section}, known[section])
+		}
+	}
+	if s.contained() {
+		return
 	}
 	m.mounts(s)
 	if tries, ok := strings.CutPrefix(s.Restart, "on-failure:"); ok {
 		m.report.notice(m.at("services", s.Name, "restart"), "restarts do not end after "+tries+" tries", "they slow down instead")
 	}
 }
+
+// contained says whether the service is a container.
+func (s *service) contained() bool { return s.out.Kind == app.KindContainer }
 
 // walk names the attributes of one mapping. Within those that are listed with parts, the parts are named.
 func (m *mapper) walk(s *service, src *source, at, inside []string) {
@@ -127,9 +139,12 @@ func (m *mapper) walk(s *service, src *source, at, inside []string) {
 		}
 		path := strings.Join(append(slices.Clone(inside), key), ".")
 		whole := append(slices.Clone(at), key)
-		a := serviceAttribute(path)
+		a, parts := serviceAttribute(path), processParts
+		if s.contained() {
+			a, parts = containerAttribute(path), containerParts
+		}
 		if a.why == "" {
-			if slices.Contains([]string{"build", "deploy", "deploy.update_config", "deploy.restart_policy", "healthcheck"}, path) {
+			if slices.Contains(parts, path) {
 				m.walk(s, src, whole, append(slices.Clone(inside), key))
 			}
 			continue
@@ -147,7 +162,7 @@ func (m *mapper) walk(s *service, src *source, at, inside []string) {
 		}
 		m.report.notice(src.atKey(whole...), fmt.Sprintf("%s of %s is not honoured: %s", quote(path), s.Name, a.why), a.right)
 	}
-	if len(inside) == 0 && isPostgres(s.Image) && len(s.own.Run.List) == 0 {
+	if len(inside) == 0 && !s.contained() && isPostgres(s.Image) && len(s.own.Run.List) == 0 {
 		for _, key := range []string{"command", "entrypoint"} {
 			if src.find(append(at, key)...).depth == len(at)+1 {
 				m.report.notice(src.atKey(append(at, key)...), fmt.Sprintf("%s of %s is not honoured: Greenroom starts the server itself", quote(key), s.Name), "")
@@ -223,10 +238,20 @@ func (m *mapper) topLevel() {
 			case "version":
 				m.report.notice(at, "`version` is obsolete and says nothing", "remove it")
 			case "networks":
+				if m.docker {
+					continue
+				}
 				m.report.notice(at, "`networks` are not honoured: plain processes share the machine's network", "")
 			case "configs", "models":
+				if m.docker && key == "configs" {
+					continue
+				}
 				m.report.notice(at, quote(key)+" are not honoured: the process driver has nothing like it", "")
 			}
+		}
+		if m.docker {
+			m.topLevelContainers(src)
+			continue
 		}
 		for _, name := range src.keys("volumes") {
 			for _, key := range src.keys("volumes", name) {

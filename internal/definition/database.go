@@ -32,7 +32,7 @@ func (m *mapper) database() *app.Database {
 			all = append(all, m.postgres(s))
 			continue
 		}
-		if s.own.SQLite != "" {
+		if s.own.SQLite != "" && !m.docker { // of a container it is told already
 			all = append(all, m.sqlite(s, all)...)
 		}
 	}
@@ -108,7 +108,7 @@ func (m *mapper) sqlite(s service, before []candidate) []candidate {
 // external is a database that DATABASE_URL gives outside Greenroom's care: by a literal address whose host is no
 // service, or by a secret.
 func (m *mapper) external(s service) (candidate, bool) {
-	if s.stays || s.out.Kind != app.KindProcess {
+	if s.stays || s.out.Kind == app.KindPostgres {
 		return candidate{}, false
 	}
 	d := app.Database{Engine: app.Postgres, Variable: databaseVariable, External: true}
@@ -126,7 +126,7 @@ func (m *mapper) external(s service) (candidate, bool) {
 		return candidate{}, false
 	}
 	if u.Scheme == "sqlite" || u.Scheme == "sqlite3" || u.Scheme == "file" {
-		if s.own.SQLite == "" {
+		if s.own.SQLite == "" && !m.docker {
 			m.report.fault(at, databaseVariable+" leads to an SQLite file that Greenroom does not know", "add `x-greenroom: {sqlite: app.db}` and write "+quote(u.Scheme+":${SQLITE_PATH:-app.db}"))
 		}
 		return candidate{}, false

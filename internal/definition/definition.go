@@ -82,16 +82,17 @@ func load(ctx context.Context, dir string, o Options, r *report) app.App {
 	}
 	defer d.checkSchema()
 	a := app.App{Name: d.keys.App, Policy: d.policy()}
-	p := readProject(ctx, dir, d.composeFiles(), o, r)
+	p := readProject(ctx, dir, d.driver(), d.composeFiles(), o, r)
 	if p == nil {
 		d.checks(nil)
 		return a
 	}
-	m := mapper{project: p}
+	m := mapper{project: p, policy: a.Policy}
 	a.Contents = m.contents()
 	a.Contents.Migrations = d.migrations(a.Contents)
 	a.Contents.Checks = d.checks(a.Contents.Services)
 	d.checkPolicy(a.Policy, a.Contents.Services)
+	d.checkAccepted(a.Policy, a.Contents.Services)
 	d.checkData(a.Policy, a.Contents.Database)
 	return a
 }

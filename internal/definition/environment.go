@@ -113,7 +113,7 @@ func (m *mapper) secrets(s *service) []string {
 		case !variableForm.MatchString(x.Source):
 			m.report.fault(at, quote(clip(x.Source))+" can't be a secret's name, since it becomes a variable", "letters, digits and _, no digit first")
 			continue
-		case x.Target != "" && x.Target != x.Source && x.Target != "/run/secrets/"+x.Source:
+		case !s.contained() && x.Target != "" && x.Target != x.Source && x.Target != "/run/secrets/"+x.Source:
 			m.report.fault(at, fmt.Sprintf("the secret %s can't be handed over as %s", x.Source, quote(clip(x.Target))), "a secret becomes a variable of its own name: remove `target`")
 		}
 		if _, both := s.out.Env[x.Source]; both {

@@ -114,6 +114,9 @@ func (m *mapper) tested(s *service, test []string) app.Health {
 		return app.Health{}
 	}
 	line := strings.Join(test[1:], " ")
+	if s.contained() { // it runs inside, where the port is the container's own
+		return app.Health{Command: command}
+	}
 	if p, ok := requested(line, s.out.Port); ok && s.out.Protocol == app.HTTP {
 		return app.Health{HTTP: p}
 	}

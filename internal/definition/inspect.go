@@ -66,7 +66,7 @@ func Inspect(ctx context.Context, dir string) (Inspection, error) {
 			WithHint("write one with the app's services, then `greenroom init` again")
 	}
 	var r report
-	p := readProject(ctx, dir, []string{in.Compose}, Options{}, &r)
+	p := readProject(ctx, dir, driverProcess, []string{in.Compose}, Options{}, &r)
 	if p == nil {
 		return in, r.err()
 	}

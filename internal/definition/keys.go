@@ -16,7 +16,7 @@ import (
 type fileKeys struct {
 	App          string                      `yaml:"app" jsonschema:"pattern=^[a-z][a-z0-9-]{0\\,30}$" jsonschema_description:"The app's name: small letters, digits and -, at most 31."`
 	Compose      words                       `yaml:"compose,omitempty" jsonschema_description:"The Compose file or files that are production, relative to this file. Default: compose.yaml."`
-	Driver       string                      `yaml:"driver,omitempty" jsonschema:"enum=process" jsonschema_description:"What runs services: process, plain processes on this machine."`
+	Driver       string                      `yaml:"driver,omitempty" jsonschema:"enum=process,enum=docker" jsonschema_description:"What runs services: process, plain processes on this machine; docker, containers of a Docker Engine. Default: process."`
 	Environments map[string]*environmentKeys `yaml:"environments,omitempty" jsonschema_description:"The running copies of the app. Production is what Compose says, every other one is production with declared differences. Default: staging, and production after it."`
 	Migrations   *migrationsKeys             `yaml:"migrations,omitempty" jsonschema_description:"How a release changes the database's schema."`
 	Checks       map[string]*checkKeys       `yaml:"checks,omitempty" jsonschema_description:"The questions that a release must answer."`
@@ -26,13 +26,14 @@ type fileKeys struct {
 }
 
 type environmentKeys struct {
-	After       string               `yaml:"after,omitempty" jsonschema_description:"A release has to be live and healthy in this environment first."`
-	Scale       *scaleKey            `yaml:"scale,omitempty" jsonschema_description:"Replicas of each service, or a share of production's such as 4/10, rounded up. Default: production's own number."`
-	Config      map[string]configKey `yaml:"config,omitempty" jsonschema_description:"Variables that differ from production's."`
-	Differences []differenceKeys     `yaml:"differences,omitempty" jsonschema_description:"Declared differences from production that no other key sets."`
-	Hosts       []string             `yaml:"hosts,omitempty" jsonschema_description:"Host names that lead to the environment, beside its own address."`
-	Rollout     *rolloutKeys         `yaml:"rollout,omitempty" jsonschema_description:"How traffic moves to a new release."`
-	Data        *dataKeys            `yaml:"data,omitempty" jsonschema_description:"Where the data of each rehearsal comes from: a masked copy of production's. Default: a fresh database, with the seed."`
+	After       string                       `yaml:"after,omitempty" jsonschema_description:"A release has to be live and healthy in this environment first."`
+	Scale       *scaleKey                    `yaml:"scale,omitempty" jsonschema_description:"Replicas of each service, or a share of production's such as 4/10, rounded up. Default: production's own number."`
+	Config      map[string]configKey         `yaml:"config,omitempty" jsonschema_description:"Variables that differ from production's."`
+	Differences []differenceKeys             `yaml:"differences,omitempty" jsonschema_description:"Declared differences from production that no other key sets."`
+	Hosts       []string                     `yaml:"hosts,omitempty" jsonschema_description:"Host names that lead to the environment, beside its own address."`
+	Rollout     *rolloutKeys                 `yaml:"rollout,omitempty" jsonschema_description:"How traffic moves to a new release."`
+	Accept      map[string]map[string]string `yaml:"accept,omitempty" jsonschema_description:"Dangerous settings of containers that production may have, with the reason: by service, then by the setting, as privileged or cap_add SYS_ADMIN. In production alone."`
+	Data        *dataKeys                    `yaml:"data,omitempty" jsonschema_description:"Where the data of each rehearsal comes from: a masked copy of production's. Default: a fresh database, with the seed."`
 }
 
 type dataKeys struct {
@@ -151,7 +152,7 @@ type serviceKeys struct {
 	Protocol string   `yaml:"protocol,omitempty" json:"protocol" jsonschema:"enum=http,enum=tcp" jsonschema_description:"What is spoken on the port. Default: http."`
 	Public   *bool    `yaml:"public,omitempty" json:"public" jsonschema_description:"Whether users reach this service on the environment's address. Default: true for the only one that publishes a port."`
 	SQLite   string   `yaml:"sqlite,omitempty" json:"sqlite" jsonschema_description:"The app's SQLite file, kept in the environment's data folder; the variable SQLITE_PATH leads to it."`
-	Skip     string   `yaml:"skip,omitempty" json:"skip" jsonschema_description:"Why the process driver leaves the service out."`
+	Skip     string   `yaml:"skip,omitempty" json:"skip" jsonschema_description:"Why the service is left out."`
 }
 
 // text is a scalar as it stands in the file: 010 stays 010.

@@ -265,7 +265,7 @@ func (d *document) someTime(s text, path []string, none, instead string) time.Du
 func (d *document) migrationService(name string, c app.Contents) string {
 	var own []string
 	for _, s := range c.Services {
-		if s.Kind == app.KindProcess {
+		if s.Kind != app.KindPostgres {
 			own = append(own, s.Name)
 		}
 	}

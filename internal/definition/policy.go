@@ -126,6 +126,7 @@ func (d *document) environment(name string, k *environmentKeys) app.Environment 
 	if k.Rollout != nil {
 		e.Rollout = d.rollout(*k.Rollout, append(path, "rollout"))
 	}
+	e.Accept = d.accept(k.Accept, append(path, "accept"))
 	if k.Data != nil {
 		e.Data = d.data(*k.Data, append(path, "data"))
 	}

@@ -13,19 +13,9 @@ import (
 // port finds the port that a service listens on in its container: x-greenroom's, else the first of ports, of expose, or
 // what its own PORT says. The process driver gives each replica another one, in PORT.
 func (m *mapper) port(s *service) {
-	var targets []int
-	for _, p := range s.Ports {
-		if p.Protocol == "udp" {
-			m.report.fault(m.atKey("services", s.Name, "ports"), fmt.Sprintf("port %d is UDP, which nothing here balances", p.Target), "only TCP ports can be published")
-			continue
-		}
-		targets = append(targets, int(p.Target))
-	}
-	for _, e := range s.Expose {
-		number, _, _ := strings.Cut(e, "/")
-		if n, err := strconv.Atoi(number); err == nil {
-			targets = append(targets, n)
-		}
+	targets, udp := s.targets()
+	for _, port := range udp {
+		m.report.fault(m.atKey("services", s.Name, "ports"), fmt.Sprintf("port %d is UDP, which nothing here balances", port), "only TCP ports can be published")
 	}
 	own, literal := strconv.Atoi(s.out.Env["PORT"])
 	switch {
@@ -58,6 +48,24 @@ func (m *mapper) port(s *service) {
 	m.fixedPorts(s)
 }
 
+// targets are the ports in the container that a service publishes and exposes, in the order of the file.
+func (s *service) targets() (tcp, udp []int) {
+	for _, p := range s.Ports {
+		if p.Protocol == "udp" {
+			udp = append(udp, int(p.Target))
+		} else {
+			tcp = append(tcp, int(p.Target))
+		}
+	}
+	for _, e := range s.Expose {
+		number, _, _ := strings.Cut(e, "/")
+		if n, err := strconv.Atoi(number); err == nil {
+			tcp = append(tcp, n)
+		}
+	}
+	return tcp, udp
+}
+
 func portsKey(s *service) string {
 	if len(s.Ports) > 0 {
 		return "ports"
@@ -85,7 +93,7 @@ func (m *mapper) choosePublic() {
 	var said, publish []*service
 	for i := range m.services {
 		s := &m.services[i]
-		if s.stays || s.foreign || s.out.Kind != app.KindProcess {
+		if s.stays || s.foreign || s.out.Kind == app.KindPostgres {
 			continue
 		}
 		switch {

@@ -23,6 +23,7 @@ import (
 // have the defaults that Compose would take.
 type project struct {
 	dir     string
+	docker  bool // services are containers
 	report  *report
 	files   []string
 	sources []*source // the named files and what they include, in the order of merging
@@ -36,10 +37,10 @@ type project struct {
 const noImage = "process.invalid/"
 
 // readProject reads the Compose files, given relative to dir. It returns nil when there is nothing to go on with.
-func readProject(ctx context.Context, dir string, files []string, o Options, r *report) *project {
+func readProject(ctx context.Context, dir, driver string, files []string, o Options, r *report) *project {
 	// compose-go warns through logrus's global logger; what it warns of is told here with a position.
 	logrus.SetOutput(io.Discard)
-	p := &project{dir: dir, report: r, files: files}
+	p := &project{dir: dir, docker: driver == driverDocker, report: r, files: files}
 	if len(files) == 0 || !p.readSources() {
 		return nil
 	}
@@ -47,7 +48,7 @@ func readProject(ctx context.Context, dir string, files []string, o Options, r *
 	if !p.readRaw(ctx) {
 		return nil
 	}
-	p.vars.known(p.raw)
+	p.vars.known(p.raw, p.docker)
 	p.checkKeys()
 	p.unset()
 	if !p.readModel(ctx) {

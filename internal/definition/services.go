@@ -19,6 +19,8 @@ const defaultGrace = 10 * time.Second // Compose's
 // mapper turns services of Compose into services of the app.
 type mapper struct {
 	*project
+	policy   app.Policy // says which dangerous settings are accepted
+	configs  int        // bytes of all configs
 	services []service
 	jobs     map[string]bool // services that others wait for to end
 }
@@ -28,8 +30,9 @@ type service struct {
 	types.ServiceConfig
 	own     serviceKeys // x-greenroom
 	out     app.Service
-	stays   bool // it is skipped
-	foreign bool // its image can't run here, which is told already
+	extra   []app.Port // published beside out.Port
+	stays   bool       // it is skipped
+	foreign bool       // its image can't run here, which is told already
 }
 
 // serviceNameForm is wider than that of the app's own names: Compose files in use have underscores.
@@ -68,6 +71,7 @@ func (m *mapper) contents() app.Contents {
 			c.Services = append(c.Services, s.out)
 		}
 	}
+	m.profiles()
 	if len(c.Services) == 0 && !m.report.failed() {
 		m.report.fault(m.sources[0].atKey("services"), "there is no service", "the app needs at least one")
 	}
@@ -76,10 +80,20 @@ func (m *mapper) contents() app.Contents {
 	return c
 }
 
+// profiles tells of the services that no active profile has.
+func (m *mapper) profiles() {
+	for _, name := range sortedKeys(m.model.DisabledServices) {
+		m.report.notice(m.atKey("services", name, "profiles"), name+" is left out: the profile "+quoteAll(m.model.DisabledServices[name].Profiles)+" is not active", "name it in COMPOSE_PROFILES if it is part of production")
+	}
+}
+
 // service fills in one service. The order matters: health asks for the port, order for the replicas.
 func (m *mapper) service(s *service) {
-	m.attributes(s)
 	s.out = app.Service{Name: s.Name, Kind: m.kind(s), Replicas: m.replicas(s), Job: m.jobs[s.Name]}
+	m.attributes(s)
+	if m.docker {
+		m.processKeys(s)
+	}
 	s.out.Stop = app.Stop{Signal: "SIGTERM", Grace: defaultGrace}
 	if s.StopSignal != "" {
 		s.out.Stop.Signal = m.signal(s)
@@ -97,17 +111,25 @@ func (m *mapper) service(s *service) {
 		s.out.Order = app.StopFirst
 		return
 	}
-	m.port(s)
-	m.build(s)
-	s.out.Command = m.command(s)
-	s.out.Volumes = m.volumes(s)
+	if m.docker {
+		m.containerPort(s)
+		m.container(s)
+	} else {
+		m.port(s)
+		m.build(s)
+		s.out.Command = m.command(s)
+		s.out.Volumes = m.volumes(s)
+		m.addresses(s)
+	}
 	s.out.Health = m.health(s)
 	s.out.Order = m.order(s)
-	m.addresses(s)
 }
 
 // kind says what runs a service, and reports an image that nothing here can run.
 func (m *mapper) kind(s *service) app.Kind {
+	if m.docker {
+		return m.containerKind(s)
+	}
 	at := m.at("services", s.Name, "image")
 	runs := len(s.own.Run.List) > 0
 	hasImage := s.Image != "" && !strings.HasPrefix(s.Image, noImage)
@@ -214,19 +236,7 @@ func (m *mapper) build(s *service) {
 	if s.Build == nil && image && s.own.Build == "" && len(s.own.Files) == 0 {
 		return
 	}
-	b := &app.Build{Context: ".", Run: s.own.Build, Files: []string{}}
-	if s.Build != nil && s.Build.Context != "" {
-		at := m.at(m.contextPath(s.Name)...)
-		rel, err := filepath.Rel(m.dir, s.Build.Context)
-		switch {
-		case strings.Contains(s.Build.Context, "://") || strings.HasPrefix(s.Build.Context, "git@"):
-			m.report.fault(at, "the build context "+quote(clip(s.Build.Context))+" is not in the repository", "a release is built from the repository's own files")
-		case err != nil || !filepath.IsLocal(rel):
-			m.report.fault(at, "the build context leads out of the repository", "name a folder of the repository")
-		default:
-			b.Context = filepath.ToSlash(rel)
-		}
-	}
+	b := &app.Build{Context: m.context(s), Run: s.own.Build, Files: []string{}}
 	for i, f := range s.own.Files {
 		if what := escapes(f); what != "" {
 			m.report.fault(m.at("services", s.Name, "x-greenroom", "files", fmt.Sprint(i)), what, "name what lies in the build context")
@@ -243,6 +253,24 @@ func (m *mapper) build(s *service) {
 		}
 		s.out.Dir = path.Clean(filepath.ToSlash(s.own.Dir))
 	}
+}
+
+// context is the folder of a service's build context, relative to the repository.
+func (m *mapper) context(s *service) string {
+	if s.Build == nil || s.Build.Context == "" {
+		return "."
+	}
+	at := m.at(m.contextPath(s.Name)...)
+	rel, err := filepath.Rel(m.dir, s.Build.Context)
+	switch {
+	case strings.Contains(s.Build.Context, "://") || strings.HasPrefix(s.Build.Context, "git@"):
+		m.report.fault(at, "the build context "+quote(clip(s.Build.Context))+" is not in the repository", "a release is built from the repository's own files")
+	case err != nil || !filepath.IsLocal(rel):
+		m.report.fault(at, "the build context leads out of the repository", "name a folder of the repository")
+	default:
+		return filepath.ToSlash(rel)
+	}
+	return "."
 }
 
 // contextPath is where the build context stands: build: ./web or build: {context: ./web}.
@@ -296,7 +324,7 @@ func (m *mapper) order(s *service) app.Order {
 		m.report.fault(m.at("services", s.Name, "deploy", "update_config", "order"), "two releases can't write to one SQLite file at once", "`order: stop-first`")
 	case given != "":
 		return app.Order(given)
-	case s.own.SQLite != "", s.out.Replicas == 1 && s.out.Port == 0:
+	case s.own.SQLite != "", writes(s.out.Container), s.out.Replicas == 1 && s.out.Port == 0:
 		return app.StopFirst
 	}
 	return app.StartFirst

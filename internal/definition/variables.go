@@ -52,9 +52,10 @@ func variableOf(name string) string {
 	return strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToUpper(name))
 }
 
-// known learns the names that stay as they are: those of services that run here, and of volumes.
-func (v *variables) known(raw map[string]any) {
-	v.running = map[string]bool{"PORT": true, "SQLITE_PATH": true}
+// known learns the names that stay as they are: those of services that run here, and of volumes, which containers find where
+// they are mounted.
+func (v *variables) known(raw map[string]any, docker bool) {
+	v.running = map[string]bool{"PORT": true, "SQLITE_PATH": !docker}
 	services, _ := raw["services"].(map[string]any)
 	for name, s := range services {
 		if m, _ := s.(map[string]any); v.runs(m) {
@@ -63,7 +64,7 @@ func (v *variables) known(raw map[string]any) {
 	}
 	volumes, _ := raw["volumes"].(map[string]any)
 	for name := range volumes {
-		v.running[variableOf(name)+"_DIR"] = true
+		v.running[variableOf(name)+"_DIR"] = !docker
 	}
 }
 
