@@ -187,9 +187,10 @@ func TestEngineDies(t *testing.T) {
 	})
 	t.Run("Stop", func(t *testing.T) {
 		f.TB = t
-		s := f.spec("stops", "on-term:"+f.file("asked"), "stay")
+		s := f.spec("stops", "on-term:"+f.file("asked"), "env:"+f.file("listens"), "stay")
 		s.Restart, s.Stop.Grace = true, 3*time.Second
 		f.startAndWait(s)
+		f.until("listening", func() bool { _, err := os.Stat(f.file("listens")); return err == nil })
 		done := make(chan error, 1)
 		go func() { done <- f.Stop(f.ctx, s.ID) }()
 		f.until("asked to end", func() bool { _, err := os.Stat(f.file("asked")); return err == nil })
