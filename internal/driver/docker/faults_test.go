@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -360,4 +361,63 @@ func TestNoEngine(t *testing.T) {
 	wantProblem(t, err, problem.Invalid, "ssh")
 	_, err = docker.New(docker.Options{Host: "nonsense", Home: "x"})
 	wantProblem(t, err, problem.Invalid, "nonsense")
+}
+
+// TestDiskFull has the Engine's disk be full of layers, and then of what a container writes.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.StartSmall(t, 48<<20))
+	f.startAndWait(f.spec("web", "stay"))
+	noise := make([]byte, 64<<20)
+	i := dockertest.Image{Files: map[string][]byte{"noise": noise}}
+	_, err := f.Load(f.ctx, bytes.NewReader(i.Archive(t)))
+	wantProblem(t, err, problem.Unavailable, "the disk of the Docker Engine is full")
+	dir := t.TempDir()
+	for name, content := range map[string][]byte{"Dockerfile": []byte("FROM scratch\nCOPY . /\n"), "noise": noise} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = f.Build(f.ctx, docker.Build{Context: dir}, func(string) {})
+	wantProblem(t, err, problem.Unavailable, "the disk of the Docker Engine is full")
+	if st := f.status("web"); st.Phase != driver.Healthy {
+		t.Errorf("what ran before: %+v", st)
+	}
+}
+
+// TestFollowOverRestart follows one that ends and is started again.
+func TestFollowOverRestart(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Shared(t))
+	s := f.spec("web", "count:"+f.file("starts"), "print:begun", "until:"+f.file("die"), "print:ended", "exit:1")
+	s.Restart = true
+	f.start(s)
+	ctx, cancel := context.WithCancel(f.ctx)
+	var out syncBuffer
+	done := make(chan error, 1)
+	go func() { done <- f.Logs(ctx, "web", driver.LogOptions{Follow: true}, &out) }()
+	f.until("the first line", func() bool { return out.String() == "begun\n" })
+	f.touch("die")
+	f.until("the end, and what came after", func() bool { return strings.HasPrefix(out.String(), "begun\nended\nbegun\n") })
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("following ended with %v", err)
+	}
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
