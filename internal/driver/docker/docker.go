@@ -174,7 +174,7 @@ func (d *Driver) run(ctx context.Context, id string, s driver.Spec) error {
 		switch {
 		case err == nil || ctx.Err() != nil || goneMeanwhile(err):
 		case halfStarted(err):
-			err = errors.Join(d.remove(ctx, id), errOurs)
+			err = d.endStray(ctx, id, s)
 		default:
 			err = d.startProblem(ctx, id, s, err)
 		}
@@ -195,12 +195,6 @@ const startTime = 2 * time.Minute
 func goneMeanwhile(err error) bool {
 	return errdefs.IsNotFound(err) && strings.Contains(err.Error(), "No such container") ||
 		errdefs.IsConflict(err) || strings.Contains(err.Error(), "marked for removal") || strings.Contains(err.Error(), "is being removed")
-}
-
-// halfStarted says whether the Engine died while it started this container and knows nothing of it any more, although
-// containerd does: only another container can be started then.
-func halfStarted(err error) bool {
-	return strings.Contains(err.Error(), "task ") && strings.Contains(err.Error(), "already exists")
 }
 
 // connect puts a created container into its other networks: an older Engine creates it in one alone.

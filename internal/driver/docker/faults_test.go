@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -137,6 +140,26 @@ func wantProblem(t testing.TB, err error, code problem.Code, words ...string) {
 	}
 }
 
+// living is how many processes did live:FOLDER in the fixture's folder, and are still alive.
+func (f *fixture) living() (n int) {
+	f.Helper()
+	entries, err := os.ReadDir(f.tmp)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, e := range entries {
+		file, err := os.Open(f.file(e.Name()))
+		if err != nil {
+			f.Fatal(err)
+		}
+		if syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil {
+			n++
+		}
+		_ = file.Close()
+	}
+	return n
+}
+
 // TestEngineDies kills the Engine in the midst of each method. Whoever waits is served when it is back.
 func TestEngineDies(t *testing.T) {
 	t.Parallel()
@@ -145,11 +168,12 @@ func TestEngineDies(t *testing.T) {
 	f.startAndWait(func() driver.Spec { s := f.spec("stays", "stay"); s.Restart = true; return s }())
 
 	t.Run("Start", func(t *testing.T) {
-		for _, after := range []time.Duration{0, 50 * time.Millisecond, 200 * time.Millisecond} {
+		for _, after := range []time.Duration{0, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond} {
 			f.TB = t
+			s := f.spec("started", "live:"+f.tmp, "stay")
 			done := make(chan error, 1)
 			go func() {
-				_, err := f.Start(f.ctx, f.spec("started", "stay"))
+				_, err := f.Start(f.ctx, s)
 				done <- err
 			}()
 			time.Sleep(after)
@@ -159,11 +183,18 @@ func TestEngineDies(t *testing.T) {
 				t.Fatalf("the start that was interrupted after %s: %v", after, err)
 			}
 			// What ran when the Engine died was ended by its return, unless it is to be started again.
-			if st := f.start(f.spec("started", "stay")); st.Phase != driver.Healthy {
+			if st := f.start(s); st.Phase != driver.Healthy {
 				t.Errorf("status %+v", st)
+			}
+			f.until("it runs", func() bool { return f.living() > 0 })
+			if n := f.living(); n != 1 {
+				t.Errorf("%d run after the start that was interrupted after %s, want one", n, after)
 			}
 			if err := f.Stop(f.ctx, "started"); err != nil {
 				t.Error(err)
+			}
+			if n := f.living(); n != 0 {
+				t.Errorf("%d run after the stop", n)
 			}
 		}
 	})
@@ -420,4 +451,43 @@ func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// TestStray leaves a process of a container that the Engine does not know to run, as one does that dies in a start.
+func TestStray(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Shared(t))
+	s := f.spec("web", "stay")
+	if err := docker.Create(f.ctx, f.Driver, s); err != nil {
+		t.Fatal(err)
+	}
+	group := ""
+	for _, root := range []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup"} {
+		if _, err := os.Stat(filepath.Join(root, "cgroup.procs")); err == nil {
+			group = filepath.Join(root, f.nameOf("web"))
+			break
+		}
+	}
+	if err := os.Mkdir(group, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(group) })
+	stray := exec.Command("sleep", "600")
+	if err := stray.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(stray.Process.Pid)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- stray.Wait() }()
+	if err := f.Stop(f.ctx, "web"); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second): // it was killed, and its parent is a step behind
+		t.Error("it runs after the stop")
+		_ = stray.Process.Kill()
+	}
 }
