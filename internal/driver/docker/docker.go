@@ -29,7 +29,7 @@ import (
 
 // Options configure a Driver.
 type Options struct {
-	Host string       // the Engine's address as in DOCKER_HOST; "" is its default socket
+	Host string       // the Engine's address as in DOCKER_HOST; "" is its default socket. Replicas are dialled from here, so it is this machine's
 	Home string       // which Greenroom this is, such as its state folder: two on one Engine never touch each other's
 	Logs string       // folder for what those printed that were stopped last; made when missing; "" keeps nothing of them
 	Log  *slog.Logger // nil logs nothing
