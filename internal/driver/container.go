@@ -53,7 +53,8 @@ type Attach struct {
 	IPv4    netip.Addr `json:"ipv4,omitzero"`     // ipv4_address; zero: the Engine gives it one
 }
 
-// Publish makes a port of the container one of this machine's loopback.
+// Publish makes a port of the container one of this machine's loopback. An Engine does not do so for a container that is in
+// internal networks alone: that one is reached at its address.
 type Publish struct {
 	Port      uint16 `json:"port"`      // on 127.0.0.1
 	Container uint16 `json:"container"` // in the container

@@ -29,7 +29,7 @@ import (
 
 // Options configure a Driver.
 type Options struct {
-	Host string       // the Engine's address as in DOCKER_HOST; "" is its default socket
+	Host string       // the Engine's address as in DOCKER_HOST; "" is its default socket. Replicas are dialled from here, so it is this machine's
 	Home string       // which Greenroom this is, such as its state folder: two on one Engine never touch each other's
 	Logs string       // folder for what those printed that were stopped last; made when missing; "" keeps nothing of them
 	Log  *slog.Logger // nil logs nothing
@@ -174,7 +174,7 @@ func (d *Driver) run(ctx context.Context, id string, s driver.Spec) error {
 		switch {
 		case err == nil || ctx.Err() != nil || goneMeanwhile(err):
 		case halfStarted(err):
-			err = errors.Join(d.remove(ctx, id), errOurs)
+			err = d.endStray(ctx, id, s)
 		default:
 			err = d.startProblem(ctx, id, s, err)
 		}
@@ -195,12 +195,6 @@ const startTime = 2 * time.Minute
 func goneMeanwhile(err error) bool {
 	return errdefs.IsNotFound(err) && strings.Contains(err.Error(), "No such container") ||
 		errdefs.IsConflict(err) || strings.Contains(err.Error(), "marked for removal") || strings.Contains(err.Error(), "is being removed")
-}
-
-// halfStarted says whether the Engine died while it started this container and knows nothing of it any more, although
-// containerd does: only another container can be started then.
-func halfStarted(err error) bool {
-	return strings.Contains(err.Error(), "task ") && strings.Contains(err.Error(), "already exists")
 }
 
 // connect puts a created container into its other networks: an older Engine creates it in one alone.

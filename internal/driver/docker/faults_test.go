@@ -5,8 +5,12 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -136,6 +140,26 @@ func wantProblem(t testing.TB, err error, code problem.Code, words ...string) {
 	}
 }
 
+// living is how many processes did live:FOLDER in the fixture's folder, and are still alive.
+func (f *fixture) living() (n int) {
+	f.Helper()
+	entries, err := os.ReadDir(f.tmp)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, e := range entries {
+		file, err := os.Open(f.file(e.Name()))
+		if err != nil {
+			f.Fatal(err)
+		}
+		if syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil {
+			n++
+		}
+		_ = file.Close()
+	}
+	return n
+}
+
 // TestEngineDies kills the Engine in the midst of each method. Whoever waits is served when it is back.
 func TestEngineDies(t *testing.T) {
 	t.Parallel()
@@ -144,11 +168,12 @@ func TestEngineDies(t *testing.T) {
 	f.startAndWait(func() driver.Spec { s := f.spec("stays", "stay"); s.Restart = true; return s }())
 
 	t.Run("Start", func(t *testing.T) {
-		for _, after := range []time.Duration{0, 50 * time.Millisecond, 200 * time.Millisecond} {
+		for _, after := range []time.Duration{0, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond} {
 			f.TB = t
+			s := f.spec("started", "live:"+f.tmp, "stay")
 			done := make(chan error, 1)
 			go func() {
-				_, err := f.Start(f.ctx, f.spec("started", "stay"))
+				_, err := f.Start(f.ctx, s)
 				done <- err
 			}()
 			time.Sleep(after)
@@ -158,11 +183,18 @@ func TestEngineDies(t *testing.T) {
 				t.Fatalf("the start that was interrupted after %s: %v", after, err)
 			}
 			// What ran when the Engine died was ended by its return, unless it is to be started again.
-			if st := f.start(f.spec("started", "stay")); st.Phase != driver.Healthy {
+			if st := f.start(s); st.Phase != driver.Healthy {
 				t.Errorf("status %+v", st)
+			}
+			f.until("it runs", func() bool { return f.living() > 0 })
+			if n := f.living(); n != 1 {
+				t.Errorf("%d run after the start that was interrupted after %s, want one", n, after)
 			}
 			if err := f.Stop(f.ctx, "started"); err != nil {
 				t.Error(err)
+			}
+			if n := f.living(); n != 0 {
+				t.Errorf("%d run after the stop", n)
 			}
 		}
 	})
@@ -187,9 +219,10 @@ func TestEngineDies(t *testing.T) {
 	})
 	t.Run("Stop", func(t *testing.T) {
 		f.TB = t
-		s := f.spec("stops", "on-term:"+f.file("asked"), "stay")
+		s := f.spec("stops", "on-term:"+f.file("asked"), "env:"+f.file("listens"), "stay")
 		s.Restart, s.Stop.Grace = true, 3*time.Second
 		f.startAndWait(s)
+		f.until("listening", func() bool { _, err := os.Stat(f.file("listens")); return err == nil })
 		done := make(chan error, 1)
 		go func() { done <- f.Stop(f.ctx, s.ID) }()
 		f.until("asked to end", func() bool { _, err := os.Stat(f.file("asked")); return err == nil })
@@ -359,4 +392,105 @@ func TestNoEngine(t *testing.T) {
 	wantProblem(t, err, problem.Invalid, "ssh")
 	_, err = docker.New(docker.Options{Host: "nonsense", Home: "x"})
 	wantProblem(t, err, problem.Invalid, "nonsense")
+}
+
+// TestDiskFull has the Engine's disk be full of layers, and then of what a container writes.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.StartSmall(t, 48<<20))
+	f.startAndWait(f.spec("web", "stay"))
+	noise := make([]byte, 64<<20)
+	i := dockertest.Image{Files: map[string][]byte{"noise": noise}}
+	_, err := f.Load(f.ctx, bytes.NewReader(i.Archive(t)))
+	wantProblem(t, err, problem.Unavailable, "the disk of the Docker Engine is full")
+	dir := t.TempDir()
+	for name, content := range map[string][]byte{"Dockerfile": []byte("FROM scratch\nCOPY . /\n"), "noise": noise} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = f.Build(f.ctx, docker.Build{Context: dir}, func(string) {})
+	wantProblem(t, err, problem.Unavailable, "the disk of the Docker Engine is full")
+	if st := f.status("web"); st.Phase != driver.Healthy {
+		t.Errorf("what ran before: %+v", st)
+	}
+}
+
+// TestFollowOverRestart follows one that ends and is started again.
+func TestFollowOverRestart(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Shared(t))
+	s := f.spec("web", "count:"+f.file("starts"), "print:begun", "until:"+f.file("die"), "print:ended", "exit:1")
+	s.Restart = true
+	f.start(s)
+	ctx, cancel := context.WithCancel(f.ctx)
+	var out syncBuffer
+	done := make(chan error, 1)
+	go func() { done <- f.Logs(ctx, "web", driver.LogOptions{Follow: true}, &out) }()
+	f.until("the first line", func() bool { return out.String() == "begun\n" })
+	f.touch("die")
+	f.until("the end, and what came after", func() bool { return strings.HasPrefix(out.String(), "begun\nended\nbegun\n") })
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("following ended with %v", err)
+	}
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// TestStray leaves a process of a container that the Engine does not know to run, as one does that dies in a start.
+func TestStray(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Shared(t))
+	s := f.spec("web", "stay")
+	if err := docker.Create(f.ctx, f.Driver, s); err != nil {
+		t.Fatal(err)
+	}
+	group := ""
+	for _, root := range []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup"} {
+		if _, err := os.Stat(filepath.Join(root, "cgroup.procs")); err == nil {
+			group = filepath.Join(root, f.nameOf("web"))
+			break
+		}
+	}
+	if err := os.Mkdir(group, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(group) })
+	stray := exec.Command("sleep", "600")
+	if err := stray.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(stray.Process.Pid)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = stray.Wait() // it is killed
+		close(ended)
+	}()
+	if err := f.Stop(f.ctx, "web"); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second): // it was killed, and its parent is a step behind
+		t.Error("it runs after the stop")
+		_ = stray.Process.Kill()
+	}
 }

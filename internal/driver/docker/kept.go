@@ -28,17 +28,18 @@ const logSuffix = ".log"
 
 // retire removes a container that is to be seen no more, and keeps what it printed.
 func (d *Driver) retire(ctx context.Context, id string) error {
-	if d.logs != "" {
-		in, err := d.inspect(ctx, id)
-		if err == nil {
-			err = d.keepLogs(ctx, in)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil && !errdefs.IsNotFound(err) { // a log is no reason to let it run
-			d.log.Warn("what a replica printed can't be kept", "container", id, "error", err)
-		}
+	in, err := d.inspect(ctx, id)
+	switch {
+	case err == nil && in.State.Status == container.StateCreated: // as far as an Engine knows that may have died meanwhile
+		_, err = d.strayGone(ctx, id)
+	case err == nil && d.logs != "":
+		err = d.keepLogs(ctx, in)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil && !errdefs.IsNotFound(err) { // a log is no reason to let it run
+		d.log.Warn("what a replica printed can't be kept", "container", id, "error", err)
 	}
 	return d.remove(ctx, id)
 }

@@ -140,18 +140,26 @@ func (d *Driver) followLogs(ctx context.Context, in container.InspectResponse, r
 			return err
 		}
 		d.reads.reached(id)
-		for ran := in.State.StartedAt; in.State.StartedAt == ran || !in.State.Running; {
-			if err := news.next(ctx, time.Second); err != nil {
-				return err
-			}
+		ran, ended := in.State.StartedAt, ""
+		for {
 			var err error
 			if in, err = d.inspect(ctx, id); errdefs.IsNotFound(err) {
 				return nil
 			} else if err != nil {
 				return failed(err, "the logs of %s can't be read", name)
 			}
+			if ended == "" && (in.State.StartedAt != ran || !in.State.Running || in.State.Restarting) {
+				ended = in.State.FinishedAt
+			}
+			if in.State.StartedAt != ran && in.State.Running {
+				break
+			}
+			if err := news.next(ctx, time.Second); err != nil {
+				return err
+			}
 		}
-		o.Tail, o.Since = "", in.State.StartedAt
+		d.reads.again(id)
+		o.Tail, o.Since = "", ended
 	}
 }
 
@@ -230,6 +238,9 @@ func (r *readers) begin(id string) (end func()) {
 }
 
 func (r *readers) reached(id string) { r.change(id, 0, 1) }
+
+// again takes back reached: the container runs anew.
+func (r *readers) again(id string) { r.change(id, 0, -1) }
 
 func (r *readers) change(id string, readers, reached int) {
 	r.mu.Lock()

@@ -73,7 +73,8 @@ func loaded(t testing.TB, e *dockertest.Engine, d *docker.Driver) string {
 // container makes a spec of the suite's that of a container: with the suite's application, in a network, and with the
 // folder where it is.
 func container(s driver.Spec, folder, image, network string) driver.Spec {
-	c := &driver.Container{Image: image, Mounts: []driver.Mount{{Path: folder, Target: folder}}, Networks: []driver.Attach{{Network: network}}}
+	c := &driver.Container{Image: image, Mounts: []driver.Mount{{Path: folder, Target: folder}}, Networks: []driver.Attach{{Network: network}},
+		Log: driver.LogLimits{Size: 3 << 20}}
 	port := ""
 	if s.Listen.Network == "tcp" {
 		_, port, _ = strings.Cut(s.Listen.Address, ":")
@@ -112,8 +113,8 @@ func TestConformance(t *testing.T) {
 		},
 		Adds:  []string{"HOSTNAME", "HOME"},
 		Kept:  func(t *testing.T, dir string) int64 { return logsKept(t, e, dir) },
-		Flood: 64 << 20,
-		Lines: 500_000,
+		Flood: 16 << 20,
+		Lines: 150_000,
 		Short: 3 * time.Second,
 	})
 }

@@ -120,11 +120,14 @@ func (d *Driver) freeSubnet(ctx context.Context, name string, labels map[string]
 	there, err := d.networks(ctx, d.filters().Add("name", trial))
 	var subnet netip.Prefix
 	for _, n := range there {
-		if n.Name != trial || id != "" && n.ID != id {
+		abandoned := time.Since(time.Time(n.Created)) > time.Minute // by a driver that was killed
+		if n.Name != trial || id != "" && n.ID != id && !abandoned {
 			continue
 		}
 		for _, c := range n.IPAM.Config {
-			subnet = c.Subnet
+			if id == "" || n.ID == id {
+				subnet = c.Subnet
+			}
 		}
 		err = errors.Join(err, d.removeNetwork(ctx, n))
 	}

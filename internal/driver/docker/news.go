@@ -36,7 +36,7 @@ func (n *news) next(ctx context.Context, most time.Duration) error {
 			return ctx.Err()
 		case <-n.stream.Messages:
 			return nil
-		case _ = <-errs: // closed by now
+		case <-errs: //nolint:errcheck // that it came is the news; it is closed by now
 			n.broken, errs = true, nil
 		case <-t.C:
 			if n.broken {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
+
+	"greenroom/internal/driver"
 )
 
 // Remove takes away all that was made for an environment, and nothing else: its containers, its networks, and with volumes
@@ -20,7 +22,11 @@ func (d *Driver) Remove(ctx context.Context, app, environment string, volumes bo
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = d.Stop(ctx, c.Labels[labelReplica])
+			if id := c.Labels[labelReplica]; driver.ValidID(id) {
+				errs[i] = d.Stop(ctx, id)
+			} else { // somebody spoiled its labels
+				errs[i] = d.remove(ctx, c.ID)
+			}
 		})
 	}
 	wg.Wait()

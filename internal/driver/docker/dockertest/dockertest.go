@@ -36,6 +36,7 @@ type Engine struct {
 	log     logBuffer
 	cmd     *exec.Cmd
 	crashed bool // it was killed, and had no time to unmount
+	small   bool // its disk is one that makeSmall mounted
 }
 
 // logBuffer is what an Engine said.
@@ -67,7 +68,19 @@ var (
 func Start(t testing.TB) *Engine {
 	t.Helper()
 	need(t)
-	e := newEngine(t, false)
+	e := newEngine(t, false, 0)
+	t.Cleanup(e.End)
+	return e
+}
+
+// StartSmall is Start of an Engine whose disk has so many bytes. It takes a world that Enter made.
+func StartSmall(t testing.TB, size int64) *Engine {
+	t.Helper()
+	need(t)
+	if os.Getenv(place) == "" {
+		t.Skip("SKIPPED: this machine makes no world for a small disk")
+	}
+	e := newEngine(t, false, size)
 	t.Cleanup(e.End)
 	return e
 }
@@ -86,7 +99,7 @@ func Shared(t testing.TB) *Engine {
 	defer shared.Unlock()
 	if shared.engine == nil {
 		// Two that filter would remove each other's rules, and on the machine itself those of its own Engine.
-		shared.engine = newEngine(t, os.Getenv(place) != "")
+		shared.engine = newEngine(t, os.Getenv(place) != "", 0)
 	}
 	return shared.engine
 }
@@ -126,7 +139,7 @@ func need(t testing.TB) {
 	}
 }
 
-func newEngine(t testing.TB, filter bool) *Engine {
+func newEngine(t testing.TB, filter bool, size int64) *Engine {
 	t.Helper()
 	dir, err := os.MkdirTemp(os.Getenv(place), "e") // short: sockets lie in it
 	if err != nil {
@@ -138,6 +151,11 @@ func newEngine(t testing.TB, filter bool) *Engine {
 	numbered.Unlock()
 	if err := os.WriteFile(e.file("daemon.json"), []byte("{}\n"), 0o600); err != nil { // else the machine's would be read
 		t.Fatal(err)
+	}
+	if size > 0 {
+		if err := e.makeSmall(size); err != nil {
+			t.Fatal(err)
+		}
 	}
 	e.Return()
 	return e

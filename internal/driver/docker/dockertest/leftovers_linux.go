@@ -28,6 +28,9 @@ func (e *Engine) sweep() []error {
 		time.Sleep(10 * time.Millisecond) // nobody tells when another's child ends
 		e.killAll()
 	}
+	if e.small {
+		all = append(all, syscall.Unmount(e.Data(), syscall.MNT_DETACH))
+	}
 	if killed || e.crashed {
 		e.unmountAll()
 	}
@@ -38,6 +41,15 @@ func (e *Engine) sweep() []error {
 	all = append(all, e.removeInterfaces()...)
 	e.removeCgroups()
 	return append(all, os.RemoveAll(e.dir))
+}
+
+// makeSmall gives the Engine a disk of that many bytes.
+func (e *Engine) makeSmall(size int64) error {
+	e.small = true
+	if err := os.Mkdir(e.Data(), 0o700); err != nil {
+		return err
+	}
+	return syscall.Mount("tmpfs", e.Data(), "tmpfs", 0, fmt.Sprintf("size=%d", size))
 }
 
 // processes are those that serve this Engine, and those in its containers.

@@ -2,4 +2,8 @@
 
 package dockertest
 
+import "errors"
+
 func (e *Engine) sweep() []error { return nil }
+
+func (e *Engine) makeSmall(int64) error { return errors.ErrUnsupported }
