@@ -26,6 +26,12 @@ import (
 // Checks is the name of the artifact that holds the checks' own files.
 const Checks = "checks"
 
+// ImageFiles is the name of the artifact that holds a container's image: one file, ImageArchive.
+func ImageFiles(service string) string { return "image/" + service }
+
+// ImageArchive is an image as docker save writes it, with nothing in it that differs from one writing to the next.
+const ImageArchive = "image.tar"
+
 // ServiceFiles is the name of the artifact that holds a service's files.
 func ServiceFiles(service string) string { return "service/" + service }
 
@@ -37,6 +43,10 @@ type BuildOptions struct {
 	Output     io.Writer  // what they print, as they print it; nil drops it
 	Progress   func(Step) // told as each step begins; may be nil
 	State      string     // Greenroom's own folder: when it lies inside the repository it does not travel
+	// Images are where containers' images are made and found; nil: there are none, and an app with containers can't be built.
+	Images Images
+	// Given are images that somebody else built, by service: names or ids that Images knows, or can fetch.
+	Given map[string]string
 }
 
 // Step is one step of a build, told as it begins.
@@ -55,7 +65,8 @@ type Built struct {
 func (b Built) Close() error { return os.RemoveAll(b.dir) }
 
 // Build runs the build command of each process service and packs what travels. The same files and the same definition
-// give the same release, byte for byte, wherever and whenever that is done. It is a problem of code Fail when a command
+// give the same release, byte for byte, wherever and whenever that is done; containers' images do as far as their own builds
+// give the same image. It is a problem of code Fail when a command
 // fails, with the end of its output; Invalid when the definition names files that are not there or can't travel.
 func Build(ctx context.Context, o BuildOptions) (built Built, err error) {
 	repository, err := filepath.Abs(o.Repository)
@@ -76,18 +87,22 @@ func Build(ctx context.Context, o BuildOptions) (built Built, err error) {
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	b := builder{BuildOptions: o, root: root, dir: dir, ran: map[string]bool{}, files: map[string]release.Artifact{}}
+	b := builder{BuildOptions: o, root: root, dir: dir, ran: map[string]bool{}, files: map[string]release.Artifact{}, archived: map[string]release.Artifact{}}
 	for _, s := range o.App.Contents.Services {
-		if s.Kind == app.KindProcess {
+		if s.Kind == app.KindProcess || s.Container != nil {
 			if err := b.service(ctx, s); err != nil {
 				return Built{}, err
 			}
 		}
 	}
+	contents := o.App.Contents
+	if contents.Services, err = b.images(ctx); err != nil {
+		return Built{}, err
+	}
 	if err := b.checks(ctx); err != nil {
 		return Built{}, err
 	}
-	r := release.Release{Format: release.Format, App: o.App.Name, Contents: o.App.Contents, Files: b.files}
+	r := release.Release{Format: release.Format, App: o.App.Name, Contents: contents, Files: b.files}
 	return Built{Release: r, dir: dir}, nil
 }
 
@@ -98,6 +113,8 @@ type builder struct {
 	dir   string
 	ran   map[string]bool // build commands that have been run, by folder and command: services may share one
 	files map[string]release.Artifact
+
+	archived map[string]release.Artifact // images that are packed, by id
 }
 
 func (b *builder) tell(name, format string, args ...any) {

@@ -16,6 +16,7 @@ import (
 
 func (s *shell) buildCommand() *cobra.Command {
 	var verbose bool
+	var images []string
 	cmd := &cobra.Command{
 		Use:   "build",
 		Short: "Build a release, once; prints its id",
@@ -25,21 +26,47 @@ checks that are marked "at: build", and hands the release to Greenroom. The same
 inputs give the same release.
 
 Only the release's id goes to standard output, so that it can be the input of
-the next command. A release whose checks at build fail is kept, with that
+the next command. A container's image is built by the Docker Engine, or what its
+name stands for now is taken; with --image it is one that somebody else built.
+The release has its digest, and the image itself.
+
+A release whose checks at build fail is kept, with that
 evidence against it; the exit code is 1 then.`,
-		Example: "  greenroom build\n  greenroom rehearse $(greenroom build)\n  greenroom build --output json",
+		Example: "  greenroom build\n  greenroom rehearse $(greenroom build)\n  greenroom build --output json\n  greenroom build --image web=registry.example.com/shop/web:v7",
 		Args:    takes(0),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return s.build(cmd.Context(), verbose) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return s.build(cmd.Context(), images, verbose) },
 	}
+	cmd.Flags().StringArrayVar(&images, "image", nil, "SERVICE=IMAGE: a container's image that was built already; may be repeated")
 	verboseFlag(cmd, &verbose)
 	return cmd
 }
 
-func (s *shell) build(ctx context.Context, verbose bool) error {
+// givenImages reads SERVICE=IMAGE.
+func givenImages(list []string) (map[string]string, error) {
+	given := map[string]string{}
+	for _, item := range list {
+		service, image, ok := strings.Cut(item, "=")
+		switch {
+		case !ok || service == "" || image == "":
+			return nil, problem.New(problem.Invalid, "--image takes SERVICE=IMAGE, not %q", item).WithHint("greenroom build --image web=shop/web:v7")
+		case given[service] != "":
+			return nil, problem.New(problem.Invalid, "two images are given for %s", service).WithHint("greenroom build --image %s=%s", service, image)
+		}
+		given[service] = image
+	}
+	return given, nil
+}
+
+func (s *shell) build(ctx context.Context, images []string, verbose bool) error {
+	given, err := givenImages(images)
+	if err != nil {
+		return err
+	}
 	d, err := s.Load(ctx, s.dir)
 	if err != nil {
 		return err
 	}
+	d.Images = given
 	s.notices(d, verbose)
 	c, err := s.connect(ctx) // before the long work, not after it
 	if err != nil {

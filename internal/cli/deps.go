@@ -78,6 +78,8 @@ type Definition struct {
 	App     app.App
 	Dir     string   // absolute: the folder with greenroom.yaml
 	Notices []string // what a person should know: attributes that the driver does not honour, each with its place
+	// Images are containers' images that somebody else built, by service: `greenroom build --image`.
+	Images map[string]string
 }
 
 // Draft is a proposed definition.

@@ -171,10 +171,15 @@ func (p Program) Build(ctx context.Context, d cli.Definition, tell func(api.Even
 	if err != nil {
 		return cli.Built{}, err
 	}
+	images, leave, err := imagesFor(d.App.Contents, h)
+	if err != nil {
+		return cli.Built{}, err
+	}
+	defer leave() //nolint:errcheck // only the connection
 	started := time.Now().UTC()
 	steps := &buildSteps{tell: tell}
 	built, err := artifact.Build(ctx, artifact.BuildOptions{
-		Repository: d.Dir, App: d.App, Env: os.Environ(), State: string(h),
+		Repository: d.Dir, App: d.App, Env: os.Environ(), State: string(h), Images: images, Given: d.Images,
 		Progress: func(s artifact.Step) { steps.begin(s.Name, s.Says) },
 	})
 	if err != nil {

@@ -8,8 +8,6 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
-
-	"greenroom/internal/app"
 )
 
 // attribute is what becomes of one attribute of a Compose service under the process driver.
@@ -129,7 +127,7 @@ func (m *mapper) attributes(s *service) {
 }
 
 // contained says whether the service is a container.
-func (s *service) contained() bool { return s.out.Kind == app.KindContainer }
+func (s *service) contained() bool { return s.docker }
 
 // walk names the attributes of one mapping. Within those that are listed with parts, the parts are named.
 func (m *mapper) walk(s *service, src *source, at, inside []string) {

@@ -32,7 +32,7 @@ func containerAttribute(path string) attribute {
 		hooks   = "hooks are not run"
 		build   = "the Engine's own builder has nothing like it"
 		outside = "an image is built from the repository alone"
-		byHand  = "build the image yourself, and hand it over: `greenroom build --image SERVICE=IMAGE`"
+		byHand  = "build the image yourself, and name it with `image:` in place of `build:`"
 	)
 	remove := "remove it"
 	a, listed := map[string]attribute{

@@ -96,10 +96,18 @@ func TestGood(t *testing.T) {
 			}
 			type build struct {
 				app.App
-				Builds map[string]*app.Build `json:"builds,omitempty"`
+				Builds map[string]*app.Build      `json:"builds,omitempty"`
+				Images map[string]*app.ImageBuild `json:"images,omitempty"`
+				Pulls  map[string]app.Pull        `json:"pulls,omitempty"`
 			}
-			out := build{App: a, Builds: map[string]*app.Build{}}
+			out := build{a, map[string]*app.Build{}, map[string]*app.ImageBuild{}, map[string]app.Pull{}}
 			for _, s := range a.Contents.Services {
+				if c := s.Container; c != nil && c.Build != nil {
+					out.Images[s.Name] = c.Build
+				}
+				if c := s.Container; c != nil && c.Pull != "" {
+					out.Pulls[s.Name] = c.Pull
+				}
 				if s.Build != nil {
 					out.Builds[s.Name] = s.Build
 				}

@@ -83,6 +83,10 @@ func (m *mapper) volume(s *service, at place, v types.ServiceVolumeConfig, targe
 func (m *mapper) bound(s *service, at place, v types.ServiceVolumeConfig, target string) (app.Mount, bool) {
 	rel, err := filepath.Rel(m.dir, v.Source)
 	if err != nil || !filepath.IsLocal(rel) {
+		if !strings.Contains(at.src.text(at.line), v.Source) { // it was not written so, and is another one elsewhere
+			m.report.fault(at, fmt.Sprintf("%s would reach out of the repository, to what is somewhere else on another machine", s.Name), "use a named volume, or a file of the repository that is only read")
+			return app.Mount{}, false
+		}
 		return app.Mount{Path: filepath.Clean(v.Source), Target: target, ReadOnly: v.ReadOnly}, true
 	}
 	name := filepath.ToSlash(rel)

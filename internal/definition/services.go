@@ -28,6 +28,7 @@ type mapper struct {
 // service is one of them under way.
 type service struct {
 	types.ServiceConfig
+	docker  bool        // it is a container
 	own     serviceKeys // x-greenroom
 	out     app.Service
 	extra   []app.Port // published beside out.Port
@@ -46,7 +47,7 @@ func (m *mapper) contents() app.Contents {
 				m.jobs[name] = true
 			}
 		}
-		m.services = append(m.services, service{ServiceConfig: s, own: m.decodeService(s.Name)})
+		m.services = append(m.services, service{ServiceConfig: s, docker: m.docker, own: m.decodeService(s.Name)})
 	}
 	m.topLevel()
 	var c app.Contents

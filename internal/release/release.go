@@ -51,8 +51,8 @@ type Release struct {
 	Format   int          `json:"format"`
 	App      string       `json:"app"`
 	Contents app.Contents `json:"contents"`
-	// Files are the artifacts: a deterministic tar of each service's files under "service/<name>", and of the checks'
-	// under "checks".
+	// Files are the artifacts: a deterministic tar of each service's files under "service/<name>", of each container's image
+	// under "image/<name>", and of the checks' under "checks".
 	Files map[string]Artifact `json:"files"`
 }
 
