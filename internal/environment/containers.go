@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"greenroom/internal/app"
+	"greenroom/internal/artifact"
 	"greenroom/internal/driver"
 	"greenroom/internal/driver/docker"
 	"greenroom/internal/problem"
@@ -23,9 +24,6 @@ import (
 // A container is in two networks. One is its release's: there its service's name stands for the replicas of that release,
 // so that the services of one release find each other and never those of another that runs beside it. The other is the
 // environment's, in which each has an address that the edge reaches, and in which the database has its name.
-
-// imageFiles is where a container's image lies among a release's files.
-func imageFiles(service string) string { return "image/" + service }
 
 // containers is the Engine, where the service's container runs, with its image in it.
 func (e *Environment) containers(ctx context.Context, r release.Release, s app.Service) (*docker.Driver, error) {
@@ -42,7 +40,7 @@ func (e *Environment) containers(ctx context.Context, r release.Release, s app.S
 
 // bringImage puts an image into the Engine that was taken out of it, or came to this machine with the release.
 func (e *Environment) bringImage(ctx context.Context, d *docker.Driver, r release.Release, s app.Service) error {
-	name := imageFiles(s.Name)
+	name := artifact.ImageFiles(s.Name)
 	if _, ok := r.Files[name]; !ok {
 		return problem.New(problem.Unavailable, "the Docker Engine has lost the image of %s (%s), and release %s does not hold it", s.Name, s.Image, r.Digest().Short()).
 			WithHint("greenroom build it once more, or docker pull it")
@@ -55,11 +53,7 @@ func (e *Environment) bringImage(ctx context.Context, d *docker.Driver, r releas
 	if err := e.world.Artifacts.Unpack(ctx, r.Digest(), name, filepath.Join(dir, "image")); err != nil {
 		return err
 	}
-	archives, err := filepath.Glob(filepath.Join(dir, "image", "*.tar"))
-	if err != nil || len(archives) != 1 {
-		return errors.Join(err, fmt.Errorf("release %s: %s holds %d archives", r.Digest().Short(), name, len(archives)))
-	}
-	f, err := os.Open(archives[0])
+	f, err := os.Open(filepath.Join(dir, "image", artifact.ImageArchive))
 	if err != nil {
 		return err
 	}

@@ -156,12 +156,25 @@ func (e *Environment) promised(releases []release.Release) []string {
 	return keys
 }
 
+// containerKeys are the keys of the addresses of a release's containers, which nobody else of the machine can take.
+func (e *Environment) containerKeys(r release.Release) (keys []string) {
+	for _, s := range r.Contents.Services {
+		if !s.Released() || onLoopback(s) {
+			continue
+		}
+		for i := range e.Settings.Scale.Of(s.Replicas) {
+			keys = append(keys, replicaKey(e.replicaID(r.Digest(), s.Name, i)))
+		}
+	}
+	return keys
+}
+
 // forgetOthers gives back the ports that were promised to releases which are not live: those of a run that needs an
 // operator stay until then, because nothing after it takes it back.
 func (e *Environment) forgetOthers(ctx context.Context, live *release.Release) error {
 	var keep []string
 	if live != nil {
-		keep = e.promised([]release.Release{*live})
+		keep = append(e.promised([]release.Release{*live}), e.containerKeys(*live)...)
 	}
 	if err := e.leaveNetworks(ctx, func(name string) bool { return name == common || live != nil && name == live.Digest().Short() }); err != nil {
 		return err
