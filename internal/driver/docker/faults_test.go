@@ -177,8 +177,8 @@ func TestEngineDies(t *testing.T) {
 				done <- err
 			}()
 			time.Sleep(after)
-			e.Kill()
-			e.Return()
+			e.Kill(t)
+			e.Return(t)
 			if err := <-done; err != nil {
 				t.Fatalf("the start that was interrupted after %s: %v", after, err)
 			}
@@ -210,9 +210,9 @@ func TestEngineDies(t *testing.T) {
 			done <- err
 		}()
 		f.until("asked", func() bool { return strings.Contains(f.status(s.ID).Reason, "exit code 1") })
-		e.Kill()
+		e.Kill(t)
 		f.touch("go")
-		e.Return()
+		e.Return(t)
 		if err := <-done; err != nil {
 			t.Errorf("the wait that was interrupted: %v", err)
 		}
@@ -226,8 +226,8 @@ func TestEngineDies(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- f.Stop(f.ctx, s.ID) }()
 		f.until("asked to end", func() bool { _, err := os.Stat(f.file("asked")); return err == nil })
-		e.Kill()
-		e.Return()
+		e.Kill(t)
+		e.Return(t)
 		if err := <-done; err != nil {
 			t.Errorf("the stop that was interrupted: %v", err)
 		}
@@ -239,13 +239,13 @@ func TestEngineDies(t *testing.T) {
 	if st := f.status("stays"); st.Phase != driver.Healthy || st.PID == 0 {
 		t.Errorf("the one with a restart policy does not run after all this: %+v", st)
 	}
-	e.Kill()
+	e.Kill(t)
 	ctx, cancel := context.WithTimeout(f.ctx, 200*time.Millisecond)
 	defer cancel()
 	if _, err := f.List(ctx, driver.Filter{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a list without an Engine, cancelled: %v", err)
 	}
-	e.Return()
+	e.Return(t)
 }
 
 func TestRemovedByHand(t *testing.T) {

@@ -157,7 +157,7 @@ func newEngine(t testing.TB, filter bool, size int64) *Engine {
 			t.Fatal(err)
 		}
 	}
-	e.Return()
+	e.Return(t)
 	return e
 }
 
@@ -172,10 +172,10 @@ func (e *Engine) Range() string { return fmt.Sprintf("10.%d", 200+e.n%50) }
 func (e *Engine) cgroup() string { return fmt.Sprintf("greenroom-test-%d-%d", os.Getpid(), e.n) }
 
 // Return starts the Engine that was killed, over all that it had.
-func (e *Engine) Return() {
-	e.t.Helper()
+func (e *Engine) Return(t testing.TB) {
+	t.Helper()
 	if err := e.start(); err != nil {
-		e.t.Fatalf("the Docker Engine does not start: %v\n%s", err, e.log.last())
+		t.Fatalf("the Docker Engine does not start: %v\n%s", err, e.log.last())
 	}
 }
 
@@ -184,8 +184,9 @@ func (e *Engine) start() error {
 	if err != nil {
 		return err
 	}
-	// A killed one leaves its pid file, and a pid may be another's by now.
+	// A killed one leaves its pid files, and a pid may be another's by now.
 	_ = os.Remove(e.file("pid"))
+	_ = os.Remove(e.file("exec/containerd/containerd.pid"))
 	e.cmd = exec.Command("dockerd", "--config-file", e.file("daemon.json"), "--host", e.Host, "--data-root", e.Data(),
 		"--exec-root", e.file("exec"), "--pidfile", e.file("pid"), "--bridge", "none", fmt.Sprintf("--iptables=%v", e.filter),
 		fmt.Sprintf("--ip-forward=%v", e.filter), "--ip-masq=false", "--default-address-pool", "base="+e.Range()+".0.0/20,size=28",
@@ -221,13 +222,17 @@ func (e *Engine) start() error {
 }
 
 // Kill kills the Engine at once, as a crash does. Its containers run on.
-func (e *Engine) Kill() {
-	e.t.Helper()
+func (e *Engine) Kill(t testing.TB) {
+	t.Helper()
 	if err := e.cmd.Process.Kill(); err != nil {
-		e.t.Fatal(err)
+		t.Fatal(err)
 	}
 	_ = e.cmd.Wait() // it was killed
 	e.cmd, e.crashed = nil, true
+	// Its containerd dies of it a moment later. An Engine that comes before that would take it for one that serves.
+	if err := e.awaitContainerd(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // End ends the Engine with all that runs in it, removes all that it had, and fails the test where something is left.

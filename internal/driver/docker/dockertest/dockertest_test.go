@@ -34,7 +34,7 @@ func TestLeavesNothing(t *testing.T) {
 				e = dockertest.Start(t)
 				runs(t, e)
 				if kill {
-					e.Kill()
+					e.Kill(t)
 				}
 			})
 			if e == nil { // there can be none here

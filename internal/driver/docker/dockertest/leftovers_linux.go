@@ -43,6 +43,36 @@ func (e *Engine) sweep() []error {
 	return append(all, os.RemoveAll(e.dir))
 }
 
+// awaitContainerd returns when the containerd of an Engine that was killed is gone.
+func (e *Engine) awaitContainerd() error {
+	began := time.Now()
+	for {
+		pids := e.serving("exec/containerd/containerd.toml")
+		if len(pids) == 0 {
+			return nil
+		}
+		if time.Since(began) > 10*time.Second {
+			return fmt.Errorf("containerd %v outlives its Engine", pids)
+		}
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone
+		}
+		time.Sleep(5 * time.Millisecond) // nobody tells when another's child ends
+	}
+}
+
+// serving are the processes with a file of the Engine's in their command.
+func (e *Engine) serving(file string) (pids []int) {
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range lines {
+		line, _ := os.ReadFile(name)
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil && bytes.Contains(line, []byte(e.file(file))) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // makeSmall gives the Engine a disk of that many bytes.
 func (e *Engine) makeSmall(size int64) error {
 	e.small = true
