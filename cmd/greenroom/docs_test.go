@@ -47,9 +47,9 @@ func TestSchemasAreUpToDate(t *testing.T) {
 	}
 }
 
-var fence = regexp.MustCompile("(?ms)^```yaml( compose)?\n(.*?)^```$")
+var fence = regexp.MustCompile("(?ms)^```yaml( compose| docker)?\n(.*?)^```$")
 
-// TestExamplesLoad loads every example of a definition: a whole greenroom.yaml, or a Compose file.
+// TestExamplesLoad loads every example of a definition: a whole greenroom.yaml, or a Compose file of processes or of containers.
 func TestExamplesLoad(t *testing.T) {
 	examples := 0
 	for name, page := range pages(t) {
@@ -59,11 +59,15 @@ func TestExamplesLoad(t *testing.T) {
 			if m[1] != "" {
 				definitionFile, compose = "app: shop\n", m[2]
 			}
+			if m[1] == " docker" {
+				definitionFile += "driver: docker\n"
+			}
 			dir := t.TempDir()
 			for file, content := range map[string]string{
 				"greenroom.yaml": definitionFile, "compose.yaml": compose, "compose.production.yaml": "services: {}\n",
 				"mask.yaml": "tables: {}\n", "migrations/00001_customers.sql": "-- +goose Up\ncreate table customers (id int primary key);\n",
 				"package.json": "{}", "e2e/buy.spec.js": "", "bin/web": "", "pages/page.html": "",
+				"Dockerfile": "FROM scratch\n", "nginx.conf": "",
 			} {
 				path := filepath.Join(dir, file)
 				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"io/fs"
 	"slices"
 	"strings"
 )
@@ -44,6 +45,9 @@ func (s Service) Dangers() []string {
 	for _, m := range c.Mounts {
 		if m.Path != "" {
 			out = append(out, "volumes "+m.Path)
+		}
+		if m.Files != "" && !fs.ValidPath(m.Files) { // it would lead out of the service's files
+			out = append(out, "volumes "+m.Files)
 		}
 	}
 	slices.Sort(out)

@@ -11,7 +11,7 @@ func dangerous() Contents {
 		{Name: "agent", Kind: KindContainer, Container: &Container{
 			Privileged: true, Network: "host", PID: "host", IPC: "host", CapAdd: []string{"cap_sys_admin", "NET_BIND_SERVICE", "ALL"},
 			Devices: []string{"/dev/fuse:/dev/fuse:rwm"}, SecurityOpt: []string{"seccomp=unconfined"},
-			Mounts: []Mount{{Path: "/var/run/docker.sock", Target: "/s"}, {Path: "/", Target: "/host"}, {Volume: "v", Target: "/v"}, {Files: "f", Target: "/f"}},
+			Mounts: []Mount{{Path: "/var/run/docker.sock", Target: "/s"}, {Path: "/", Target: "/host"}, {Volume: "v", Target: "/v"}, {Files: "f", Target: "/f"}, {Files: "../../etc", Target: "/f"}},
 		}},
 		{Name: "web", Kind: KindContainer, Container: &Container{CapAdd: []string{"SYS_NICE"}, CapDrop: []string{"ALL"}}},
 		{Name: "worker", Kind: KindProcess},
@@ -22,7 +22,7 @@ func TestDangers(t *testing.T) {
 	c := dangerous()
 	want := []string{
 		"cap_add ALL", "cap_add SYS_ADMIN", "devices /dev/fuse:/dev/fuse:rwm", "ipc host", "network_mode host", "pid host", "privileged",
-		"security_opt seccomp=unconfined", "volumes /", "volumes /var/run/docker.sock",
+		"security_opt seccomp=unconfined", "volumes ../../etc", "volumes /", "volumes /var/run/docker.sock",
 	}
 	if diff := cmp.Diff(want, c.Services[0].Dangers()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -142,8 +142,9 @@ func (b *builder) keep(ctx context.Context, s app.Service) error {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // the whole build folder goes
 	err = b.archive(ctx, s.Image, dir)
+	var known *problem.Error
 	switch {
-	case err != nil && (problem.From(err) != nil || ctx.Err() != nil):
+	case err != nil && (errors.As(err, &known) || ctx.Err() != nil):
 		return b.imageProblem(ctx, err, s.Name, "packed")
 	case err != nil:
 		return problem.New(problem.Unavailable, "the image of %s can't be packed: %w", s.Name, err).

@@ -3,6 +3,7 @@ package artifact
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -149,13 +150,12 @@ func buildKey(b app.ImageBuild) string {
 func (b *builder) fetch(ctx context.Context, service, name string, pull app.Pull) (string, error) {
 	if pull != app.PullAlways {
 		id, err := b.Images.Find(ctx, name)
-		p := problem.From(err)
 		switch {
 		case err == nil:
 			b.tell(service, "image %s is %s", name, release.Digest(id).Short())
 			return id, nil
-		case p == nil || p.Code != problem.NotFound:
-			return "", err
+		case problem.From(err).Code != problem.NotFound:
+			return "", b.imageProblem(ctx, err, service, "found")
 		case pull == app.PullNever:
 			return "", problem.New(problem.NotFound, "%s: the Docker Engine has no image %s, and `pull_policy: never` forbids to fetch it", service, name).
 				WithHint("docker build or docker load it, then: greenroom build")
@@ -181,7 +181,7 @@ func (b *builder) imageProblem(ctx context.Context, err error, service, what str
 	if ctx.Err() != nil {
 		return problem.New(problem.Interrupted, "the image of %s was not %s: %w", service, what, ctx.Err())
 	}
-	if p := problem.From(err); p != nil {
+	if p := (*problem.Error)(nil); errors.As(err, &p) {
 		return problem.New(p.Code, "%s: %s", service, p.Message).WithHint("%s", p.Hint)
 	}
 	return fmt.Errorf("the image of %s was not %s: %w", service, what, err)

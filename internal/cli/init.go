@@ -21,8 +21,9 @@ func (s *shell) initCommand() *cobra.Command {
 		Use:   "init",
 		Short: "Write a commented greenroom.yaml from the compose.yaml here",
 		Long: `Reads the Compose file in the folder and writes a commented greenroom.yaml
-beside it. It says which services can run here as plain processes, which can't
-and why, and what to add.
+beside it. It says which services can run here, which can't and why, and what to
+add. Services are containers where the file has images or builds and a Docker
+Engine answers, else plain processes.
 
 A greenroom.yaml that exists stays as it is, unless --force is given.`,
 		Example: "  greenroom init\n  greenroom init --dry-run          # print it, write nothing\n  greenroom init -C services/shop",

@@ -48,6 +48,6 @@ func (i images) Pull(ctx context.Context, name string, say func(string)) (string
 
 // engineAnswers says whether there is an Engine that could run containers.
 func engineAnswers(context.Context) bool {
-	d, err := docker.New(docker.Options{Host: os.Getenv("DOCKER_HOST")})
+	d, err := docker.New(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: "greenroom init"})
 	return err == nil && d.Close() == nil
 }

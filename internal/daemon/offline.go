@@ -123,7 +123,7 @@ func draft(ctx context.Context, dir string) (cli.Draft, error) {
 	if err != nil {
 		return cli.Draft{}, err
 	}
-	d, err := definition.Init(ctx, abs)
+	d, err := definition.Init(ctx, abs, engineAnswers)
 	if err != nil {
 		return cli.Draft{}, err
 	}

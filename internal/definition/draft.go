@@ -12,11 +12,11 @@ type Draft struct {
 	Notices       []Notice
 }
 
-// Init drafts a definition for the Compose file in a folder. Once the additions of its findings are made it loads without
+// Init drafts a definition for the Compose file in a folder, and asks engine as Inspect does. Once the additions of its findings are made it loads without
 // a fault, except for findings that have no Add. Whether there is a definition already is not asked here; the errors
 // are Inspect's.
-func Init(ctx context.Context, dir string) (Draft, error) {
-	in, err := Inspect(ctx, dir)
+func Init(ctx context.Context, dir string, engine func(context.Context) bool) (Draft, error) {
+	in, err := Inspect(ctx, dir, engine)
 	if err != nil {
 		return Draft{}, err
 	}
@@ -28,6 +28,9 @@ func draft(dir string, in Inspection) string {
 	line := func(s string) { b.WriteString(s + "\n") }
 	line("# What Greenroom does with " + in.Compose + ", which is production. `greenroom schema` describes every key.")
 	line("app: " + in.App)
+	if in.Driver == driverDocker {
+		line("driver: docker                # its services are containers; without the line they are plain processes")
+	}
 	line("")
 	line("environments:")
 	line("  staging: {}                # production with declared differences, such as")

@@ -26,7 +26,7 @@ func TestInit(t *testing.T) {
 			if err := os.CopyFS(repo, os.DirFS(dir)); err != nil {
 				t.Fatal(err)
 			}
-			draft, err := definition.Init(context.Background(), repo)
+			draft, err := definition.Init(context.Background(), repo, engineOf(dir))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,6 +48,11 @@ func TestInit(t *testing.T) {
 			pin(t, dir+".txt", told(draft)+fmt.Sprintf("--- lines of difference: %d\n", lines)+said(notices))
 		})
 	}
+}
+
+// engineOf answers where the name of the case says that there is an Engine.
+func engineOf(dir string) func(context.Context) bool {
+	return func(context.Context) bool { return strings.HasPrefix(filepath.Base(dir), "docker-") }
 }
 
 func told(d definition.Draft) string {
@@ -109,7 +114,7 @@ func significant(yaml string) int {
 
 func TestInitWithoutCompose(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := definition.Init(context.Background(), dir); problem.From(err).Code != problem.NotFound {
+	if _, err := definition.Init(context.Background(), dir, nil); problem.From(err).Code != problem.NotFound {
 		t.Errorf("without a Compose file: %v", err)
 	}
 }

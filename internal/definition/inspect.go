@@ -3,6 +3,7 @@ package definition
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,12 +16,12 @@ import (
 	"greenroom/internal/problem"
 )
 
-// Status says what becomes of a service under the process driver.
+// Status says what becomes of a service under the driver.
 type Status string
 
 // The statuses.
 const (
-	Runs   Status = "runs"   // as a plain process, as it stands
+	Runs   Status = "runs"   // as a plain process or as a container, as it stands
 	Served Status = "served" // Greenroom has the server itself
 	Cannot Status = "cannot" // not as it stands
 	Stays  Status = "stays"  // left out, because x-greenroom says so
@@ -38,8 +39,9 @@ type Finding struct {
 	Replaces bool
 }
 
-// Inspection is what a Compose file means to the process driver before there is a definition.
+// Inspection is what a Compose file means to a driver before there is a definition.
 type Inspection struct {
+	Driver   string // process or docker
 	Compose  string // the file, relative to the folder
 	App      string // a name for the app
 	Contents app.Contents
@@ -47,9 +49,10 @@ type Inspection struct {
 	Notices  []Notice
 }
 
-// Inspect reads the Compose file in a folder and says for each service whether it can run, why, and what to add. A
-// problem NotFound says that there is no Compose file; a *Faults that it can't be read at all.
-func Inspect(ctx context.Context, dir string) (Inspection, error) {
+// Inspect reads the Compose file in a folder and says for each service whether it can run, why, and what to add. The driver
+// is docker where the file has an image or a build that no plain process can take the place of, and engine says that an
+// Engine answers; it may be nil. A problem NotFound says that there is no Compose file; a *Faults that it can't be read at all.
+func Inspect(ctx context.Context, dir string, engine func(context.Context) bool) (Inspection, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return Inspection{}, err
@@ -65,17 +68,27 @@ func Inspect(ctx context.Context, dir string) (Inspection, error) {
 		return in, problem.New(problem.NotFound, "there is no compose.yaml in %s", dir).
 			WithHint("write one with the app's services, then `greenroom init` again")
 	}
+	in, containers, err := in.under(ctx, driverProcess, dir)
+	if err == nil && containers && engine != nil && engine(ctx) {
+		in, _, err = in.under(ctx, driverDocker, dir)
+	}
+	return in, errors.Join(err, ctx.Err())
+}
+
+// under is what the Compose file means to a driver, and whether it has what only containers can be.
+func (in Inspection) under(ctx context.Context, driver, dir string) (Inspection, bool, error) {
 	var r report
-	p := readProject(ctx, dir, driverProcess, []string{in.Compose}, Options{}, &r)
+	p := readProject(ctx, dir, driver, []string{in.Compose}, Options{}, &r)
 	if p == nil {
-		return in, r.err()
+		return in, false, r.err()
 	}
 	m := mapper{project: p}
-	in.Contents = m.contents()
-	in.App = p.appName()
-	in.Findings = m.findings()
-	in.Notices = r.noticed()
-	return in, ctx.Err()
+	in.Driver, in.Contents, in.App = driver, m.contents(), p.appName()
+	in.Findings, in.Notices = m.findings(), r.noticed()
+	containers := slices.ContainsFunc(m.services, func(s service) bool {
+		return !s.stays && (s.foreign || s.Build != nil && len(s.own.Run.List) == 0)
+	})
+	return in, containers, nil
 }
 
 // appName is the project's own name, or the folder's, in the form of a name.
@@ -132,6 +145,10 @@ func (m *mapper) finding(s service, own, why []string) Finding {
 		f.Status, f.Why = Stays, "it is left out: "+s.own.Skip
 	case s.out.Kind == app.KindPostgres:
 		f.Status, f.Why = Served, fmt.Sprintf("Greenroom runs a PostgreSQL server in the place of %s", s.Image)
+	case s.docker && s.Build != nil:
+		f.Why = "it runs as a container of the image that is built for it"
+	case s.docker:
+		f.Why = "it runs as a container of " + quote(clip(s.Image))
 	default:
 		f.Why = "its command is " + quote(clip(strings.Join(s.out.Command, " ")))
 	}
@@ -161,7 +178,7 @@ func (m *mapper) insert(service string, at place, keys []string) (line int, add 
 func (m *mapper) findPublic(own, why map[string][]string) {
 	best, score := -1, 0
 	for i, s := range m.services {
-		if s.stays || s.foreign || s.out.Kind != app.KindProcess || s.out.Job {
+		if s.stays || s.foreign || s.out.Kind == app.KindPostgres || s.out.Job || s.docker && s.out.Protocol == app.TCP {
 			continue
 		}
 		if s.out.Public || slices.Contains(own[s.Name], "public: true") {

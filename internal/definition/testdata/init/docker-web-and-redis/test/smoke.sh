@@ -1,0 +1,2 @@
+#!/bin/sh
+curl -fsS "$APP_URL/healthz"
