@@ -12,6 +12,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/artifact"
 	"greenroom/internal/definition"
+	"greenroom/internal/driver/docker"
 	"greenroom/internal/plan"
 	"greenroom/internal/release"
 )
@@ -104,7 +105,7 @@ func (h *house) write(s sources) (dir string) {
 	must(h, os.MkdirAll(filepath.Join(dir, "bin"), 0o755))
 	for name, text := range map[string]string{
 		"compose.yaml": s.compose, "greenroom.yaml": s.definition, "VERSION": s.version, "TABLE": s.table, "migrate.sql": s.migrate,
-		"mask.yaml": s.mask,
+		"mask.yaml": s.mask, "Dockerfile": "FROM scratch\nWORKDIR /app\nCOPY bin/app /app/bin/app\nCOPY VERSION TABLE migrate.sql /app/\n",
 	} {
 		must(h, os.WriteFile(filepath.Join(dir, name), []byte(fill.Replace(text)), 0o644))
 	}
@@ -159,7 +160,14 @@ func (h *house) importRelease(s sources) (api.ReleaseView, error) {
 	h.Helper()
 	ctx := h.ctx()
 	dir := h.write(s)
-	b, err := artifact.Build(ctx, artifact.BuildOptions{Repository: dir, App: h.load(dir), Env: os.Environ()})
+	o := artifact.BuildOptions{Repository: dir, App: h.load(dir), Env: os.Environ()}
+	if h.engine != "" {
+		d, err := docker.New(docker.Options{Host: h.engine, Home: string(h.home)})
+		must(h, err)
+		defer d.Close()
+		o.Images = images{d}
+	}
+	b, err := artifact.Build(ctx, o)
 	must(h, err)
 	h.made[b.Release.Digest()] = b.Release.Contents
 	layout := stream(ctx, b)

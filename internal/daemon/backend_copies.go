@@ -311,7 +311,7 @@ func (c copied) secluded() (*app.Data, error) {
 func (d *Daemon) try(ctx context.Context, c copied, s environment.Snapshot, say func(string)) (err error) {
 	unlock := d.locks.Lock(c.App, app.TrialName)
 	defer unlock()
-	stage := d.world.Stage(c.policy, app.TrialName)
+	stage := d.world.Stage(c.policy, app.TrialName).For(c.live)
 	if stage.Settings.Data, err = c.secluded(); err != nil {
 		return err
 	}

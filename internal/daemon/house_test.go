@@ -34,6 +34,7 @@ type house struct {
 	home      home.Home
 	control   string // the app's folder, see testdata/app
 	failpoint string // the daemon's file, see hook
+	engine    string // the address of the Docker Engine; "" for none
 	client    *api.Client
 	process   *exec.Cmd  // the daemon, nil when it was killed
 	ended     chan error // how the daemon ended
@@ -100,7 +101,7 @@ func (h *house) launch() {
 	defer log.Close()
 	cmd := exec.Command(built.greenroom, "--home", string(h.home), "daemon")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
-	cmd.Env = append(os.Environ(), "GREENROOM_FAILPOINT="+h.failpoint)
+	cmd.Env = append(os.Environ(), "GREENROOM_FAILPOINT="+h.failpoint, "DOCKER_HOST="+h.engine)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	must(h, cmd.Start())
 	h.process, h.ended = cmd, make(chan error, 1)

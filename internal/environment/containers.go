@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"greenroom/internal/app"
@@ -299,7 +300,7 @@ func (e *Environment) containerCommand(ctx context.Context, r release.Release, s
 		return "", "", err
 	}
 	spec.ID = e.replicaID(r.Digest(), s.Name, 0) + ".command"
-	spec.Command, spec.Container.Entrypoint = []string{line}, []string{"/bin/sh", "-c"}
+	spec.Command, spec.Container.Entrypoint = withoutShell(line)
 	for i := range spec.Container.Networks { // the names and the address are the service's
 		spec.Container.Networks[i].Aliases, spec.Container.Networks[i].IPv4 = nil, netip.Addr{}
 	}
@@ -325,6 +326,16 @@ func (e *Environment) containerCommand(ctx context.Context, r release.Release, s
 		return fmt.Sprintf("%q: exit code %d", line, exit), output, nil
 	}
 	return "", output, nil
+}
+
+// withoutShell is how a command line runs in an image: by itself, since many have no shell, unless it has what only a shell
+// understands.
+func withoutShell(line string) (command, entrypoint []string) {
+	words := strings.Fields(line)
+	if len(words) == 0 || strings.ContainsAny(line, "|&;<>()$`\\\"'*?[]#~=%{}!\n") {
+		return []string{line}, []string{"/bin/sh", "-c"}
+	}
+	return words[1:], words[:1]
 }
 
 // runContainer runs a container of a release to its end, in place of the one that its service is: a job, or a command of the

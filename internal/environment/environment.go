@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -75,6 +76,7 @@ type Environment struct {
 	Settings app.Environment // scale and differences; a stage has staging's
 	Stage    bool            // disposable: its data is thrown away with it
 	like     string          // a stage: the environment that it is built like, whose secrets it has
+	contains bool            // a stage: what runs there has containers
 	world    *World
 }
 
@@ -93,6 +95,13 @@ func (w *World) Stage(p app.Policy, name string) *Environment {
 	like := settings.Name
 	settings.Name, settings.Hosts = name, nil
 	return &Environment{App: p.App, Name: name, Settings: settings, Stage: true, like: like, world: w}
+}
+
+// For is the stage for a release, which decides where its services run.
+func (e *Environment) For(r release.Release) *Environment {
+	of := *e
+	of.contains = slices.ContainsFunc(r.Contents.Services, func(s app.Service) bool { return s.Container != nil })
+	return &of
 }
 
 // Folder is where the environment's data lies.

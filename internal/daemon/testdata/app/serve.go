@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -31,7 +32,7 @@ func serve() error {
 	if told("babble") != "" {
 		go babble()
 	}
-	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Handler: handler(db)}
+	server := &http.Server{Addr: cmp.Or(os.Getenv("LISTEN"), "127.0.0.1") + ":" + os.Getenv("PORT"), Handler: handler(db)}
 	failed := make(chan error, 1)
 	go func() { failed <- server.ListenAndServe() }()
 	fmt.Println(version(), "serves")
