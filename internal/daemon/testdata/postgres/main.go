@@ -28,7 +28,7 @@ func main() {
 	must(syscall.Setuid(postgres))
 	if _, err := os.Stat(filepath.Join(data, "PG_VERSION")); err != nil {
 		must(os.WriteFile("/tmp/password", []byte(os.Getenv("POSTGRES_PASSWORD")), 0o600))
-		run(nil, bin+"/initdb", "-D", data, "-U", user, "--pwfile=/tmp/password", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8")
+		run(nil, bin+"/initdb", "-D", data, "-U", user, "--pwfile=/tmp/password", "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale")
 		f, err := os.OpenFile(filepath.Join(data, "pg_hba.conf"), os.O_APPEND|os.O_WRONLY, 0)
 		must(err)
 		_, err = f.WriteString("host all all all scram-sha-256\n")
