@@ -31,7 +31,7 @@ func healthCommand(b *bench) {
 	b.start(s)
 	b.waitFails(s.ID, "exit code 4", "the pump is dry")
 
-	s.ID, s.Health.Timeout = "slow", b.world.Short/6
+	s.ID, s.Health.Timeout = "slow", b.world.Short*2/3
 	s.Health.Command = []string{self(b.T), appName, "stay"}
 	b.start(s)
 	b.waitFails(s.ID, "no answer within "+s.Health.Timeout.String())
