@@ -44,13 +44,13 @@ type World struct {
 	Flood int
 	// Lines is how many lines of 14 bytes are more than is kept; 0 is 3 Mi.
 	Lines int
-	// Short is a time in which a replica has certainly answered once, and too short to wait for it; 0 is 300 ms.
+	// Short is a time in which a replica has certainly answered once, and too short to wait for it; 0 is a second.
 	Short time.Duration
 }
 
 // Run runs the suite, but for those of its tests that mean nothing to the driver.
 func Run(t *testing.T, w World, without ...string) {
-	w.Flood, w.Lines, w.Short = cmp.Or(w.Flood, 256<<20), cmp.Or(w.Lines, 3<<20), cmp.Or(w.Short, 300*time.Millisecond)
+	w.Flood, w.Lines, w.Short = cmp.Or(w.Flood, 256<<20), cmp.Or(w.Lines, 3<<20), cmp.Or(w.Short, time.Second)
 	for name, test := range map[string]func(*bench){
 		"StartHealthStop":       startHealthStop,
 		"StartTwice":            startTwice,

@@ -18,6 +18,7 @@ func healthTCP(b *bench) {
 }
 
 func healthCommand(b *bench) {
+	const enough = 3 * time.Second // for a program to be started, also by an Engine on a busy machine
 	s := b.spec("env:"+b.file("ready"), "stay")
 	s.Env["MARK"] = "mine"
 	s.Health = app.Health{
@@ -27,11 +28,11 @@ func healthCommand(b *bench) {
 	b.startAndWait(s)
 
 	s.ID = "never"
-	s.Health.Command, s.Health.Start = []string{self(b.T), appName, "print:the pump is dry", "exit:4"}, b.world.Short
+	s.Health.Command, s.Health.Start = []string{self(b.T), appName, "print:the pump is dry", "exit:4"}, enough
 	b.start(s)
 	b.waitFails(s.ID, "exit code 4", "the pump is dry")
 
-	s.ID, s.Health.Timeout = "slow", b.world.Short/6
+	s.ID, s.Health.Timeout = "slow", enough*2/3
 	s.Health.Command = []string{self(b.T), appName, "stay"}
 	b.start(s)
 	b.waitFails(s.ID, "no answer within "+s.Health.Timeout.String())

@@ -81,7 +81,7 @@ func codeOf(err error) int {
 // first is the world's process 1: it furnishes the world, starts the tests, and reaps everybody else.
 func first() int {
 	err := errors.Join(
-		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""), // what goes from the machine goes from here
 		unix.Mount("proc", "/proc", "proc", 0, ""),
 		unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"), // containerd's shims leave sockets there
 		loopbackUp(),
