@@ -18,7 +18,6 @@ import (
 func (m *mapper) containerKind(s *service) app.Kind {
 	switch {
 	case s.Build == nil && isPostgres(s.Image):
-		m.report.notice(m.at("services", s.Name, "image"), fmt.Sprintf("Greenroom runs a PostgreSQL server of its own in the place of %s, so that it can care for the data", s.Image), "")
 		return app.KindPostgres
 	case s.Build == nil && strings.HasPrefix(s.Image, noImage):
 		m.report.fault(m.atKey("services", s.Name), s.Name+" has neither an image nor a build", "add `image:` or `build:`")

@@ -107,7 +107,12 @@ func (m *mapper) service(s *service) {
 	s.out.Env = m.env(s)
 	s.out.Secrets = m.secrets(s)
 	if s.out.Kind == app.KindPostgres {
-		s.out.Image, s.out.Port, s.out.Protocol = s.Image, postgresPort, app.TCP
+		s.out.Port, s.out.Protocol = postgresPort, app.TCP
+		if m.docker {
+			m.container(s)
+		} else {
+			s.out.Image = s.Image
+		}
 		s.out.Health = m.timing(s, app.Health{TCP: true})
 		s.out.Order = app.StopFirst
 		return
