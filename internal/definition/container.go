@@ -65,15 +65,14 @@ func (m *mapper) container(s *service) {
 	if s.WorkingDir != "" && !path.IsAbs(s.WorkingDir) {
 		m.report.fault(m.at("services", s.Name, "working_dir"), quote(clip(s.WorkingDir))+" is no absolute path", "write the folder in the image, as /app")
 	}
+	m.withoutPort(s)
 	m.mountsOf(s)
 	m.secretFilesOf(s)
 	m.configFilesOf(s)
 	m.limits(s)
 	c.Restart = m.restartPolicy(s)
 	c.Aliases = m.aliases(s)
-	for _, entry := range s.ExtraHosts.AsList(":") {
-		c.ExtraHosts = append(c.ExtraHosts, entry)
-	}
+	c.ExtraHosts = append(c.ExtraHosts, s.ExtraHosts.AsList(":")...) // nil where there are none
 	slices.Sort(c.ExtraHosts)
 	m.rights(s)
 	m.walls(s)
