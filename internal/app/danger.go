@@ -79,3 +79,12 @@ func (p Policy) Unaccepted(c Contents) []Danger {
 	}
 	return out
 }
+
+// DangerText is a list for a sentence: "privileged of agent, pid host of agent".
+func DangerText(list []Danger) string {
+	parts := make([]string, len(list))
+	for i, d := range list {
+		parts[i] = d.Setting + " of " + d.Service
+	}
+	return strings.Join(parts, ", ")
+}

@@ -2,8 +2,59 @@ package app
 
 import (
 	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
 	"slices"
 )
+
+// Validate says what makes a release's services none, whoever made it: a container that is not pinned to an image, or that
+// would be given what is not its own. What is dangerous is for Policy.Unaccepted.
+func (c Contents) Validate() error {
+	for _, s := range c.Services {
+		if s.Container == nil {
+			if s.Kind == KindContainer {
+				return fmt.Errorf("the service %s is a container of nothing", s.Name)
+			}
+			continue
+		}
+		if err := s.validContainer(); err != nil {
+			return fmt.Errorf("the container %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+var imageID = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+func (s Service) validContainer() error {
+	if s.Kind == KindProcess || !imageID.MatchString(s.Image) {
+		return fmt.Errorf("%q is no id of an image", s.Image)
+	}
+	for _, m := range s.Container.Mounts {
+		switch {
+		case !path.IsAbs(m.Target):
+			return fmt.Errorf("a volume is mounted at %q", m.Target)
+		case m.Volume != "" && (m.Files != "" || m.Path != "" || !slices.Contains(s.Volumes, m.Volume)):
+			return fmt.Errorf("the volume %q is none of the service", m.Volume)
+		case m.Volume == "" && (m.Files == "") == (m.Path == ""):
+			return fmt.Errorf("nothing, or two things, are mounted at %s", m.Target)
+		case m.Files != "" && !fs.ValidPath(m.Files):
+			return fmt.Errorf("%q leads out of the service's files", m.Files)
+		}
+	}
+	for _, f := range s.Container.Secrets {
+		if !path.IsAbs(f.Target) || !slices.Contains(s.Secrets, f.Name) {
+			return fmt.Errorf("the secret %q at %q is none of the service", f.Name, f.Target)
+		}
+	}
+	for _, f := range s.Container.Configs {
+		if !path.IsAbs(f.Target) {
+			return fmt.Errorf("the config %q is put at %q", f.Name, f.Target)
+		}
+	}
+	return nil
+}
 
 // Validate says what makes a policy none, whoever sends it: a name that stands for two things, or for what is something
 // else. A definition is held against stricter rules where it is read.

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"strings"
 	"testing"
 
 	"greenroom/internal/app"
@@ -27,6 +28,52 @@ func TestValidate(t *testing.T) {
 		change(&p)
 		if err := p.Validate(); err == nil {
 			t.Errorf("%s is a policy", name)
+		}
+	}
+}
+
+// TestContainersAreContainers: a release can't have one that is given what is not its own, whoever made it.
+func TestContainersAreContainers(t *testing.T) {
+	id := "sha256:" + strings.Repeat("0a", 32)
+	good := func() app.Service {
+		return app.Service{
+			Name: "web", Kind: app.KindContainer, Image: id, Volumes: []string{"data"}, Secrets: []string{"KEY"},
+			Container: &app.Container{
+				Mounts:  []app.Mount{{Volume: "data", Target: "/data"}, {Files: "conf", Target: "/conf"}, {Files: ".", Target: "/all"}, {Path: "/srv", Target: "/srv"}},
+				Secrets: []app.SecretFile{{Name: "KEY", Target: "/run/secrets/KEY"}},
+				Configs: []app.ConfigFile{{Name: "c", Target: "/c"}},
+			},
+		}
+	}
+	others := []app.Service{{Name: "worker", Kind: app.KindProcess}, {Name: "db", Kind: app.KindPostgres, Image: "postgres:16"},
+		{Name: "pg", Kind: app.KindPostgres, Image: id, Container: &app.Container{}}}
+	if err := (app.Contents{Services: append(others, good())}).Validate(); err != nil {
+		t.Fatal(err)
+	}
+	mounts := func(m app.Mount) func(*app.Service) {
+		return func(s *app.Service) { s.Container.Mounts = []app.Mount{m} }
+	}
+	for name, change := range map[string]func(*app.Service){
+		"of nothing":          func(s *app.Service) { s.Container = nil },
+		"a process":           func(s *app.Service) { s.Kind = app.KindProcess },
+		"a tag":               func(s *app.Service) { s.Image = "shop/web:1" },
+		"no image":            func(s *app.Service) { s.Image = "" },
+		"half an id":          func(s *app.Service) { s.Image = id[:20] },
+		"another's volume":    mounts(app.Mount{Volume: "other", Target: "/x"}),
+		"nothing mounted":     mounts(app.Mount{Target: "/x"}),
+		"two things":          mounts(app.Mount{Files: "a", Path: "/a", Target: "/x"}),
+		"a volume and a path": mounts(app.Mount{Volume: "data", Path: "/a", Target: "/x"}),
+		"files above":         mounts(app.Mount{Files: "../../etc", Target: "/x"}),
+		"absolute files":      mounts(app.Mount{Files: "/etc", Target: "/x"}),
+		"nowhere":             mounts(app.Mount{Volume: "data", Target: "x"}),
+		"another's secret":    func(s *app.Service) { s.Container.Secrets[0].Name = "OTHER" },
+		"a secret nowhere":    func(s *app.Service) { s.Container.Secrets[0].Target = "x" },
+		"a config nowhere":    func(s *app.Service) { s.Container.Configs[0].Target = "" },
+	} {
+		s := good()
+		change(&s)
+		if err := (app.Contents{Services: []app.Service{s}}).Validate(); err == nil || !strings.Contains(err.Error(), "web") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -66,6 +66,9 @@ func (s *shell) build(ctx context.Context, images []string, verbose bool) error 
 	if err != nil {
 		return err
 	}
+	if d.Home, err = s.folder(); err != nil {
+		return err
+	}
 	d.Images = given
 	s.notices(d, verbose)
 	c, err := s.connect(ctx) // before the long work, not after it

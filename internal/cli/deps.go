@@ -80,6 +80,8 @@ type Definition struct {
 	Notices []string // what a person should know: attributes that the driver does not honour, each with its place
 	// Images are containers' images that somebody else built, by service: `greenroom build --image`.
 	Images map[string]string
+	// Home is the state folder of the Greenroom that the images are kept for; "" is this user's own.
+	Home home.Home
 }
 
 // Draft is a proposed definition.

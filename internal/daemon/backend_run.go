@@ -81,6 +81,10 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 	if f.NewContents, err = d.contents(ctx, b.Release); err != nil {
 		return plan.Plan{}, err
 	}
+	if refused := a.Policy.Unaccepted(f.NewContents); len(refused) > 0 { // a stage is on this machine as well
+		return plan.Plan{}, problem.New(problem.Blocked, "%s has containers that the policy in force does not accept: %s", b.Release.Short(), app.DangerText(refused)).
+			WithHint("greenroom apply, once production accepts it in greenroom.yaml")
+	}
 	baseline, err := d.world.Production(ctx, a.Policy)
 	if err != nil {
 		return plan.Plan{}, err

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,7 +172,7 @@ func (p Program) Build(ctx context.Context, d cli.Definition, tell func(api.Even
 	if err != nil {
 		return cli.Built{}, err
 	}
-	images, leave, err := imagesFor(d.App.Contents, h)
+	images, leave, err := imagesFor(d.App.Contents, cmp.Or(d.Home, h))
 	if err != nil {
 		return cli.Built{}, err
 	}

@@ -23,8 +23,8 @@ func (m *mapper) containerKind(s *service) app.Kind {
 		m.report.fault(m.atKey("services", s.Name), s.Name+" has neither an image nor a build", "add `image:` or `build:`")
 	}
 	if known, ok := wellKnown(s.Image); ok && known.extension != "" && s.Build == nil {
-		m.report.notice(m.at("services", s.Name, "image"), fmt.Sprintf("%s runs as any other container: Greenroom's own server does not have %s", s.Name, known.extension),
-			"its data has no snapshots and its migrations are not watched, unless DATABASE_URL is a secret that leads to a server of yours")
+		m.report.notice(m.at("services", s.Name, "image"), fmt.Sprintf("%s runs as any other container: it is PostgreSQL with %s, for whose data this version does not care", s.Name, known.extension),
+			"it has no snapshots and its migrations are not watched, unless DATABASE_URL is a secret that leads to a server of yours")
 	}
 	return app.KindContainer
 }
@@ -65,15 +65,14 @@ func (m *mapper) container(s *service) {
 	if s.WorkingDir != "" && !path.IsAbs(s.WorkingDir) {
 		m.report.fault(m.at("services", s.Name, "working_dir"), quote(clip(s.WorkingDir))+" is no absolute path", "write the folder in the image, as /app")
 	}
+	m.withoutPort(s)
 	m.mountsOf(s)
 	m.secretFilesOf(s)
 	m.configFilesOf(s)
 	m.limits(s)
 	c.Restart = m.restartPolicy(s)
 	c.Aliases = m.aliases(s)
-	for _, entry := range s.ExtraHosts.AsList(":") {
-		c.ExtraHosts = append(c.ExtraHosts, entry)
-	}
+	c.ExtraHosts = append(c.ExtraHosts, s.ExtraHosts.AsList(":")...) // nil where there are none
 	slices.Sort(c.ExtraHosts)
 	m.rights(s)
 	m.walls(s)

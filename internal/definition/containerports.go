@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"greenroom/internal/app"
 )
@@ -21,6 +22,9 @@ func (m *mapper) containerPort(s *service) {
 		known = wellKnownImage{}
 	}
 	own, err := strconv.Atoi(s.out.Env["PORT"])
+	if v := s.Environment["PORT"]; err != nil && v != nil { // the default of ${PORT:-8080}
+		own, err = strconv.Atoi(*v)
+	}
 	if err != nil || own < 1 || own >= 1<<16 {
 		own = 0
 	}
@@ -62,4 +66,23 @@ func (m *mapper) otherPorts(s *service, udp []int) {
 	slices.SortFunc(s.extra, func(a, b app.Port) int {
 		return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Protocol, b.Protocol))
 	})
+}
+
+// withoutPort puts Compose's own default where a container without a port names ${PORT}, which nobody gives it.
+func (m *mapper) withoutPort(s *service) {
+	names := func(text string) bool { return strings.Contains(text, "${PORT}") }
+	if s.out.Port > 0 {
+		return
+	}
+	for name, value := range s.out.Env {
+		if v := s.Environment[name]; names(value) && v != nil {
+			s.out.Env[name] = *v
+		}
+	}
+	if slices.ContainsFunc(s.out.Command, names) {
+		s.out.Command = s.Command
+	}
+	if slices.ContainsFunc(s.out.Container.Entrypoint, names) {
+		s.out.Container.Entrypoint = s.Entrypoint
+	}
 }

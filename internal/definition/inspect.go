@@ -143,6 +143,8 @@ func (m *mapper) finding(s service, own, why []string) Finding {
 		f.Line, f.Add = m.insert(s.Name, at, slices.Compact(own))
 	case s.stays:
 		f.Status, f.Why = Stays, "it is left out: "+s.own.Skip
+	case s.out.Kind == app.KindPostgres && s.out.Container != nil:
+		f.Why = "it runs as a container of " + quote(clip(s.Image)) + ", whose data Greenroom cares for"
 	case s.out.Kind == app.KindPostgres:
 		f.Status, f.Why = Served, fmt.Sprintf("Greenroom runs a PostgreSQL server in the place of %s", s.Image)
 	case s.docker && s.Build != nil:

@@ -115,7 +115,7 @@ func (w *World) question(ctx context.Context, p app.Policy, d release.Digest, en
 	if err != nil {
 		return q, err
 	}
-	q.Checks = r.Contents.Checks
+	q.Checks, q.Services = r.Contents.Checks, r.Contents.Services
 	e, ok := w.Open(p, environment)
 	if !ok {
 		return q, problem.New(problem.NotFound, "%s has no environment %s", p.App, environment).WithHint("greenroom status")

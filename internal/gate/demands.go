@@ -63,6 +63,22 @@ func (q Question) notKnownBad() Demand {
 	return d
 }
 
+// walls asks the policy about what takes the walls around the release's containers down. Of a release without such settings
+// nothing is asked.
+func (q Question) walls() []Demand {
+	contents := app.Contents{Services: q.Services}
+	all := app.Policy{}.Unaccepted(contents)
+	if len(all) == 0 {
+		return nil
+	}
+	d := Demand{Name: "containers within their walls", Answer: Yes, Reason: "the policy accepts " + app.DangerText(all)}
+	if refused := q.Policy.Unaccepted(contents); len(refused) > 0 {
+		d.Answer, d.Reason = No, "the policy in force does not accept "+app.DangerText(refused)
+		d.Next = "greenroom apply, once production accepts it in greenroom.yaml"
+	}
+	return []Demand{d}
+}
+
 func (q Question) after(env app.Environment) Demand {
 	d := Demand{
 		Name:   "live in " + env.After,

@@ -43,6 +43,7 @@ type Question struct {
 	Environment string
 	Policy      app.Policy  // in force
 	Checks      []app.Check // the release's own
+	Services    []app.Service
 	Live        []app.Check // those of the release that is live in production: another one may not do without them
 	Builtin     []app.Check // see Builtin
 	// Evidence is all that was recorded about the release, in the order of the log, the oldest first: also what is gone.
@@ -142,6 +143,7 @@ func Decide(q Question) Decision {
 	}
 	log := q.log()
 	demands := []Demand{log, q.schema(), q.notKnownBad()}
+	demands = append(demands, q.walls()...)
 	if env.After != "" {
 		demands = append(demands, q.after(env))
 	}

@@ -74,8 +74,8 @@ func (r Release) Bytes() []byte {
 // Digest is the identity of the release.
 func (r Release) Digest() Digest { return Of(r.Bytes()) }
 
-// Parse reads a release document strictly: unknown fields, trailing data, another format and bytes that are not
-// canonical are errors, so that what was verified is what is used.
+// Parse reads a release document strictly: unknown fields, trailing data, another format, bytes that are not canonical and
+// containers that are none are errors, so that what was verified is what is used.
 func Parse(b []byte) (Release, error) {
 	var r Release
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -88,6 +88,9 @@ func Parse(b []byte) (Release, error) {
 	}
 	if !bytes.Equal(r.Bytes(), b) {
 		return Release{}, fmt.Errorf("release document is not in canonical form")
+	}
+	if err := r.Contents.Validate(); err != nil {
+		return Release{}, fmt.Errorf("release document: %w", err)
 	}
 	return r, nil
 }

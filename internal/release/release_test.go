@@ -75,6 +75,7 @@ func TestParseRefuses(t *testing.T) {
 		{"indented", indented.String(), "canonical"},
 		{"written otherwise", strings.Replace(good, `\u003c`, "<", 1), "canonical"},
 		{"cut off", good[:len(good)-1], "EOF"},
+		{"a container of nothing", strings.Replace(good, `"kind":"process"`, `"kind":"container"`, 1), "the service web is a container of nothing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.document == good {
@@ -118,6 +119,13 @@ func TestIdentityIsOverEverything(t *testing.T) {
 	built.Contents.Services[0].Build = &app.Build{Context: ".", Run: "make"}
 	if built.Digest() != base {
 		t.Error("how it was built is part of the identity")
+	}
+}
+
+// TestReleasesStay: a release without anything that came later has the digest that it had.
+func TestReleasesStay(t *testing.T) {
+	if got, want := shop().Digest(), Digest("sha256:25546891b0d8c6887e8857e2d129001ffb089d36390d8c8ff372dcc7ce863780"); got != want {
+		t.Errorf("%s, was %s", got, want)
 	}
 }
 
