@@ -107,6 +107,7 @@ func open(ctx context.Context, o Options) (*environment.World, error) {
 	}
 	w := &environment.World{
 		Home: o.Home, Store: s, Ring: ring, Edge: edge.NewClient(o.Home.Edge()), Accounts: account.New(o.Home), Log: o.Log, Now: time.Now, Program: o.Program,
+		FirstAddress: firstAddress(),
 	}
 	w.LogCheck = newLogCheck(w)
 	if w.Secrets, err = secret.Open(o.Home.Secrets()); err != nil {

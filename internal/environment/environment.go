@@ -48,6 +48,8 @@ type World struct {
 	LogCheck  LogCheck
 	Program   string // path of this program, which has commands for what runs inside a stage's network
 
+	FirstAddress int // the port from which environments' own addresses are given out, usually the constant of that name
+
 	arriving sync.Mutex   // a database is being made what its backup from another machine holds
 	networks sync.Mutex   // held while a stage's network is made or removed
 	moving   sync.Mutex   // held while an environment gets its resident

@@ -206,22 +206,31 @@ func judgeSight(o Observation, b Budget) []Finding {
 		return nil
 	}
 	var found []Finding
-	for _, f := range longestOf(o, b) {
-		// A lock may have been there for up to a gap before it was first seen, and after it was last seen. Where every lock
-		// is known there is none to miss.
-		if f.Took > f.Budget || f.Took+2*o.Gap <= f.Budget || f.Took == 0 && o.Exact {
-			continue
+	most := longestOf(atMost(o), b)
+	for i, f := range longestOf(o, b) {
+		switch m := most[i]; {
+		case f.Took > f.Budget: // which is told already
+		case m.Took > m.Budget:
+			m.Verdict = inconclusive
+			m.Text += fmt.Sprintf(" %s may have stood still for %s, and %s is allowed: nobody could look when that began or ended",
+				tableLabel(m.Table), Human(m.Took), Human(m.Budget))
+			found = append(found, m)
+		case o.Gap > f.Budget && !o.Exact: // where every lock is known there is none to miss
+			found = append(found, Finding{Verdict: inconclusive, Statement: -1, Budget: f.Budget, Text: f.Text +
+				fmt.Sprintf(" a table may have stood still for longer than the %s that are allowed, because nobody could look for %s", Human(f.Budget), Human(o.Gap))})
 		}
-		f.Verdict = inconclusive
-		if f.Took == 0 {
-			f.Text += fmt.Sprintf(" a table may have stood still for longer than the %s that are allowed, because nobody could look for %s", Human(f.Budget), Human(o.Gap))
-		} else {
-			f.Text += fmt.Sprintf(" %s would have stood still for %s and, because nobody could look for %s, maybe for longer than the %s that are allowed",
-				tableLabel(f.Table), Human(f.Took), Human(o.Gap), Human(f.Budget))
-		}
-		found = append(found, f)
 	}
 	return found
+}
+
+// atMost is the observation with each lock as long as it may have been.
+func atMost(o Observation) Observation {
+	o.Locks = slices.Clone(o.Locks)
+	for i := range o.Locks {
+		l := &o.Locks[i]
+		l.Asked, l.From, l.Until = l.Asked-l.Early, l.From-l.Early, l.Until+l.Late
+	}
+	return o
 }
 
 // JudgeForecast says what data that is none of production's can't show: that production itself would stand still for longer
@@ -282,7 +291,7 @@ func harmless(o Observation, b Budget) []Finding {
 	for _, f := range longestOf(o, b) {
 		if f.Took > 0 {
 			f.Verdict = pass
-			f.Text += fmt.Sprintf(" %s would have stood still for %s, and %s is allowed", tableLabel(f.Table), atMost(f.Took), Human(f.Budget))
+			f.Text += fmt.Sprintf(" %s would have stood still for %s, and %s is allowed", tableLabel(f.Table), roundly(f.Took), Human(f.Budget))
 			found = append(found, f)
 		}
 	}
@@ -292,7 +301,7 @@ func harmless(o Observation, b Budget) []Finding {
 	return found
 }
 
-func atMost(d time.Duration) string {
+func roundly(d time.Duration) string {
 	if d < time.Millisecond {
 		return Human(d)
 	}

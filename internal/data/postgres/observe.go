@@ -169,7 +169,7 @@ func (w *watch) lookOnce(ctx context.Context) (err error) {
 	w.track.take(l)
 	w.calm = w.track.last-w.track.changed > calm
 	w.samples++
-	w.gap = max(w.gap, now.Sub(w.lastLook))
+	w.gap = max(w.gap, now.Sub(w.lastLook), w.track.blindUntil-w.track.blindFrom)
 	w.lastLook = now
 	moment, due := w.moment(l, now)
 	w.mu.Unlock()

@@ -11,7 +11,8 @@ import (
 
 // look is what the server's sessions were at in one moment.
 type look struct {
-	at       time.Time // the server's clock, as all times in it
+	at       time.Time     // the server's clock, as all times in it, right before the locks were read
+	took     time.Duration // until the answer was here: the locks were read meanwhile
 	sessions []seenSession
 }
 
@@ -119,6 +120,7 @@ const lookTimeout = 5 * time.Second
 func (l *looker) look(ctx context.Context, pids []int32, all bool) (look, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
+	asked := time.Now()
 	rows, err := l.conn.Query(ctx, l.query, l.database, l.migrator, pids, all, l.newer)
 	if err != nil {
 		return look{}, err
@@ -134,6 +136,7 @@ func (l *looker) look(ctx context.Context, pids []int32, all bool) (look, error)
 			out.sessions = append(out.sessions, r)
 		}
 	}
+	out.took = time.Since(asked)
 	return out, rows.Err()
 }
 

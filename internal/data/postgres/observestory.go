@@ -40,7 +40,7 @@ func (t *track) observation(after *catalogue, localStart time.Time) migration.Ob
 	for _, l := range t.locks {
 		name, made := t.name(l.relation, now)
 		o.Locks = append(o.Locks, migration.Lock{Table: name, Mode: strings.TrimSuffix(l.mode, "Lock"), Asked: l.asked, From: l.from,
-			Until: l.until, Statement: at(l.by), Made: made})
+			Until: l.until, Statement: at(l.by), Early: l.early, Late: l.late, Made: made})
 	}
 	slices.SortStableFunc(o.Locks, func(a, b migration.Lock) int { return cmp.Compare(a.From, b.From) })
 	for _, w := range t.waits {
@@ -137,13 +137,20 @@ func (t *track) onTables(now catalogue) (out []*trackedLock, locked map[uint32]b
 		l.relation = table
 		k := key{l.lockKey, l.xact.UnixMicro(), l.by}
 		if f := first[k]; f != nil {
-			f.asked, f.from, f.until = min(f.asked, l.asked), min(f.from, l.from), max(f.until, l.until)
+			f.join(l)
 			continue
 		}
 		first[k] = &l
 		out = append(out, &l)
 	}
 	return out, locked
+}
+
+// join makes a lock as long as it and another one are together.
+func (l *trackedLock) join(other trackedLock) {
+	earliest, latest := min(l.asked-l.early, other.asked-other.early), max(l.until+l.late, other.until+other.late)
+	l.asked, l.from, l.until = min(l.asked, other.asked), min(l.from, other.from), max(l.until, other.until)
+	l.early, l.late = l.asked-earliest, latest-l.until
 }
 
 // table is the table that a relation is, or belongs to, and whether it is an index or a TOAST table of one.

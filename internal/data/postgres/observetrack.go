@@ -20,23 +20,27 @@ type track struct {
 	migrator string
 	start    time.Time // the server's clock at the first look
 	last     time.Duration
-	changed  time.Duration // when something began or ended last
-	before   catalogue
-	mine     map[int32]*trackedSession
-	old      map[int32]time.Time               // sessions that were there before, by when they began
-	others   map[int32]time.Time               // sessions of somebody else's, by when they began
-	who      func([]netip.AddrPort) []data.End // nil: nobody can tell who is at the other end of a session
-	named    bool                              // a session was seen that is certainly the migrator's
-	guessed  bool
-	made     []*trackedStatement
-	locks    []*trackedLock
-	waits    []*trackedWait
-	waiting  map[waitKey]*trackedWait
-	told     []data.Told
-	held     bool // a transaction's locks were read before its commit
-	open     int  // statements that were told of since
-	noTx     bool // one was told of that ran outside a transaction
-	omitted  int
+	// Between these two the server's locks were read for the last time and for the time before. What came or went since
+	// that one did so then.
+	blindFrom, blindUntil time.Duration
+
+	changed time.Duration // when something began or ended last
+	before  catalogue
+	mine    map[int32]*trackedSession
+	old     map[int32]time.Time               // sessions that were there before, by when they began
+	others  map[int32]time.Time               // sessions of somebody else's, by when they began
+	who     func([]netip.AddrPort) []data.End // nil: nobody can tell who is at the other end of a session
+	named   bool                              // a session was seen that is certainly the migrator's
+	guessed bool
+	made    []*trackedStatement
+	locks   []*trackedLock
+	waits   []*trackedWait
+	waiting map[waitKey]*trackedWait
+	told    []data.Told
+	held    bool // a transaction's locks were read before its commit
+	open    int  // statements that were told of since
+	noTx    bool // one was told of that ran outside a transaction
+	omitted int
 }
 
 // trackedSession is a session of the migrator's.
@@ -71,7 +75,8 @@ type trackedLock struct {
 	lockKey
 	asked, from, until time.Duration
 	granted, queued    bool
-	open               bool // it is still there
+	early, late        time.Duration // see migration.Lock
+	open               bool          // it is still there
 	xact               time.Time
 	by                 *trackedStatement
 }
@@ -89,6 +94,7 @@ func newTrack(migrator string, first look, before catalogue, who func([]netip.Ad
 // take takes the next look.
 func (t *track) take(l look) {
 	now := max(l.at.Sub(t.start), t.last) // a clock that is set back by little
+	t.blindFrom, t.blindUntil = t.last, now+l.took
 	t.ask(l.sessions)
 	seen := map[int32]bool{}
 	for _, s := range l.sessions {
@@ -101,7 +107,7 @@ func (t *track) take(l look) {
 		if !seen[pid] {
 			w.finish(t.last)
 			for k, l := range w.locks {
-				l.close(t.last)
+				l.close(t.last, t.blindUntil)
 				delete(w.locks, k)
 			}
 			delete(t.mine, pid)
@@ -123,6 +129,7 @@ func (t *track) set(elapsed time.Duration, at time.Time) {
 // takeHeld takes what a session said that it holds, at a moment between two looks.
 func (t *track) takeHeld(s seenSession, at time.Time) {
 	now := max(at.Sub(t.start), t.last)
+	t.blindFrom, t.blindUntil = t.last, now
 	w := t.mine[s.pid]
 	if w == nil || !w.born.Equal(s.born) {
 		w = newTracked(s.born)
@@ -285,8 +292,13 @@ func (t *track) offset(at time.Time, now time.Duration) time.Duration {
 // hold follows a session's locks. They all go with their transaction: what is there in the next one as well is another lock.
 func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
 	end := t.last
-	if s.completed {
+	latest := t.blindUntil
+	switch {
+	case s.completed: // what its last transaction held went before the session said that it is done
 		end = max(end, t.offset(s.changed, now))
+		latest = end
+	case !s.xact.Equal(w.xact) && !s.xact.IsZero(): // and before it began the next one, with a pause in which others pass
+		latest = max(end, t.offset(s.xact, now)-1)
 	}
 	there := map[lockKey]bool{}
 	for _, h := range s.locks {
@@ -297,12 +309,13 @@ func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
 		there[k] = true
 		l := w.locks[k]
 		if l != nil && !l.xact.Equal(s.xact) {
-			l.close(t.last)
+			l.close(t.last, latest)
 			l = nil
 		}
 		if l == nil {
 			l = &trackedLock{lockKey: k, open: true, xact: s.xact, by: w.taking(t.last), asked: t.first(w, now)}
 			l.from = l.asked
+			l.early = l.asked - min(l.asked, max(t.blindFrom, t.offset(s.xact, now)))
 			t.locks = append(t.locks, l)
 			t.changed = now
 			w.locks[k] = l
@@ -311,7 +324,7 @@ func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
 	}
 	for k, l := range w.locks {
 		if !there[k] {
-			l.close(end)
+			l.close(end, latest)
 			delete(w.locks, k)
 			t.changed = now
 		}
@@ -341,7 +354,7 @@ func (l *trackedLock) see(h seenLock, t *track, now time.Duration) {
 	case !h.granted:
 		l.queued, l.from = true, now
 		if !h.since.IsZero() {
-			l.asked = t.offset(h.since, now)
+			l.asked, l.early = t.offset(h.since, now), 0
 		}
 	case l.queued && !l.granted:
 		l.from = now
@@ -349,10 +362,11 @@ func (l *trackedLock) see(h seenLock, t *track, now time.Duration) {
 	l.granted = h.granted
 }
 
-// close ends a lock. One that was never had was only waited for.
-func (l *trackedLock) close(at time.Duration) {
+// close ends a lock, at the latest when it is said. One that was never had was only waited for.
+func (l *trackedLock) close(at, latest time.Duration) {
 	l.open = false
 	l.until = max(l.until, at)
+	l.late = max(0, latest-l.until)
 	if !l.granted {
 		l.from = l.until
 	}
