@@ -104,7 +104,7 @@ type migrator struct {
 	name    string        // its application name in the server
 	whose   data.Whose    // its sessions
 	looking data.Watch    // nil: nobody looks
-	cleared []int         // sessions that were in its way and are ended; only the engine's one look at a time comes here
+	cleared []session     // sessions that were in its way and are ended; only the engine's one look at a time comes here
 
 	mu      sync.Mutex
 	waiting time.Time // since when it was seen to wait for a lock; zero while it does not
@@ -376,20 +376,27 @@ func (m *migrator) ourselves(ctx context.Context) (failed, output string, err er
 	return "", output, nil
 }
 
+// session is one of the server's, of which a pid may be another's later.
+type session struct {
+	pid  int
+	born time.Time
+}
+
 // toEnd are the sessions in the way that are ended, each of which is told of once.
 func (m *migrator) toEnd(ctx context.Context, all []migration.Blocker) (end []int) {
 	for _, b := range all {
 		if b.Spared != "" {
 			continue
 		}
-		if !slices.Contains(m.cleared, b.PID) {
+		who := session{b.PID, b.Born}
+		if !slices.Contains(m.cleared, who) {
 			if m.Ending != nil {
 				if err := m.Ending(ctx, b); err != nil {
 					m.world.Log.Warn("a session in a migration's way is not ended, since that could not be recorded", "environment", m.RouteName(), "error", err)
 					continue
 				}
 			}
-			m.cleared = append(m.cleared, b.PID)
+			m.cleared = append(m.cleared, who)
 			m.say("ends a session in its way: %s", migration.Blockers([]migration.Blocker{b}))
 		}
 		end = append(end, b.PID)

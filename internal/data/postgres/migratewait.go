@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -124,22 +126,23 @@ func (w *waits) inTheWay(ctx context.Context, conn *pgx.Conn) ([]migration.Block
 	return blockers, w.spare(ctx, conn, blockers)
 }
 
-// remove ends the sessions that the caller wants ended, as long as they still stand in the way.
+// remove ends the sessions that the caller wants ended, as long as they still stand in the way. One that the server refuses to
+// end keeps no other from being ended.
 func (w *waits) remove(ctx context.Context, conn *pgx.Conn, blockers []migration.Blocker) error {
 	if w.o.Blockers == nil || len(blockers) == 0 {
 		return nil
 	}
-	var pids []int32
+	var failed error
 	for _, pid := range w.o.Blockers(blockers) {
-		if slices.ContainsFunc(blockers, func(b migration.Blocker) bool { return b.PID == pid && b.Spared == "" }) {
-			pids = append(pids, int32(pid))
+		i := slices.IndexFunc(blockers, func(b migration.Blocker) bool { return b.PID == pid && b.Spared == "" })
+		if i < 0 {
+			continue
+		}
+		if _, err := w.end(ctx, conn, blockers[i]); err != nil {
+			failed = errors.Join(failed, err)
 		}
 	}
-	if len(pids) == 0 {
-		return nil
-	}
-	_, err := conn.Exec(ctx, "SELECT pg_terminate_backend(p) FROM unnest(pg_blocking_pids($1)) AS p WHERE p = ANY ($2)", w.pid, pids)
-	return err
+	return failed
 }
 
 func (w *waits) running() (string, time.Time) {
@@ -193,7 +196,7 @@ func (w *waits) tell(m migration.Moment) {
 }
 
 // holdersQuery gives sessions, and the table that the session $1 waits for.
-const holdersQuery = `SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.usename, ''), coalesce(a.state, a.backend_type, ''),
+const holdersQuery = `SELECT a.pid, a.backend_start, coalesce(a.application_name, ''), coalesce(a.usename, ''), coalesce(a.state, a.backend_type, ''),
 	coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), 0)::float8, coalesce(a.query, ''),
 	coalesce((SELECT l.relation::regclass::text FROM pg_locks l WHERE l.pid = $1 AND NOT l.granted AND l.relation IS NOT NULL LIMIT 1), '')
 	FROM pg_stat_activity a`
@@ -201,10 +204,11 @@ const holdersQuery = `SELECT a.pid, coalesce(a.application_name, ''), coalesce(a
 func collectBlockers(rows pgx.Rows) ([]migration.Blocker, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (b migration.Blocker, err error) {
 		var pid int32
+		var born *time.Time
 		var name, user, query string
 		var since float64
-		err = row.Scan(&pid, &name, &user, &b.State, &since, &query, &b.Table)
-		b.PID, b.Who, b.Since = int(pid), user, time.Duration(since*float64(time.Second))
+		err = row.Scan(&pid, &born, &name, &user, &b.State, &since, &query, &b.Table)
+		b.PID, b.Born, b.Who, b.Since = int(pid), *cmp.Or(born, &time.Time{}), user, time.Duration(since*float64(time.Second))
 		if name != "" {
 			b.Who = name + " as " + user
 		}
