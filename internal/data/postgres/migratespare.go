@@ -2,7 +2,7 @@ package postgres
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,10 +35,9 @@ const spareQuery = `SELECT a.pid, a.backend_start,
 // where the database's own role is one, as an image makes it: then its sessions are the application's. One whose beginning
 // the server keeps to itself, as it does from a role without pg_read_all_stats, could not be told from the next of its pid.
 func (w *waits) spare(ctx context.Context, conn *pgx.Conn, blockers []migration.Blocker) error {
-	pids, born := make([]int32, len(blockers)), make([]time.Time, len(blockers))
+	pids, born := identities(blockers)
 	for i, b := range blockers {
-		pids[i], born[i] = int32(b.PID), b.Born
-		blockers[i].Spared = "it is gone"
+		blockers[i].Spared = isGone
 		if b.Born.IsZero() {
 			blockers[i].Spared = "the server does not show who it is"
 		}
@@ -52,31 +51,16 @@ func (w *waits) spare(ctx context.Context, conn *pgx.Conn, blockers []migration.
 	var what string
 	_, err = pgx.ForEachRow(rows, []any{&pid, &at, &what}, func() error {
 		for i := range blockers {
-			if blockers[i].PID == int(pid) {
-				blockers[i].Spared = what
+			if b := &blockers[i]; b.PID == int(pid) {
+				b.Spared = what
+				if slices.ContainsFunc(w.refused, same(*b)) {
+					b.Spared = "the server refuses to end it"
+				}
 			}
 		}
 		return nil
 	})
 	return err
-}
-
-// endQuery ends a session, unless one of the rules spares it by now or it stands in nobody's way any more; all of that is
-// looked at in this very statement. It returns why not, and nothing where the session is gone.
-const endQuery = `WITH judged AS MATERIALIZED (` + spareQuery + `) SELECT CASE WHEN pid <> ALL (pg_blocking_pids($1)) THEN 'it no longer stands in the way'
-	WHEN spared <> '' THEN spared WHEN pg_terminate_backend(pid) THEN '' ELSE 'it is gone' END FROM judged`
-
-// end ends a session in the way; spared says why it did not.
-func (w *waits) end(ctx context.Context, conn *pgx.Conn, b migration.Blocker) (spared string, err error) {
-	rows, err := conn.Query(ctx, endQuery, w.pid, w.role, conflicting(), []int32{int32(b.PID)}, []time.Time{b.Born})
-	if err != nil {
-		return "", err
-	}
-	spared, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[string])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "it is gone", nil
-	}
-	return spared, err
 }
 
 // conflicting are the pairs of modes, one that is wanted and one that is held, of which the second keeps the first from being had.

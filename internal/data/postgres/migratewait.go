@@ -3,9 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"errors"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +21,10 @@ type waits struct {
 	pid   int32
 	role  string // the migrator's
 	every time.Duration
+	grace time.Duration // how long those are waited for at the end that were asked to end
+
+	asked   []migration.Blocker // to end, and not seen to be gone; like refused the loop's alone
+	refused []migration.Blocker // whom the server does not end for us
 
 	mu    sync.Mutex
 	sql   string // what runs; "" is nothing
@@ -37,7 +39,7 @@ func newWaits(d *Database, o data.RunOptions, s *session) *waits {
 		// There have to be some looks within the lock time-out, or nobody is named.
 		every = max(5*time.Millisecond, min(every, o.LockTimeout/8))
 	}
-	return &waits{d: d, o: o, pid: int32(s.pid()), role: s.user, every: every}
+	return &waits{d: d, o: o, pid: int32(s.pid()), role: s.user, every: every, grace: endTimeout}
 }
 
 // begin looks until stop is called, which waits for the last look.
@@ -55,6 +57,7 @@ func (w *waits) begin(ctx context.Context) (stop func()) {
 }
 
 func (w *waits) loop(ctx context.Context) {
+	defer w.settle(ctx)
 	tick := time.NewTicker(w.every)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -65,6 +68,9 @@ func (w *waits) loop(ctx context.Context) {
 				case <-ctx.Done():
 					return nil
 				case <-tick.C:
+				}
+				if err := w.reap(ctx, conn); err != nil {
+					return err
 				}
 				if err := w.look(ctx, conn); err != nil {
 					return err
@@ -124,25 +130,6 @@ func (w *waits) inTheWay(ctx context.Context, conn *pgx.Conn) ([]migration.Block
 		return blockers, err
 	}
 	return blockers, w.spare(ctx, conn, blockers)
-}
-
-// remove ends the sessions that the caller wants ended, as long as they still stand in the way. One that the server refuses to
-// end keeps no other from being ended.
-func (w *waits) remove(ctx context.Context, conn *pgx.Conn, blockers []migration.Blocker) error {
-	if w.o.Blockers == nil || len(blockers) == 0 {
-		return nil
-	}
-	var failed error
-	for _, pid := range w.o.Blockers(blockers) {
-		i := slices.IndexFunc(blockers, func(b migration.Blocker) bool { return b.PID == pid && b.Spared == "" })
-		if i < 0 {
-			continue
-		}
-		if _, err := w.end(ctx, conn, blockers[i]); err != nil {
-			failed = errors.Join(failed, err)
-		}
-	}
-	return failed
 }
 
 func (w *waits) running() (string, time.Time) {
