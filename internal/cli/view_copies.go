@@ -75,6 +75,7 @@ func rowsOf(c api.CopyView) (rows, changed int64) {
 	return rows, changed
 }
 
+// verifiedAt tells when a copy was last tried, and how.
 func verifiedAt(s term.Screen, c api.CopyView, now time.Time) string {
 	if c.Damaged != "" {
 		return s.Paint(term.Red, "damaged")
@@ -85,7 +86,14 @@ func verifiedAt(s term.Screen, c api.CopyView, now time.Time) string {
 	if c.Verified.IsZero() {
 		return s.Paint(term.Yellow, "no")
 	}
-	return when(c.Verified, now)
+	switch {
+	case c.Kind == api.CopyBackup:
+		return when(c.Verified, now) + ": restored, and read to its end"
+	case c.ReadBack.IsZero():
+		return when(c.Verified, now) + ": loaded and counted"
+	default:
+		return when(c.ReadBack, now) + ": loaded, and every row read back"
+	}
 }
 
 // maxCopyTables is how many tables a page lists; all of them are in --output json.

@@ -91,7 +91,7 @@ func (d *Daemon) snapshotView(ctx context.Context, p app.Policy, s environment.S
 		}
 	}
 	if s.Verified != nil {
-		v.Verified = s.Verified.At
+		v.Verified, v.ReadBack = s.Verified.At, s.Verified.ReadBack
 	}
 	for _, t := range s.Data.Tables {
 		v.Tables = append(v.Tables, api.CopyTable{Name: t.Name, Rows: t.Rows, Changed: t.Changed, Empty: t.None})

@@ -73,6 +73,50 @@ func TestDamagedSnapshot(t *testing.T) {
 	}
 }
 
+// TestReadBackIsKept: that every row was read back is told apart from that all were counted, and a later load takes nothing
+// from it. An earlier Greenroom's note says that they were counted.
+func TestReadBackIsKept(t *testing.T) {
+	e := lasting(t)
+	f, err := data.NewFolder(filepath.Join(e.snapshots(), "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
+	if _, err := f.Complete(data.Snapshot{Engine: "postgres", Version: "15", Schema: "s", Taken: at}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Discard(); err != nil {
+		t.Fatal(err)
+	}
+	want := func(verified, readBack time.Time) {
+		t.Helper()
+		s, err := e.Snapshot("1")
+		if err != nil || s.Verified == nil || !s.Verified.At.Equal(verified) || !s.Verified.ReadBack.Equal(readBack) {
+			t.Fatalf("noted is %+v, %v", s.Verified, err)
+		}
+	}
+	note := func(at time.Time, readBack bool) {
+		t.Helper()
+		s, err := e.Snapshot("1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.verified(at, data.Loaded{Rows: 7}, readBack); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(verifiedFile(filepath.Join(e.snapshots(), "1")), []byte(`{"at":"2026-11-26T09:00:00Z","loaded":{"rows":7,"tables":1,"schema":"s","took":1}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(at, time.Time{})
+	note(at.Add(time.Hour), false)
+	want(at.Add(time.Hour), time.Time{})
+	note(at.Add(2*time.Hour), true)
+	want(at.Add(2*time.Hour), at.Add(2*time.Hour))
+	note(at.Add(3*time.Hour), false)
+	want(at.Add(3*time.Hour), at.Add(2*time.Hour))
+}
+
 // TestTornBackup: a backup of which nothing can be read any more is named, hides no other, restores nothing, and can be
 // removed.
 func TestTornBackup(t *testing.T) {
