@@ -44,7 +44,7 @@ type CopyView struct {
 	Rules      string    `json:"rules,omitempty"`      // digest of the rules that it was masked by
 	ReadBack   time.Time `json:"read_back,omitzero"`   // when every row was last read back besides; zero: it was counted at most
 	Pseudonyms string    `json:"pseudonyms,omitempty"` // identifies the key that it was masked with
-	Refused    string    `json:"refused,omitempty"`    // why nothing takes it: nobody vouches for it any more, or other rules are in force
+	Refused    string    `json:"refused,omitempty"`    // why nothing takes it: nobody vouches for it any more, other rules are in force, or a newer Greenroom made it
 }
 
 // CopyTable is a table in a snapshot.

@@ -22,6 +22,12 @@ func dataPages() map[string]func(term.Screen) string {
 			read[0].ReadBack = at.Add(time.Minute)
 			return copiesPage(s, api.CopySnapshot, read, at.Add(time.Hour))
 		},
+		"snapshots-unread": func(s term.Screen) string {
+			return copiesPage(s, api.CopySnapshot, []api.CopyView{
+				{Kind: api.CopySnapshot, ID: "1", Environment: "production", Refused: "the snapshot was made by a newer Greenroom (format 3, this one knows 2): upgrade this one"},
+				{Kind: api.CopySnapshot, ID: "2", Environment: "production", Damaged: "the snapshot in /state/2 is damaged: its file rows is missing"},
+			}, at)
+		},
 		"snapshots-none":   func(s term.Screen) string { return copiesPage(s, api.CopySnapshot, nil, at) },
 		"backups":          func(s term.Screen) string { return copiesPage(s, api.CopyBackup, copies[2:], at.Add(time.Hour)) },
 		"snapshot-brought": func(s term.Screen) string { return copyPage(s, copies[1]) },

@@ -23,7 +23,11 @@ func copiesPage(s term.Screen, kind api.CopyKind, all []api.CopyView, now time.T
 	var refused strings.Builder
 	for _, c := range all {
 		row := []string{term.Clean(c.ID), term.Clean(c.Environment), when(c.Taken, now), bytesOf(c.Size), holds(c), verifiedAt(s, c, now)}
-		if kind == api.CopySnapshot {
+		switch {
+		case kind == api.CopySnapshot && c.Taken.IsZero(): // nothing of it could be read
+			row[2], row[3], row[4] = "?", "?", "?"
+			row = append(row, "?")
+		case kind == api.CopySnapshot:
 			row = append(row, cameFrom(c, now))
 		}
 		rows = append(rows, row)

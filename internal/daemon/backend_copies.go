@@ -81,6 +81,9 @@ func (d *Daemon) snapshotView(ctx context.Context, p app.Policy, s environment.S
 	if s.Origin != nil {
 		v.Brought = s.Origin.Brought
 	}
+	if s.Newer {
+		v.Damaged, v.Refused = "", s.Damaged
+	}
 	if s.Damaged == "" {
 		by, err := d.world.Vouched(ctx, p, s)
 		if v.By = by; err == nil {

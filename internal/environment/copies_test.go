@@ -1,8 +1,12 @@
 package environment
 
 import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +74,39 @@ func TestDamagedSnapshot(t *testing.T) {
 	isProblem(t, e.RemoveSnapshot("../snapshots"), problem.NotFound)
 	if _, err := os.Stat(e.snapshots()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNewerSnapshot: one that a newer Greenroom made is told as that, is not swept away, and is in nobody's way.
+func TestNewerSnapshot(t *testing.T) {
+	e := lasting(t)
+	at := time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
+	for i, id := range []string{"1", "2"} {
+		f, err := data.NewFolder(filepath.Join(e.snapshots(), id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Complete(data.Snapshot{Engine: "postgres", Version: "15", Schema: "s", Taken: at.Add(time.Duration(i) * time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Discard(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newer := []byte(fmt.Sprintf(`{"format":%d}`, data.SnapshotFormat+1))
+	manifest := filepath.Join(e.snapshots(), "2", data.Manifest)
+	sum := fmt.Sprintf("%x  %s\n", sha256.Sum256(newer), data.Manifest)
+	if err := errors.Join(os.WriteFile(manifest, newer, 0o600), os.WriteFile(manifest+".sha256", []byte(sum), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := e.Snapshot("2")
+	isProblem(t, err, problem.Unavailable)
+	if err := e.sweepSnapshots(1, nil); err != nil {
+		t.Fatal(err)
+	}
+	all, err := e.Snapshots()
+	if err != nil || len(all) != 2 || all[0].ID != "1" || all[0].Damaged != "" || !all[1].Newer || !strings.Contains(all[1].Damaged, "newer Greenroom") {
+		t.Errorf("there are %+v, %v", all, err)
 	}
 }
 

@@ -33,6 +33,7 @@ type Snapshot struct {
 	Origin      *Origin       `json:"origin,omitempty"`   // nil: it was taken here
 	Dir         string        `json:"dir"`
 	Damaged     string        `json:"-"` // why it can't be used; "" for nothing that shows without reading all of it
+	Newer       bool          `json:"-"` // a newer Greenroom made it: it is Damaged for this one alone
 }
 
 // Verified says that a snapshot was loaded and came out as it went in.
@@ -202,7 +203,7 @@ func (e *Environment) Snapshots() ([]Snapshot, error) {
 			continue // what an interrupted one left
 		}
 		if err != nil { // it hides none of the others
-			s.Damaged = problem.From(err).Message
+			s.Damaged, s.Newer = problem.From(err).Message, problem.From(err).Code == problem.Unavailable
 		}
 		all = append(all, s)
 	}
