@@ -33,7 +33,7 @@ const (
 	EndUnknown  End = iota // it can't be told, or not yet
 	EndMigrator            // the migrator
 	EndOther               // somebody else who is there
-	EndGone                // nobody: it was a process on this machine, and its socket is closed
+	EndGone                // nobody: it was a process on this machine, and its socket is closed, as two looks in a row say
 )
 
 // Clients says who is at the other end of sessions, by the addresses that the server sees; what is EndOther once stays so as
