@@ -61,8 +61,8 @@ func (p *Promotions) record(ctx context.Context, t *run.Task, sc *scene, by stor
 	return p.World.Store.Change(ctx, by, func(*store.Tx) error { return nil })
 }
 
-// recordLostEndings says of sessions that this run was about to end, when Greenroom died, that nobody knows what came of them.
-// They may have been asked to end or not, and whether one is there by now says nothing about why.
+// recordLostEndings says of sessions that this run was about to end, when Greenroom died or could not record more, that nobody
+// knows what came of them. They may have been asked to end or not, and whether one is there by now says nothing about why.
 func (p *Promotions) recordLostEndings(ctx context.Context, t *run.Task, sc *scene) error {
 	if !sc.Policy.Migrating.EndBlockers {
 		return nil
@@ -81,7 +81,7 @@ func (p *Promotions) recordLostEndings(ctx context.Context, t *run.Task, sc *sce
 	}
 	for _, lost := range unsettled(all) {
 		if err := p.record(ctx, t, sc, store.Audit{Action: actionUnknown, Detail: lost.Detail,
-			Because: "Greenroom died before it was recorded what came of it: " + lost.Because}); err != nil {
+			Because: "what came of it was not recorded, since Greenroom died or could not write: " + lost.Because}); err != nil {
 			return err
 		}
 	}

@@ -164,6 +164,9 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 	if err != nil {
 		return nil, err
 	}
+	if err := p.recordLostEndings(ctx, t, sc); err != nil { // what was migrated is no less so
+		p.Log.Warn("what came of sessions in a migration's way could not be recorded", "run", t.Run, "error", err)
+	}
 	if m.Failed != "" {
 		return nil, p.migrationFailed(ctx, t, sc, m)
 	}
