@@ -29,7 +29,7 @@ func TestEndingIsToldFirst(t *testing.T) {
 		}
 		return failing
 	}
-	m.Migrating.Ended = func(ctx context.Context, _ migration.Blocker, fate data.Fate, why string) error {
+	m.Fate = func(ctx context.Context, _ migration.Blocker, fate data.Fate, why string) error {
 		told = append(told, map[data.Fate]string{data.FateEnded: "ended", data.FateSpared: "not ended: " + why}[fate])
 		return ctx.Err()
 	}

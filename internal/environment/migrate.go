@@ -45,10 +45,10 @@ type Migrating struct {
 	Statement   time.Duration // how long one statement may take, where Greenroom runs them itself; 0 is as long as it takes
 	Limit       time.Duration // how long all of it may take; 0 is the release's own time-out
 	// EndBlockers says that sessions in its way are ended; each is told to Ending first, which may be nil, and lives on where
-	// that fails. What came of it is told to Ended, also where the migration was cancelled meanwhile.
+	// that fails. What came of it is told to Fate, also where the migration was cancelled meanwhile.
 	EndBlockers bool
 	Ending      func(context.Context, migration.Blocker) error
-	Ended       func(context.Context, migration.Blocker, data.Fate, string) error
+	Fate        func(context.Context, migration.Blocker, data.Fate, string) error
 	Tell        func(string) // what goes on; may be nil
 }
 
@@ -414,10 +414,10 @@ func (m *migrator) cameOf(ctx context.Context, b migration.Blocker, fate data.Fa
 	if fate != data.FateEnded {
 		m.say("session %d of %s: %s", b.PID, b.Who, m.quoted(why))
 	}
-	if m.Migrating.Ended == nil {
+	if m.Fate == nil {
 		return
 	}
-	if err := m.Migrating.Ended(context.WithoutCancel(ctx), b, fate, m.quoted(why)); err != nil {
+	if err := m.Fate(context.WithoutCancel(ctx), b, fate, m.quoted(why)); err != nil {
 		m.world.Log.Warn("what came of a session in a migration's way could not be recorded", "environment", m.RouteName(), "error", err)
 	}
 }

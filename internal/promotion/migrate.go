@@ -154,7 +154,7 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 	how := manner(sc.Policy.Migrating, rehearsed)
 	how.Tell = say(t)
 	how.Ending = func(ctx context.Context, b migration.Blocker) error { return p.recordEnding(ctx, t, sc, b) }
-	how.Ended = func(ctx context.Context, b migration.Blocker, fate data.Fate, why string) error {
+	how.Fate = func(ctx context.Context, b migration.Blocker, fate data.Fate, why string) error {
 		return p.recordFate(ctx, t, sc, b, fate, why)
 	}
 	if rehearsed != nil && rehearsed.Forecast != nil {
