@@ -92,6 +92,7 @@ type Moment struct {
 // Blocker is a session that a migration waits for.
 type Blocker struct {
 	PID   int           `json:"pid"`
+	Born  time.Time     `json:"-"`     // when the session began, since a PID may be another's later; zero where it isn't known
 	Who   string        `json:"who"`   // application name and user
 	State string        `json:"state"` // active, idle in transaction, …
 	Since time.Duration `json:"since"` // how long its transaction is open

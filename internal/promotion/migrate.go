@@ -1,12 +1,11 @@
 package promotion
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"time"
 
 	"greenroom/internal/app"
+	"greenroom/internal/data"
 	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
 	"greenroom/internal/migration"
@@ -132,6 +131,9 @@ func compared(t *run.Task, m environment.Migration, rehearsed *migration.Report)
 // the rehearsal ended with.
 func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, error) {
 	if t.Attempt > 1 {
+		if err := p.recordLostEndings(ctx, t, sc); err != nil {
+			return nil, err
+		}
 		// The migrator of the attempt before may still be at work in the server.
 		if _, err := sc.env.Settle(ctx, sc.New, t.Run); err != nil {
 			return nil, err
@@ -152,12 +154,18 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 	how := manner(sc.Policy.Migrating, rehearsed)
 	how.Tell = say(t)
 	how.Ending = func(ctx context.Context, b migration.Blocker) error { return p.recordEnding(ctx, t, sc, b) }
+	how.Fate = func(ctx context.Context, b migration.Blocker, fate data.Fate, why string) error {
+		return p.recordFate(ctx, t, sc, b, fate, why)
+	}
 	if rehearsed != nil && rehearsed.Forecast != nil {
 		t.Progress("the rehearsal foretells %s; it is stopped after %s", foretold(*rehearsed.Forecast), how.Limit.Round(time.Second))
 	}
 	m, err := sc.env.Migrate(ctx, sc.New, t.Run, how)
 	if err != nil {
 		return nil, err
+	}
+	if err := p.recordLostEndings(ctx, t, sc); err != nil { // what was migrated is no less so
+		p.Log.Warn("what came of sessions in a migration's way could not be recorded", "run", t.Run, "error", err)
 	}
 	if m.Failed != "" {
 		return nil, p.migrationFailed(ctx, t, sc, m)
@@ -173,15 +181,6 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 		})
 	}
 	return out, nil
-}
-
-// recordEnding records that a session is about to be ended which is in a migration's way: who it is, and nothing of what it ran.
-func (p *Promotions) recordEnding(ctx context.Context, t *run.Task, sc *scene, b migration.Blocker) error {
-	by := store.Audit{
-		Actor: t.Actor, Action: "session ended", App: sc.env.App, Environment: sc.env.Name, Run: t.Run, Subject: string(sc.New.Digest()),
-		Because: fmt.Sprintf("session %d of %s was in the way of the migration, at %s: %s, its transaction open for %s", b.PID, b.Who, cmp.Or(b.Table, "the schema"), b.State, migration.Human(b.Since)),
-	}
-	return p.World.Store.Change(ctx, by, func(*store.Tx) error { return nil })
 }
 
 // migrationFailed tells whether the failed migration left the schema as it was.
@@ -233,6 +232,9 @@ func (p *Promotions) rehearsedSchema(ctx context.Context, sc *scene) (*evidence.
 // one stops everything: neither release is known to run on it.
 func (p *Promotions) unmigrate(ctx context.Context, t *run.Task, sc *scene) error {
 	if err := p.endMigrating(ctx, t, sc); err != nil {
+		return err
+	}
+	if err := p.recordLostEndings(ctx, t, sc); err != nil {
 		return err
 	}
 	now, err := sc.env.Settle(ctx, sc.New, t.Run)

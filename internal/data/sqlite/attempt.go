@@ -148,6 +148,9 @@ func (a *attempt) blocked() error {
 		return err
 	}
 	if a.options.Blockers != nil && len(all) > 0 {
+		for i := range all {
+			all[i].Spared = "it is a process, and has no session that could be ended"
+		}
 		a.options.Blockers(all)
 	}
 	if a.options.Progress != nil {
