@@ -283,7 +283,7 @@ func (t *taking) tables() []data.SnapshotTable {
 	for i, table := range t.moment.structure.tables {
 		r := t.results[i]
 		st := data.SnapshotTable{Name: table.Name, Rows: r.tally.rows, Bytes: r.tally.bytes, Sum: r.tally.sum.String(),
-			Source: table.Bytes + table.Index, None: t.catalog.Tables[i].None}
+			Source: table.Bytes + table.Index, Index: table.Index, None: t.catalog.Tables[i].None}
 		for c, n := range r.changed {
 			if n > 0 {
 				if st.Changed == nil {

@@ -185,7 +185,7 @@ func (w *snapshotWriter) make(ctx context.Context, to *sql.Conn, kind string) er
 // carry copies a table's rows.
 func (w *snapshotWriter) carry(ctx context.Context, t *table, from, to *sql.Conn) (err error) {
 	_, none := w.masks.proper.Table(t.name)
-	m := data.SnapshotTable{Name: t.name, Source: t.bytes, None: none, Sum: sum{}.String()}
+	m := data.SnapshotTable{Name: t.name, Source: t.bytes, Index: t.bytes - t.own, None: none, Sum: sum{}.String()}
 	if !none {
 		if err := run(ctx, to, "BEGIN"); err != nil {
 			return err
