@@ -48,6 +48,9 @@ func TestPages(t *testing.T) {
 			s.Live, s.Width = true, func() int { return 60 }
 			return explainPage(s, "shop x", "production", wordy(), at)
 		},
+		"explain-not-run": func(s term.Screen) string {
+			return explainPage(s, "shop x", "production", notReached(), at)
+		},
 		"refused": func(s term.Screen) string {
 			return decisionPage(s, "shop x", "production", decision(broken.Digest, ""))
 		},
