@@ -1,8 +1,10 @@
 package term
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -83,10 +85,26 @@ func Width(s string) int { return lipgloss.Width(s) }
 // Pad fills s up to width cells.
 func Pad(s string, width int) string { return s + strings.Repeat(" ", max(0, width-Width(s))) }
 
+// between is how many cells are between two columns.
+const between = 2
+
 // Columns aligns rows: each column is as wide as its widest cell, two spaces apart, nothing behind the last cell.
 // Cells may be painted.
 func Columns(indent string, rows [][]string) string {
-	var widths []int
+	widths := widthsOf(rows)
+	var b strings.Builder
+	for _, row := range rows {
+		line := indent
+		for i, cell := range row {
+			line += Pad(cell, widths[i]+between)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return b.String()
+}
+
+// widthsOf is how wide each column of rows is.
+func widthsOf(rows [][]string) (widths []int) {
 	for _, row := range rows {
 		for i, cell := range row {
 			if i == len(widths) {
@@ -95,15 +113,44 @@ func Columns(indent string, rows [][]string) string {
 			widths[i] = max(widths[i], Width(cell))
 		}
 	}
-	var b strings.Builder
-	for _, row := range rows {
-		line := indent
-		for i, cell := range row {
-			line += Pad(cell, widths[i]+2)
-		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	return widths
+}
+
+// Broad is how many cells Columns needs for a line at most.
+func Broad(rows [][]string) int { return broad(widthsOf(rows)) }
+
+func broad(widths []int) int {
+	sum := between * max(0, len(widths)-1)
+	for _, w := range widths {
+		sum += w
 	}
-	return b.String()
+	return sum
+}
+
+// leastColumn is how many cells Narrow leaves to a column.
+const leastColumn = 5
+
+// Narrow cuts cells of these columns, always in the widest of them, until Columns needs no more than width cells for a line, or
+// nothing more can be cut: every one of them keeps a few cells.
+func Narrow(rows [][]string, width int, columns ...int) [][]string {
+	widths := widthsOf(rows)
+	for broad(widths) > width {
+		widest := slices.MaxFunc(columns, func(a, b int) int { return cmp.Compare(widths[a], widths[b]) })
+		if widths[widest] <= leastColumn {
+			break
+		}
+		widths[widest]--
+	}
+	narrow := make([][]string, len(rows))
+	for i, row := range rows {
+		narrow[i] = slices.Clone(row)
+		for _, c := range columns {
+			if c < len(row) {
+				narrow[i][c] = Fit(row[c], widths[c])
+			}
+		}
+	}
+	return narrow
 }
 
 // Indent puts prefix before every line of s, and an end of line behind the last.
