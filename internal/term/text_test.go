@@ -24,7 +24,7 @@ func TestNarrow(t *testing.T) {
 	for width, want := range map[int]string{
 		100: "NO  WHO            WHERE\n1   somebody else  production\n12  bob\n",
 		26:  "NO  WHO         WHERE\n1   somebody …  production\n12  bob\n",
-		21:  "NO  WHO      WHERE\n1   somebo…   product…\n12  bob\n",
+		21:  "NO  WHO      WHERE\n1   somebo…  product…\n12  bob\n",
 		3:   "NO  WHO    WHERE\n1   some…  prod…\n12  bob\n",
 	} {
 		narrow := Narrow(rows, width, 1, 2)
