@@ -74,7 +74,7 @@ func TestJudge(t *testing.T) {
 	}{
 		{"nothing was reached", func(*netns.Answers) {}, true, "addresses outside the machine (1), listeners of the machine (3); its own services (1) were"},
 		{"a decoy was", func(a *netns.Answers) { a.Answers[2] = netns.Answer{Reached: true} }, false, "from inside, tcp b:2: it was reached"},
-		{"two things are not known", func(a *netns.Answers) { a.Answers[0], a.Answers[3] = netns.Answer{Late: true}, netns.Answer{} }, false, "tcp a:1: no answer in 2s, which proves nothing; tcp d:4: "},
+		{"two things are not known", func(a *netns.Answers) { a.Answers[0], a.Answers[3] = netns.Answer{Late: true}, netns.Answer{} }, false, "tcp a:1: no answer in 2 s, which proves nothing; tcp d:4: "},
 		{"five things were", func(a *netns.Answers) {
 			for i := range a.Answers {
 				a.Answers[i] = netns.Answer{Reached: true, Other: true}

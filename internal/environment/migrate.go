@@ -13,6 +13,7 @@ import (
 
 	"greenroom/internal/app"
 	"greenroom/internal/data"
+	"greenroom/internal/human"
 	"greenroom/internal/layout"
 	"greenroom/internal/migration"
 	"greenroom/internal/problem"
@@ -205,7 +206,7 @@ func (m *migrator) tellMoment(now migration.Moment) {
 		}
 	}
 	if now.Waits && m.LockTimeout > 0 && m.runsItself() {
-		text += fmt.Sprintf("; within %s it lets everybody else pass and is tried again", m.LockTimeout)
+		text += fmt.Sprintf("; within %s it lets everybody else pass and is tried again", human.Duration(m.LockTimeout))
 	}
 	if m.Tell == nil || what == m.told || what == "" {
 		return
@@ -258,7 +259,7 @@ func (m *migrator) attempts(ctx context.Context, out *Migration) error {
 		if !locked {
 			return nil
 		}
-		out.Failed = fmt.Sprintf("it did not get its lock within %s: %s", m.LockTimeout, who)
+		out.Failed = fmt.Sprintf("it did not get its lock within %s: %s", human.Duration(m.LockTimeout), who)
 		if attempt > m.Retries {
 			return nil
 		}

@@ -19,6 +19,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/driver"
 	"greenroom/internal/evidence"
+	"greenroom/internal/human"
 	"greenroom/internal/netns"
 	"greenroom/internal/problem"
 	"greenroom/internal/proc"
@@ -63,7 +64,7 @@ func never(errnos ...syscall.Errno) func(netns.Answer) (evidence.Verdict, string
 		case a.Reached:
 			return evidence.Fail, "it was reached"
 		case a.Late:
-			return evidence.Inconclusive, "no answer in " + netns.TryTime.String() + ", which proves nothing"
+			return evidence.Inconclusive, "no answer in " + human.Duration(netns.TryTime) + ", which proves nothing"
 		case slices.Contains(errnos, a.Errno):
 			return evidence.Pass, a.Error
 		}
@@ -77,7 +78,7 @@ func unnamed(a netns.Answer) (evidence.Verdict, string) {
 	case a.Reached:
 		return evidence.Fail, "somebody answered"
 	case a.Late || a.Error == "":
-		return evidence.Inconclusive, "no answer in " + netns.TryTime.String() + ", which proves nothing"
+		return evidence.Inconclusive, "no answer in " + human.Duration(netns.TryTime) + ", which proves nothing"
 	}
 	return evidence.Pass, a.Error
 }

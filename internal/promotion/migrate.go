@@ -153,7 +153,7 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 	how.Tell = say(t)
 	how.Ending = func(ctx context.Context, b migration.Blocker) error { return p.recordEnding(ctx, t, sc, b) }
 	if rehearsed != nil && rehearsed.Forecast != nil {
-		t.Progress("the rehearsal foretells %s; it is stopped after %s", foretold(*rehearsed.Forecast), how.Limit.Round(time.Second))
+		t.Progress("the rehearsal foretells %s; it is stopped after %s", foretold(*rehearsed.Forecast), migration.Human(how.Limit))
 	}
 	m, err := sc.env.Migrate(ctx, sc.New, t.Run, how)
 	if err != nil {

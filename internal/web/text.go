@@ -45,7 +45,7 @@ func line(s string) string { return cut(term.Clean(s), maxLine) }
 func name(s string) string { return cut(term.Clean(s), maxName) }
 
 // units are what a number and its unit look like.
-var units = regexp.MustCompile(`\b(\d+) (ms|s|min|h|B|kB|MB|GB|TB)\b`)
+var units = regexp.MustCompile(`\b(\d+) (ms|s|min|h|days|B|kB|MB|GB|TB)\b`)
 
 // prose is line for a sentence: no number loses its unit at the end of a line.
 func prose(s string) string { return units.ReplaceAllString(line(s), "$1\u00a0$2") }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"greenroom/internal/data"
+	"greenroom/internal/human"
 	"greenroom/internal/mask"
 	"greenroom/internal/problem"
 )
@@ -48,7 +49,7 @@ func (d *Database) Snapshot(ctx context.Context, dir string, o data.SnapshotOpti
 	case ctx.Err() != nil:
 		return s, ctx.Err()
 	case limited.Err() != nil:
-		return s, problem.New(problem.Fail, "the snapshot of %s took longer than %s, for which production may be held in one moment", d.name, o.Timeout).
+		return s, problem.New(problem.Fail, "the snapshot of %s took longer than %s, for which production may be held in one moment", d.name, human.Duration(o.Timeout)).
 			WithHint("allow more time, or a higher rate")
 	case err != nil:
 		return s, d.failed(ctx, "take a snapshot of", unreadable(err))
