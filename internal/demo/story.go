@@ -249,8 +249,8 @@ func (s *story) prove(run api.RunView, before report) error {
 	}
 	now := s.customers.total()
 	failed := now.Failed - before.Failed
-	s.tell("  %s %d requests during the switch, %s; longest gap between answers %s\n", s.screen.Mark(term.Pass),
-		m.Requests, s.screen.Paint(term.Green, fmt.Sprintf("%d failed", m.Failed)), term.Duration(m.LongestGap))
+	s.tell("  %s %s requests during the switch, %s; longest gap between answers %s\n", s.screen.Mark(term.Pass),
+		term.Number(m.Requests), s.screen.Paint(term.Green, fmt.Sprintf("%d failed", m.Failed)), term.Duration(m.LongestGap))
 	s.say("%s", s.block("    ", term.Dim, fmt.Sprintf("the customers counted for themselves: %d requests, %d failed, %d orders, %d booked twice",
 		now.Requests-before.Requests, failed, now.Orders-before.Orders, now.Twice-before.Twice)))
 	if m.Failed > 0 || failed > 0 || now.Twice > before.Twice || m.Requests == 0 {

@@ -368,7 +368,7 @@ func (m *migrator) ourselves(ctx context.Context) (failed, output string, err er
 	case ctx.Err() != nil:
 		return "", output, ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("it did not end within %s", m.Limit), output, nil
+		return fmt.Sprintf("it did not end within %s", human.Duration(m.Limit)), output, nil
 	case err != nil:
 		return "", output, err
 	case ran.Failed != "":

@@ -290,12 +290,12 @@ func (b *builder) verify() {
 }
 
 func (b *builder) drain() {
-	b.step("drain", ActionDrain, false, "let %s finish the requests that it has, for at most %s", b.Old.Short(), b.Environment.Rollout.Drain)
+	b.step("drain", ActionDrain, false, "let %s finish the requests that it has, for at most %s", b.Old.Short(), human.Duration(b.Environment.Rollout.Drain))
 }
 
 func (b *builder) watch() {
 	if b.Environment.Rollout.Watch > 0 {
-		b.step("watch", ActionWatch, false, "watch the answers for %s", b.Environment.Rollout.Watch)
+		b.step("watch", ActionWatch, false, "watch the answers for %s", human.Duration(b.Environment.Rollout.Watch))
 	}
 }
 
