@@ -19,3 +19,13 @@ func TestTell(t *testing.T) {
 		}
 	}
 }
+
+// TestColumns: names stand beside their sentences, and a name that would leave those no room above its own.
+func TestColumns(t *testing.T) {
+	s := &story{screen: term.Screen{Width: func() int { return 40 }}}
+	want := "no: live in qa  nothing is live\n                there\n" +
+		"no: checks buy, browse, smoke, rollback\n                the schema changed\n                since\n"
+	if got := s.columns([][]string{{"no: live in qa", "nothing is live there"}, {"no: checks buy, browse, smoke, rollback", "the schema changed since"}}); got != want {
+		t.Errorf("%s", got)
+	}
+}
