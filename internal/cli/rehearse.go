@@ -93,6 +93,9 @@ func (s *shell) rehearse(ctx context.Context, name, html string, o runOptions) e
 		return err
 	}
 	r := api.RunRequest{Kind: plan.Rehearsal, App: app, Release: string(release.Digest), Snapshot: o.snapshot}
+	if s.dataUnapplied(ctx, c, app) {
+		s.warn("a rehearsal takes what is in force: %s", toApply)
+	}
 	if o.dry {
 		return s.dryRun(ctx, c, r)
 	}

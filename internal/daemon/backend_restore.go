@@ -12,6 +12,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/environment"
 	"greenroom/internal/gate"
+	"greenroom/internal/human"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/promotion"
@@ -124,7 +125,7 @@ func ago(d time.Duration) string {
 	if d < time.Minute {
 		return "less than a minute"
 	}
-	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	return human.Duration(d.Round(time.Minute))
 }
 
 // loss is what a restore would lose, in time and rows.

@@ -106,7 +106,7 @@ func (d *Daemon) chosen(ctx context.Context, p app.Policy, f rehearsal.Facts, as
 			return nil, nil
 		}
 		return nil, problem.New(problem.Invalid, "this rehearsal is on no copy of data: production is empty, has no database, or the definition in force has no `data` for the stage").
-			WithHint("greenroom rehearse %s, without --snapshot", f.New.Short())
+			WithHint("greenroom rehearse %s, without --snapshot; a stage gets `data:` by greenroom.yaml and greenroom apply", f.New.Short())
 	}
 	if asked == "" && d.world.Elsewhere(p, f.Data.From) {
 		asked = environment.Latest

@@ -108,7 +108,7 @@ func (s Snapshot) valid() error {
 		size += f.Size
 	}
 	for _, t := range s.Tables {
-		if t.Name == "" || t.Rows < 0 || t.Bytes < 0 || (t.None && t.Rows != 0) {
+		if t.Name == "" || t.Rows < 0 || t.Bytes < 0 || t.Index < 0 || t.Index > max(t.Source, 0) || (t.None && t.Rows != 0) {
 			return fmt.Errorf("the table %q in it is none", t.Name)
 		}
 	}

@@ -112,6 +112,7 @@ func TestManifestIsStrict(t *testing.T) {
 		"unsorted":        func(s string) string { return strings.Replace(s, `"name": "a"`, `"name": "c"`, 1) },
 		"twice":           func(s string) string { return strings.Replace(s, `"name": "a"`, `"name": "b"`, 1) },
 		"negative":        func(s string) string { return strings.Replace(s, `"rows": 2`, `"rows": -2`, 1) },
+		"larger indexes":  func(s string) string { return strings.Replace(s, `"source": 0`, `"source": 0, "index": 1`, 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "snapshot")

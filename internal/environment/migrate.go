@@ -13,6 +13,7 @@ import (
 
 	"greenroom/internal/app"
 	"greenroom/internal/data"
+	"greenroom/internal/human"
 	"greenroom/internal/layout"
 	"greenroom/internal/migration"
 	"greenroom/internal/problem"
@@ -206,7 +207,7 @@ func (m *migrator) tellMoment(now migration.Moment) {
 		}
 	}
 	if now.Waits && m.LockTimeout > 0 && m.runsItself() {
-		text += fmt.Sprintf("; within %s it lets everybody else pass and is tried again", m.LockTimeout)
+		text += fmt.Sprintf("; within %s it lets everybody else pass and is tried again", human.Duration(m.LockTimeout))
 	}
 	if m.Tell == nil || what == m.told || what == "" {
 		return
@@ -259,7 +260,7 @@ func (m *migrator) attempts(ctx context.Context, out *Migration) error {
 		if !locked {
 			return nil
 		}
-		out.Failed = fmt.Sprintf("it did not get its lock within %s: %s", m.LockTimeout, who)
+		out.Failed = fmt.Sprintf("it did not get its lock within %s: %s", human.Duration(m.LockTimeout), who)
 		if attempt > m.Retries {
 			return nil
 		}
@@ -369,7 +370,7 @@ func (m *migrator) ourselves(ctx context.Context) (failed, output string, err er
 	case ctx.Err() != nil:
 		return "", output, ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("it did not end within %s", m.Limit), output, nil
+		return fmt.Sprintf("it did not end within %s", human.Duration(m.Limit)), output, nil
 	case err != nil:
 		return "", output, err
 	case ran.Failed != "":

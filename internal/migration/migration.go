@@ -186,6 +186,8 @@ type Forecast struct {
 	BlockedWrites time.Duration `json:"blocked_writes"`
 	Disk          int64         `json:"disk"` // bytes that it takes at its peak
 	Why           string        `json:"why"`  // "orders has 3,000,000 rows there and 300,000 here"
+	// Sized is when production had the sizes that it is told from; zero is when the migration was watched.
+	Sized time.Time `json:"sized,omitzero"`
 	// Actual is what then happened in production; 0 until it was promoted.
 	Actual time.Duration `json:"actual,omitempty"`
 }

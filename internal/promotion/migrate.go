@@ -36,11 +36,20 @@ func manner(m app.Migrating, rehearsed *migration.Report) environment.Migrating 
 	if how.LockTimeout == 0 {
 		how.LockTimeout = min(budget.BlockedReads, budget.BlockedWrites)
 	}
-	if rehearsed != nil && rehearsed.Forecast != nil {
+	// Sizes that production had some time ago tell roughly how long it takes, and not that one which takes longer is ill.
+	if rehearsed != nil && rehearsed.Forecast != nil && rehearsed.Forecast.Sized.IsZero() {
 		how.Limit = farLonger(rehearsed.Forecast.High)
 		how.Statement = how.Limit
 	}
 	return how
+}
+
+// foretoldAndLimit is a forecast's range in words, with when it is over.
+func foretoldAndLimit(f migration.Forecast, limit time.Duration) string {
+	if limit == 0 {
+		return foretold(f)
+	}
+	return foretold(f) + "; it is stopped after " + migration.Human(limit)
 }
 
 // foretold is a forecast's range in words.
@@ -158,7 +167,7 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 		return p.recordFate(ctx, t, sc, b, fate, why)
 	}
 	if rehearsed != nil && rehearsed.Forecast != nil {
-		t.Progress("the rehearsal foretells %s; it is stopped after %s", foretold(*rehearsed.Forecast), how.Limit.Round(time.Second))
+		t.Progress("the rehearsal foretells %s", foretoldAndLimit(*rehearsed.Forecast, how.Limit))
 	}
 	m, err := sc.env.Migrate(ctx, sc.New, t.Run, how)
 	if err != nil {

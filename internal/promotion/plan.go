@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"greenroom/internal/app"
+	"greenroom/internal/human"
 	"greenroom/internal/plan"
 	"greenroom/internal/release"
 )
@@ -198,7 +199,7 @@ func (b *builder) stopFirst() {
 func (b *builder) withDowntime() {
 	b.wayBack()
 	pause := PauseArgs{Maintenance: true, Expected: *b.Downtime}
-	with(b.step("maintenance", ActionPause, true, "show the maintenance page, for about %s", b.Downtime.Round(time.Second/10)), pause)
+	with(b.step("maintenance", ActionPause, true, "show the maintenance page, for about %s", human.Duration(*b.Downtime)), pause)
 	b.drain()
 	b.stopOld("stop-old", b.oldServices(anyOrder))
 	b.backup()
@@ -273,7 +274,7 @@ func (b *builder) share(percent int) {
 	args, says := ShareArgs{Percent: percent}, fmt.Sprintf("send %d%% of the traffic to %s", percent, b.New.Short())
 	if percent < 100 {
 		args.Watch = b.Environment.Rollout.Watch
-		says += fmt.Sprintf(" and watch it for %s", args.Watch)
+		says += fmt.Sprintf(" and watch it for %s", human.Duration(args.Watch))
 	}
 	with(b.step(fmt.Sprintf("share-%d", percent), ActionShare, true, "%s", says), args)
 }
@@ -289,12 +290,12 @@ func (b *builder) verify() {
 }
 
 func (b *builder) drain() {
-	b.step("drain", ActionDrain, false, "let %s finish the requests that it has, for at most %s", b.Old.Short(), b.Environment.Rollout.Drain)
+	b.step("drain", ActionDrain, false, "let %s finish the requests that it has, for at most %s", b.Old.Short(), human.Duration(b.Environment.Rollout.Drain))
 }
 
 func (b *builder) watch() {
 	if b.Environment.Rollout.Watch > 0 {
-		b.step("watch", ActionWatch, false, "watch the answers for %s", b.Environment.Rollout.Watch)
+		b.step("watch", ActionWatch, false, "watch the answers for %s", human.Duration(b.Environment.Rollout.Watch))
 	}
 }
 

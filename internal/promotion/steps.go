@@ -6,6 +6,7 @@ import (
 
 	"greenroom/internal/edge"
 	"greenroom/internal/gate"
+	"greenroom/internal/human"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
@@ -229,7 +230,7 @@ func (p *Promotions) drain(ctx context.Context, t *run.Task, sc *scene) (any, er
 		return edge.Drained{}, nil // it never had a request
 	}
 	if err == nil && d.Left > 0 {
-		t.Progress("%d requests did not end within %s", d.Left, sc.env.Settings.Rollout.Drain)
+		t.Progress("%d requests did not end within %s", d.Left, human.Duration(sc.env.Settings.Rollout.Drain))
 	}
 	return d, err
 }

@@ -571,7 +571,7 @@ func TestTakingBackHasADeadlineOfItsOwn(t *testing.T) {
 	e := executor(t, x)
 	e.UndoTime = time.Millisecond
 	r := end(t, e, start(t, e, fourSteps()))
-	if r.Outcome != plan.NeedsOperator || !strings.Contains(r.Reason, "it took longer than 1ms") {
+	if r.Outcome != plan.NeedsOperator || !strings.Contains(r.Reason, "it took longer than 1 ms") {
 		t.Errorf("%s: %s", r.Outcome, r.Reason)
 	}
 }

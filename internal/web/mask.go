@@ -23,7 +23,7 @@ func maskSection(r evidence.Report) g.Node {
 		v = evidence.Inconclusive
 	}
 	nodes := []g.Node{h.Ul(h.Class("findings"), g.Map(o.Says(), func(said string) g.Node {
-		return h.Li(h.Class(verdictClass(v)), h.Span(h.Class("says"), g.Text(stop(upper(prose(said))))))
+		return h.Li(h.Class(verdictClass(v)), h.Span(h.Class("says"), whole(stop(upper(prose(said))))))
 	}))}
 	var lines []string
 	for _, l := range first(o.Add, maxMaskLines) {
@@ -46,6 +46,6 @@ func names(what string, list []mask.Remark) g.Node {
 		return nil
 	}
 	return fold(what+": "+term.Number(int64(len(list))), h.Ul(h.Class("losses"), g.Map(first(list, maxMaskNames), func(m mask.Remark) g.Node {
-		return h.Li(code(name(m.Name())), g.Text(" "+prose(m.What)))
+		return h.Li(code(name(m.Name())), whole(" "+prose(m.What)))
 	})), more(len(list), maxMaskNames, h.P))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"greenroom/internal/data"
+	"greenroom/internal/human"
 	"greenroom/internal/layout"
 	"greenroom/internal/migration"
 	"greenroom/internal/problem"
@@ -191,7 +192,7 @@ func (a *attempt) exec(ctx context.Context, s layout.Statement) error {
 	began := time.Now()
 	err := run(limited, a.conn, s.SQL)
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		err = fmt.Errorf("it took longer than the %s that a statement may take, and was ended", a.options.Statement)
+		err = fmt.Errorf("it took longer than the %s that a statement may take, and was ended", human.Duration(a.options.Statement))
 	}
 	if a.witness != nil {
 		told := data.Told{SQL: s.SQL, File: a.file(a.migration), Began: began, Ended: time.Now(), Retries: a.retries,

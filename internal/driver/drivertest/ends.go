@@ -34,7 +34,7 @@ func healthCommand(b *bench) {
 	s.ID, s.Health.Timeout = "slow", 50*time.Millisecond
 	s.Health.Command = []string{"sh", "-c", "sleep 600"}
 	b.start(s)
-	b.waitFails(s.ID, "no answer within 50ms")
+	b.waitFails(s.ID, "no answer within 50 ms")
 }
 
 func healthNone(b *bench) {
@@ -105,7 +105,7 @@ func neverHealthy(b *bench) {
 	s := b.web("print:warming up", "unwell:"+b.touch("unwell"))
 	s.Health.Start = 300 * time.Millisecond
 	b.start(s)
-	b.waitFails(s.ID, "300ms", "GET /up answered 503", "not today", "warming up", s.Listen.Address)
+	b.waitFails(s.ID, "300 ms", "GET /up answered 503", "not today", "warming up", s.Listen.Address)
 	if st := b.status(s.ID); st.Phase != driver.Sick {
 		b.Errorf("phase %s after its time, want %s", st.Phase, driver.Sick)
 	}
