@@ -41,17 +41,20 @@ const (
 )
 
 // StateBackup is api.Backend's: everything with which another machine can take over. The store comes first, so that all
-// that it names is in what follows: blobs are never changed, and those that came later do no harm.
+// that it names is in what follows: blobs are never changed, none goes meanwhile, and those that came later do no harm.
 func (d *Daemon) StateBackup(ctx context.Context) (io.ReadCloser, error) {
 	dir, err := os.MkdirTemp(d.opts.Home.Uploads(), "state-")
 	if err != nil {
 		return nil, err
 	}
+	free := d.holdReleases() // what the copy of the store names is still to be read
 	if err := d.copyStore(ctx, dir); err != nil {
+		free()
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	r, w := io.Pipe()
 	go func() {
+		defer free()
 		err := d.writeState(ctx, tar.NewWriter(w), dir)
 		w.CloseWithError(errors.Join(err, os.RemoveAll(dir)))
 	}()

@@ -77,13 +77,12 @@ const namedQuery = `SELECT digest FROM (
 		UNION SELECT value FROM environments, json_each(previous)
 		UNION SELECT release FROM runs WHERE phase <> 'ended'
 		UNION SELECT ` + planFrom + ` FROM runs WHERE phase <> 'ended'
-		UNION SELECT release FROM known_bad
-		UNION SELECT a.subject FROM evidence e JOIN audit a ON a.seq = e.seq WHERE e.statement <> '')
+		UNION SELECT release FROM known_bad)
 	WHERE digest <> ''`
 
 // Named are the releases that may be asked for at any time, whose files have to be there: live or live before anywhere, in a
-// run that has not ended, known to be bad, tried by this Greenroom, or among the newest so many of an app. What others said
-// (Evidence, Standing) is for the caller to read.
+// run that has not ended, known to be bad, or among the newest so many of an app. What evidence and standings name is for the
+// caller to read.
 func (r Reader) Named(ctx context.Context, newest int) (map[release.Digest]bool, error) {
 	digests, err := collect(ctx, r, scanText, namedQuery, newest)
 	named := make(map[release.Digest]bool, len(digests))
