@@ -69,6 +69,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	if err := wholeRestore(string(o.Home)); err != nil {
+		return err
+	}
 
 	ctx, fail := context.WithCancelCause(ctx)
 	shutdown := func() { fail(nil) }
