@@ -35,6 +35,7 @@ func (d *Daemon) Start(ctx context.Context, r api.RunRequest) (api.RunView, erro
 	}
 	unlock := d.locks.Lock(r.App, at)
 	defer unlock()
+	defer d.holdReleases()() // of which the plan's are named when the run is recorded
 	p, decision, err := d.plan(ctx, r)
 	if err != nil {
 		return api.RunView{}, err
@@ -75,6 +76,9 @@ func (d *Daemon) plan(ctx context.Context, r api.RunRequest) (plan.Plan, gate.De
 func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunRequest) (plan.Plan, error) {
 	b, err := d.world.Store.Resolve(ctx, a.Name, orLatest(r.Release))
 	if err != nil {
+		return plan.Plan{}, err
+	}
+	if err := d.world.NeedFiles(ctx, b); err != nil {
 		return plan.Plan{}, err
 	}
 	f := rehearsal.Facts{App: a.Name, Policy: a.Policy.Conditions(), New: b.Release, Data: a.Policy.Staging().Data}
@@ -132,6 +136,9 @@ func (d *Daemon) chosen(ctx context.Context, p app.Policy, f rehearsal.Facts, as
 func (d *Daemon) planPromotion(ctx context.Context, a store.App, r api.RunRequest) (plan.Plan, gate.Decision, error) {
 	b, err := d.world.Store.Resolve(ctx, a.Name, orLatest(r.Release))
 	if err != nil {
+		return plan.Plan{}, gate.Decision{}, err
+	}
+	if err := d.world.NeedFiles(ctx, b); err != nil {
 		return plan.Plan{}, gate.Decision{}, err
 	}
 	f, err := d.facts(ctx, a, r, b.Release)

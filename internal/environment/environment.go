@@ -55,6 +55,8 @@ type World struct {
 	moving   sync.Mutex   // held while an environment gets its resident
 	reasons  sync.Map     // RouteName -> why it has none
 	unpacked sync.RWMutex // read: files are being unpacked; written: those that nobody needs are being removed
+	held     sync.RWMutex // read: releases come in, go out, or are about to be named; written: those that nobody names are being removed
+	tidy     bool         // no sweep of releases that was interrupted left anything; guarded by held
 }
 
 // LogCheck knows whether the log of what happened is whole.

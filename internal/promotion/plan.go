@@ -17,6 +17,7 @@ import (
 const (
 	ActionPrepare   = "promotion.prepare"   // unpack and verify. Back: nothing
 	ActionGate      = "promotion.gate"      // ask again what was asked before. Back: nothing
+	ActionGateAgain = "promotion.again"     // ask whether what let it in still counts. Back: nothing
 	ActionBackup    = "promotion.backup"    // copy the database. Back: nothing, the copy is kept
 	ActionWayBack   = "promotion.way-back"  // note what is there. Back: prove the old release by its journeys, remember the new one as bad
 	ActionPause     = "promotion.pause"     // hold requests, or show the maintenance page. Back: let them through
@@ -132,6 +133,7 @@ func (b *builder) first() {
 	}
 	b.start("start", b.services(anyOrder))
 	b.candidate()
+	b.askAgain("gate-again")
 	b.share(100)
 	b.live()
 	b.verify()
@@ -148,6 +150,7 @@ func (b *builder) startFirst() {
 	b.migrate()
 	b.start("start", b.services(app.StartFirst))
 	b.candidate()
+	b.askAgain("gate-again")
 	for _, percent := range b.Environment.Rollout.Steps {
 		if percent < 100 {
 			b.share(percent)
@@ -186,6 +189,7 @@ func (b *builder) migratesAlone() bool {
 func (b *builder) stopFirst() {
 	b.backup()
 	b.wayBack()
+	b.askAgain("gate-hold") // the backup may have taken an hour, and now people begin to wait
 	with(b.step("hold", ActionPause, true, "let requests wait at the edge"), PauseArgs{})
 	b.exchange()
 	with(b.step("resume", ActionResume, true, "let the waiting requests through"), PauseArgs{})
@@ -206,6 +210,7 @@ func (b *builder) withDowntime() {
 	b.migrate()
 	b.start("start", b.services(anyOrder))
 	b.candidate()
+	b.askAgain("gate-again")
 	b.share(100)
 	b.live()
 	with(b.step("open", ActionResume, true, "take the maintenance page away"), pause)
@@ -221,8 +226,16 @@ func (b *builder) exchange() {
 	b.migrate()
 	b.start("start", b.services(anyOrder))
 	b.candidate()
+	b.askAgain("gate-again")
 	b.share(100)
 	b.live()
+}
+
+// askAgain comes before anybody is sent to the new release: a backup and a migration may lie between the gate's yes and that.
+func (b *builder) askAgain(name string) {
+	if b.Kind == plan.Promotion {
+		b.step(name, ActionGateAgain, false, "ask %s's gate whether what let %s in still counts", b.Environment.Name, b.New.Short())
+	}
 }
 
 func (b *builder) backup() {

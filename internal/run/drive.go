@@ -47,6 +47,7 @@ func (a *active) drive() {
 	if !finished {
 		return
 	}
+	a.Ended()
 	if err := a.persist(a.begin); err != nil {
 		a.Log.Error("the next run could not begin", "error", err)
 	}
