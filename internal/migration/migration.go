@@ -37,14 +37,15 @@ type Statement struct {
 // Lock is one table's lock that the migration held, or waited for.
 type Lock struct {
 	Table     string        `json:"table"`
-	Mode      string        `json:"mode"`            // as PostgreSQL calls it without "Lock": AccessExclusive, ShareRowExclusive, …
-	Asked     time.Duration `json:"asked"`           // from when on it was waited for; equal to From where it was free
-	From      time.Duration `json:"from"`            // from when on it was held; equal to Until where it never was
-	Until     time.Duration `json:"until"`           // until when
-	Statement int           `json:"statement"`       // index into Statements of the one that took it; -1 where that was not seen
-	Early     time.Duration `json:"early,omitempty"` // it may have been asked for by so much earlier: nobody looked
-	Late      time.Duration `json:"late,omitempty"`  // it may have been there for so much longer
-	Made      bool          `json:"made,omitempty"`  // the table is the migration's own, made while it was watched: who is live does not know it
+	Mode      string        `json:"mode"`             // as PostgreSQL calls it without "Lock": AccessExclusive, ShareRowExclusive, …
+	Asked     time.Duration `json:"asked"`            // from when on it was waited for; equal to From where it was free
+	From      time.Duration `json:"from"`             // from when on it was held; equal to Until where it never was
+	Until     time.Duration `json:"until"`            // until when
+	Statement int           `json:"statement"`        // index into Statements of the one that took it; -1 where that was not seen
+	Early     time.Duration `json:"early,omitempty"`  // it may have been asked for by so much earlier: nobody looked
+	Late      time.Duration `json:"late,omitempty"`   // it may have been there for so much longer
+	Unsure    bool          `json:"unsure,omitempty"` // nobody saw whether it was in anybody's way
+	Made      bool          `json:"made,omitempty"`   // the table is the migration's own, made while it was watched: who is live does not know it
 }
 
 // Wait is a session of somebody else's that stood behind the migration.

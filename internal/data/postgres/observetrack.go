@@ -40,6 +40,7 @@ type track struct {
 	held    bool // a transaction's locks were read before its commit
 	open    int  // statements that were told of since
 	noTx    bool // one was told of that ran outside a transaction
+	back    bool // one was told of that may give back what it locked
 	omitted int
 }
 
@@ -395,13 +396,18 @@ func (t *track) prune() {
 
 func (t *track) longestLocks(n int) []*trackedLock {
 	return keepLongest(t, t.locks, n, func(l *trackedLock) time.Duration {
+		_, was := t.before.relations[l.relation]
 		switch took := l.until - l.asked; {
+		case !was && !l.open: // nobody but the migration may have known it
+			return took
+		case !was:
+			return forever / 8
 		case l.open:
 			return forever
 		case migration.StopsWrites(l.mode):
 			return took + forever/2
 		default:
-			return took
+			return took + forever/4
 		}
 	}, func(l *trackedLock) time.Duration { return l.asked })
 }
