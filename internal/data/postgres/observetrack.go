@@ -19,6 +19,7 @@ import (
 type track struct {
 	migrator string
 	start    time.Time // the server's clock at the first look
+	at       time.Time // and at this one
 	last     time.Duration
 	// Between these two the server's locks were read for the last time and for the time before. What came or went since
 	// that one did so then.
@@ -76,6 +77,7 @@ type trackedLock struct {
 	lockKey
 	asked, from, until time.Duration
 	granted, queued    bool
+	dated              bool          // the server said since when it is waited for
 	early, late        time.Duration // see migration.Lock
 	open               bool          // it is still there
 	xact               time.Time
@@ -95,6 +97,7 @@ func newTrack(migrator string, first look, before catalogue, who func([]netip.Ad
 // take takes the next look.
 func (t *track) take(l look) {
 	now := max(l.at.Sub(t.start), t.last) // a clock that is set back by little
+	t.at = l.at
 	t.blindFrom, t.blindUntil = t.last, now+l.took
 	t.ask(l.sessions)
 	seen := map[int32]bool{}
@@ -119,17 +122,19 @@ func (t *track) take(l look) {
 	t.prune()
 }
 
-// set sets the server's clock, should it have been: an hour that the clock jumps is none that anybody waited.
-func (t *track) set(elapsed time.Duration, at time.Time) {
-	const jump = time.Second
-	if d := at.Sub(t.start) - elapsed; d > jump || d < -jump {
-		t.start = at.Add(-elapsed)
+// set sets the server's clock, should it have been, by when it was asked for the time and answered: an hour that the clock
+// jumps is none that anybody waited, and one that it is set back is no pause.
+func (t *track) set(asked, answered time.Duration, at time.Time) {
+	const jump = 20 * time.Millisecond
+	if d := at.Sub(t.start); d < asked-jump || d > answered+jump {
+		t.start = at.Add(-(asked + answered) / 2)
 	}
 }
 
 // takeHeld takes what a session said that it holds, at a moment between two looks.
 func (t *track) takeHeld(s seenSession, at time.Time) {
 	now := max(at.Sub(t.start), t.last)
+	t.at = at
 	t.blindFrom, t.blindUntil = t.last, now
 	w := t.mine[s.pid]
 	if w == nil || !w.born.Equal(s.born) {
@@ -295,10 +300,12 @@ func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
 	end := t.last
 	latest := t.blindUntil
 	switch {
-	case s.completed: // what its last transaction held went before the session said that it is done
+	case s.completed && !(s.xact.Equal(w.xact) && !s.xact.IsZero()): // what its last transaction held went before the session said that it is done
 		end = max(end, t.offset(s.changed, now))
 		latest = end
-	case !s.xact.Equal(w.xact) && !s.xact.IsZero(): // and before it began the next one, with a pause in which others pass
+	case s.completed: // it is idle in the same transaction; sessions are read before locks, so that may have ended in between
+		end = max(end, t.offset(s.changed, now))
+	case !s.xact.Equal(w.xact) && !s.xact.IsZero() && !s.xact.After(t.at): // and before it began the next one, with a pause in which others pass
 		latest = max(end, t.offset(s.xact, now)-1)
 	}
 	there := map[lockKey]bool{}
@@ -316,7 +323,10 @@ func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
 		if l == nil {
 			l = &trackedLock{lockKey: k, open: true, xact: s.xact, by: w.taking(t.last), asked: t.first(w, now)}
 			l.from = l.asked
-			l.early = l.asked - min(l.asked, max(t.blindFrom, t.offset(s.xact, now)))
+			l.early = l.asked - min(l.asked, t.blindFrom)
+			if !s.xact.After(t.at) { // else the clock was set back since
+				l.early = min(l.early, l.asked-min(l.asked, t.offset(s.xact, now)))
+			}
 			t.locks = append(t.locks, l)
 			t.changed = now
 			w.locks[k] = l
@@ -354,8 +364,8 @@ func (l *trackedLock) see(h seenLock, t *track, now time.Duration) {
 	switch {
 	case !h.granted:
 		l.queued, l.from = true, now
-		if !h.since.IsZero() {
-			l.asked, l.early = t.offset(h.since, now), 0
+		if !h.since.IsZero() && !h.since.After(t.at) && !l.dated { // once: later the clock may be another
+			l.asked, l.early, l.dated = t.offset(h.since, now), 0, true
 		}
 	case l.queued && !l.granted:
 		l.from = now
