@@ -202,6 +202,10 @@ func judgeSight(o Observation, b Budget) []Finding {
 		return []Finding{{Verdict: inconclusive, Statement: -1,
 			Text: "tables were changed, and no session was seen that did it: the migration has to log in under the application name that it is given"}}
 	}
+	if allowed := min(b.BlockedReads, b.BlockedWrites); o.Prepared > allowed {
+		return []Finding{{Verdict: inconclusive, Statement: -1, Took: o.Prepared, Budget: allowed,
+			Text: fmt.Sprintf("a prepared transaction kept its locks for %s, and %s is allowed: what it locked is not known", Human(o.Prepared), Human(allowed))}}
+	}
 	var found []Finding
 	sure, most := longestOf(StoodStill(o), b), longestOf(stoodStill(o, true), b)
 	for i, m := range most {

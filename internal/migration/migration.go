@@ -19,6 +19,7 @@ type Observation struct {
 	Gap        time.Duration `json:"gap"`                  // the longest time between two looks: shorter things may not have been seen
 	Exact      bool          `json:"exact"`                // locks were also read definitively before each commit, so none is missing
 	Guessed    bool          `json:"guessed,omitempty"`    // its sessions did not carry the name, and were known by the locks that they took
+	Prepared   time.Duration `json:"prepared,omitempty"`   // how long, at most, a prepared transaction kept locks that no session has any more
 	Load       string        `json:"load,omitempty"`       // what used the database meanwhile: "journeys of 3f2a91c0"; "" is nothing
 	Omitted    int           `json:"omitted,omitempty"`    // entries that were left out above, beyond the bound on their number
 }

@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +38,47 @@ func TestWatchLetsNothingPass(t *testing.T) {
 				t.Errorf("%+v", found)
 			}
 		})
+	}
+}
+
+// TestWatchPrepared has a transaction that keeps its locks without a session. One that was there before is nobody's business.
+func TestWatchPrepared(t *testing.T) {
+	t.Setenv("TMPDIR", folder(t))
+	r, err := boot(bounded(t), newServer(programs(t), filepath.Join(folder(t), "server")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { r.end(syscall.SIGINT) }()
+	a := Account{Role: "shop", Password: "p", Database: "shop", Superuser: true}
+	if err := r.EnsureDatabase(bounded(t), a); err != nil {
+		t.Fatal(err)
+	}
+	d, err := r.Database(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, open(t, d.URL()), "CREATE TABLE orders (id integer)", "CREATE TABLE other (id integer)", "ALTER SYSTEM SET max_prepared_transactions = 5", "CHECKPOINT")
+	r.end(syscall.SIGKILL)
+	restart(t, r)
+	conn := connection(t, d, migratorName)
+	budget := migration.Budget{BlockedReads: 200 * time.Millisecond}
+	for _, c := range []struct {
+		verdict string
+		before  []string
+		during  []string
+	}{
+		{"inconclusive", nil, []string{"BEGIN", "LOCK TABLE orders", "PREPARE TRANSACTION 'a'", "SELECT pg_sleep(0.5)", "COMMIT PREPARED 'a'"}},
+		{"inconclusive", nil, []string{"BEGIN", "LOCK TABLE orders", "PREPARE TRANSACTION 'a'", "SELECT pg_sleep(0.5)"}},
+		{"pass", nil, []string{"SELECT pg_sleep(0.5)", "COMMIT PREPARED 'a'"}},
+		{"pass", []string{"BEGIN", "LOCK TABLE other", "PREPARE TRANSACTION 'b'"}, []string{"SELECT pg_sleep(0.5)"}},
+	} {
+		do(t, conn, c.before...)
+		w := watching(t, d, data.WatchOptions{})
+		do(t, conn, c.during...)
+		o := ended(t, w)
+		if found := migration.Judge(o, budget); migration.Verdict(found) != c.verdict && o.Gap < budget.BlockedReads {
+			t.Errorf("%v: %+v", c.during, found)
+		}
 	}
 }
 

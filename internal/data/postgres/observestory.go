@@ -13,7 +13,7 @@ import (
 
 // observation is the story so far. after is what there is now; nil where that is not known.
 func (t *track) observation(after *catalogue, localStart time.Time) migration.Observation {
-	o := migration.Observation{Engine: "postgres", Guessed: t.guessed}
+	o := migration.Observation{Engine: "postgres", Guessed: t.guessed, Prepared: t.prepared}
 	t.attend(localStart)
 	now := catalogue{}
 	if after != nil {

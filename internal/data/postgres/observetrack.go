@@ -43,6 +43,10 @@ type track struct {
 	noTx    bool // one was told of that ran outside a transaction
 	back    bool // one was told of that may give back what it locked
 	omitted int
+
+	preparedBefore bool          // see look, at the first one
+	preparedSince  time.Duration // the first look of those in a row that saw it, and not of the first; negative for none
+	prepared       time.Duration // for how long at most
 }
 
 // trackedSession is a session of the migrator's.
@@ -86,7 +90,8 @@ type trackedLock struct {
 
 func newTrack(migrator string, first look, before catalogue, who func([]netip.AddrPort) []data.End) *track {
 	t := &track{migrator: migrator, start: first.at, before: before, who: who,
-		mine: map[int32]*trackedSession{}, old: map[int32]time.Time{}, others: map[int32]time.Time{}, waiting: map[waitKey]*trackedWait{}}
+		mine: map[int32]*trackedSession{}, old: map[int32]time.Time{}, others: map[int32]time.Time{}, waiting: map[waitKey]*trackedWait{},
+		preparedBefore: first.prepared, preparedSince: -1}
 	for _, s := range first.sessions {
 		t.old[s.pid] = s.born
 	}
@@ -118,8 +123,26 @@ func (t *track) take(l look) {
 		}
 	}
 	t.waiters(l, now)
+	t.prepares(l.prepared, now)
 	t.last = now
 	t.prune()
+}
+
+// prepares follows how long a transaction that was prepared has kept what it locked: no session's locks tell of it.
+func (t *track) prepares(is bool, now time.Duration) {
+	switch {
+	case !is:
+		if t.preparedSince >= 0 {
+			t.prepared = max(t.prepared, t.blindUntil-t.preparedSince)
+		}
+		t.preparedSince, t.preparedBefore = -1, false
+		return
+	case t.preparedBefore:
+		return
+	case t.preparedSince < 0:
+		t.preparedSince = t.last
+	}
+	t.prepared = max(t.prepared, now-t.preparedSince)
 }
 
 // set sets the server's clock, should it have been, by when it was asked for the time and answered: an hour that the clock
