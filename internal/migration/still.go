@@ -105,9 +105,10 @@ func holdsRows(o Observation, l Lock) (holds, known bool) {
 	if l.Statement < 0 || l.Statement >= len(o.Statements) {
 		return false, false
 	}
-	sql := o.Statements[l.Statement].SQL
-	holds = ChangesRows(sql)
-	return holds, holds || len(sql) < serverText && hasVerb(sql, "INSERT", "COPY")
+	s := o.Statements[l.Statement]
+	whole := len(s.SQL) < serverText || s.File != "" && len(s.SQL) < fileText
+	holds = ChangesRows(s.SQL)
+	return holds, holds || whole && WritesRows(s.SQL)
 }
 
 // changesRows is holdsRows where only what is known counts.
@@ -116,8 +117,12 @@ func changesRows(o Observation, l Lock) bool {
 	return holds
 }
 
-// serverText is how much of a statement PostgreSQL shows as long as nobody sets it, bytes.
-const serverText = 1023
+// serverText is how much of a statement PostgreSQL shows as long as nobody sets it, fileText how much is kept of one that is
+// known from its file; bytes. A few are cut off with half a letter.
+const (
+	serverText = 1023 - 3
+	fileText   = 2<<10 - 3
+)
 
 // hasVerb says whether one of the words stands in a statement, or in the body of one that is done at once.
 func hasVerb(sql string, verbs ...string) bool {
@@ -136,6 +141,9 @@ func hasVerb(sql string, verbs ...string) bool {
 
 // ChangesRows says whether a statement changes rows that are there, and not only adds some.
 func ChangesRows(sql string) bool { return hasVerb(sql, "UPDATE", "DELETE", "MERGE") }
+
+// WritesRows says whether a statement changes rows or adds some.
+func WritesRows(sql string) bool { return ChangesRows(sql) || hasVerb(sql, "INSERT", "COPY") }
 
 // GivesBack says whether a statement may give locks back before its transaction ends: it goes back to a savepoint, or goes
 // on where something failed.

@@ -125,14 +125,18 @@ func (t *track) taker(l *trackedLock) (by *trackedStatement) {
 	return by
 }
 
-// changer is a statement that was told of, changes rows, and ran while nobody looked, right before a lock was first there as it
-// takes one: so that lock is not said to be of a later one that only found it.
+// changer is a statement that was told of, writes rows, and ran while nobody looked, right before a lock was first there as it
+// takes one: so that lock is not said to be of a later one that only found it. One that changes rows goes before one that
+// adds some.
 func (t *track) changer(l *trackedLock) (by *trackedStatement) {
-	if l.mode != "RowExclusiveLock" || l.by != nil && migration.ChangesRows(l.by.sql) {
+	if l.mode != "RowExclusiveLock" || l.by != nil && migration.WritesRows(l.by.sql) && l.early == 0 {
 		return nil
 	}
 	for _, s := range t.made {
-		if s.told != nil && s.from <= l.asked && s.until >= l.asked-l.early-time.Millisecond && migration.ChangesRows(s.told.SQL) {
+		if s.told == nil || s.from > l.asked || s.until < l.asked-l.early-time.Millisecond {
+			continue
+		}
+		if changes := migration.ChangesRows(s.told.SQL); changes || migration.WritesRows(s.told.SQL) && (by == nil || !migration.ChangesRows(by.told.SQL)) {
 			by = s
 		}
 	}
