@@ -202,12 +202,25 @@ func judgeSight(o Observation, b Budget) []Finding {
 		return []Finding{{Verdict: inconclusive, Statement: -1,
 			Text: "tables were changed, and no session was seen that did it: the migration has to log in under the application name that it is given"}}
 	}
-	if o.Gap <= fine {
-		return nil
+	if allowed := min(b.BlockedReads, b.BlockedWrites); o.Prepared > allowed {
+		return []Finding{{Verdict: inconclusive, Statement: -1, Took: o.Prepared, Budget: allowed,
+			Text: fmt.Sprintf("a prepared transaction kept its locks for %s, and %s is allowed: what it locked is not known", Human(o.Prepared), Human(allowed))}}
 	}
 	var found []Finding
-	most := longestOf(atMost(o), b)
-	for i, f := range longestOf(o, b) {
+	sure, most := longestOf(StoodStill(o), b), longestOf(stoodStill(o, true), b)
+	for i, m := range most {
+		if sure[i].Took <= m.Budget && m.Took > m.Budget {
+			m.Verdict = inconclusive
+			m.Text += fmt.Sprintf(" %s may have stood still for %s, and %s is allowed: nobody saw what was locked there",
+				tableLabel(m.Table), Human(m.Took), Human(m.Budget))
+			found = append(found, m)
+		}
+	}
+	if o.Gap <= fine || len(found) > 0 {
+		return found
+	}
+	most = longestOf(stoodStill(atMost(o), true), b)
+	for i, f := range sure {
 		switch m := most[i]; {
 		case f.Took > f.Budget: // which is told already
 		case m.Took > m.Budget:
@@ -288,7 +301,7 @@ func (t Table) peak() int64 {
 // harmless is what is said of a migration that keeps within its budget.
 func harmless(o Observation, b Budget) []Finding {
 	var found []Finding
-	for _, f := range longestOf(o, b) {
+	for _, f := range longestOf(StoodStill(o), b) {
 		if f.Took > 0 {
 			f.Verdict = pass
 			f.Text += fmt.Sprintf(" %s would have stood still for %s, and %s is allowed", tableLabel(f.Table), roundly(f.Took), Human(f.Budget))
@@ -310,7 +323,7 @@ func roundly(d time.Duration) string {
 
 // longestOf has the longest time that reads and that writes would have stood still anywhere, as findings without a verdict
 // whose text is their beginning.
-func longestOf(o Observation, b Budget) []Finding {
+func longestOf(stood []Still, b Budget) []Finding {
 	reads := Finding{Text: "reads of", Statement: -1, Budget: b.BlockedReads}
 	writes := Finding{Text: "writes to", Statement: -1, Budget: b.BlockedWrites}
 	longer := func(f *Finding, table string, s Stretch) {
@@ -318,7 +331,7 @@ func longestOf(o Observation, b Budget) []Finding {
 			f.Table, f.Took, f.Statement = table, s.Took(), s.Statement
 		}
 	}
-	for _, s := range StoodStill(o) {
+	for _, s := range stood {
 		longer(&reads, s.Table, s.Reads)
 		longer(&writes, s.Table, s.Writes)
 		longer(&writes, s.Table, s.Rows)

@@ -209,3 +209,24 @@ func drawObservation(t *rapid.T) Observation {
 	}
 	return o
 }
+
+// TestJudgeUnseenWriter: rows that a statement changed which nobody saw are not taken for new ones.
+func TestJudgeUnseenWriter(t *testing.T) {
+	lock := Lock{Table: "orders", Mode: "RowExclusive", Until: 5 * time.Second}
+	for sql, want := range map[string]string{
+		"UPDATE orders SET total = 0":                                  fail,
+		"INSERT INTO orders SELECT 1":                                  pass,
+		"DO $$ BEGIN INSERT INTO orders SELECT 1; END $$":              pass,
+		"CREATE INDEX ON customers (name)":                             inconclusive,
+		"SELECT tidy()":                                                inconclusive,
+		"INSERT INTO orders VALUES (1)" + strings.Repeat(", (1)", 250): inconclusive,
+	} {
+		o := Observation{Engine: "postgres", Samples: 9, Took: 6 * time.Second, Locks: []Lock{lock}, Statements: []Statement{{SQL: sql, Took: 5 * time.Second}}}
+		if found := Judge(o, Budget{}); Verdict(found) != want {
+			t.Errorf("%.60s: %+v, want %s", sql, found, want)
+		}
+	}
+	if found := Judge(Observation{Engine: "postgres", Samples: 9, Took: 6 * time.Second, Locks: []Lock{{Table: "orders", Mode: "RowExclusive", Until: 5 * time.Second, Statement: -1}}}, Budget{}); Verdict(found) != inconclusive {
+		t.Errorf("%+v", found)
+	}
+}

@@ -19,6 +19,7 @@ type Observation struct {
 	Gap        time.Duration `json:"gap"`                  // the longest time between two looks: shorter things may not have been seen
 	Exact      bool          `json:"exact"`                // locks were also read definitively before each commit, so none is missing
 	Guessed    bool          `json:"guessed,omitempty"`    // its sessions did not carry the name, and were known by the locks that they took
+	Prepared   time.Duration `json:"prepared,omitempty"`   // how long, at most, a prepared transaction kept locks that no session has any more
 	Load       string        `json:"load,omitempty"`       // what used the database meanwhile: "journeys of 3f2a91c0"; "" is nothing
 	Omitted    int           `json:"omitted,omitempty"`    // entries that were left out above, beyond the bound on their number
 }
@@ -37,14 +38,15 @@ type Statement struct {
 // Lock is one table's lock that the migration held, or waited for.
 type Lock struct {
 	Table     string        `json:"table"`
-	Mode      string        `json:"mode"`            // as PostgreSQL calls it without "Lock": AccessExclusive, ShareRowExclusive, …
-	Asked     time.Duration `json:"asked"`           // from when on it was waited for; equal to From where it was free
-	From      time.Duration `json:"from"`            // from when on it was held; equal to Until where it never was
-	Until     time.Duration `json:"until"`           // until when
-	Statement int           `json:"statement"`       // index into Statements of the one that took it; -1 where that was not seen
-	Early     time.Duration `json:"early,omitempty"` // it may have been asked for by so much earlier: nobody looked
-	Late      time.Duration `json:"late,omitempty"`  // it may have been there for so much longer
-	Made      bool          `json:"made,omitempty"`  // the table is the migration's own, made while it was watched: who is live does not know it
+	Mode      string        `json:"mode"`             // as PostgreSQL calls it without "Lock": AccessExclusive, ShareRowExclusive, …
+	Asked     time.Duration `json:"asked"`            // from when on it was waited for; equal to From where it was free
+	From      time.Duration `json:"from"`             // from when on it was held; equal to Until where it never was
+	Until     time.Duration `json:"until"`            // until when
+	Statement int           `json:"statement"`        // index into Statements of the one that took it; -1 where that was not seen
+	Early     time.Duration `json:"early,omitempty"`  // it may have been asked for by so much earlier: nobody looked
+	Late      time.Duration `json:"late,omitempty"`   // it may have been there for so much longer
+	Unsure    bool          `json:"unsure,omitempty"` // nobody saw whether it was in anybody's way
+	Made      bool          `json:"made,omitempty"`   // the table is the migration's own, made while it was watched: who is live does not know it
 }
 
 // Wait is a session of somebody else's that stood behind the migration.

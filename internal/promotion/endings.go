@@ -62,11 +62,9 @@ func (p *Promotions) record(ctx context.Context, t *run.Task, sc *scene, by stor
 }
 
 // recordLostEndings says of sessions that this run was about to end, when Greenroom died or could not record more, that nobody
-// knows what came of them. They may have been asked to end or not, and whether one is there by now says nothing about why.
+// knows what came of them. They may have been asked to end or not, and whether one is there by now says nothing about why. Whether sessions are to be ended today
+// does not matter: the policy may be another one than the run began with.
 func (p *Promotions) recordLostEndings(ctx context.Context, t *run.Task, sc *scene) error {
-	if !sc.Policy.Migrating.EndBlockers {
-		return nil
-	}
 	q := store.HistoryQuery{App: sc.env.App, Environment: sc.env.Name, Run: t.Run, Limit: 1000}
 	var all []store.Audit
 	for {
