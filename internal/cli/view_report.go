@@ -77,8 +77,8 @@ func maskPart(s term.Screen, o mask.Outlook) string {
 	return b.String()
 }
 
-// maskWhen says when to do it: a mask is a condition of every rehearsal, so another one voids this.
-const maskWhen = "greenroom apply, with that in the file, once the release is live: before, it would void this rehearsal"
+// maskWhen says when to do it: a mask is a condition of every rehearsal, so another one voids this, and what it proved.
+const maskWhen = "greenroom apply, with that in the file, once the release is live and is to stay: it voids this rehearsal, also as proof that one can go back"
 
 // saysBrief is what a result says. Why the rehearsal ended early stands once, among the notes, and not at every check that
 // was not run for it.
