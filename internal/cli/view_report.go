@@ -64,6 +64,9 @@ func maskPart(s term.Screen, o mask.Outlook) string {
 	for _, said := range o.Says() {
 		fmt.Fprintf(&b, "  %s %s\n", s.Mark(mark), strings.Join(term.Wrap(term.Clean(said), cells(s)-4), "\n    "))
 	}
+	if len(o.Add) > 0 {
+		fmt.Fprintf(&b, "    lines for %s, as greenroom mask init --add would write them:\n", term.Clean(o.File))
+	}
 	for i, line := range o.Add {
 		if i == maxMaskLines {
 			fmt.Fprintf(&b, "      # and %s, in --html and --output json\n", count(len(o.Add)-i, "line more", "lines more"))
