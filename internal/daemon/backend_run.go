@@ -311,8 +311,11 @@ func (d *Daemon) carried(ctx context.Context, a store.App, record store.Environm
 // cannotCarry says why the live schema is not known to carry a release, or nothing.
 func (d *Daemon) cannotCarry(ctx context.Context, a store.App, record store.Environment, c release.Digest) (string, error) {
 	bad, err := d.world.Store.KnownBad(ctx, a.Name, c)
-	if err != nil || bad != nil {
-		return "it is known to be bad", err
+	if err != nil {
+		return "", err
+	}
+	if bad != nil {
+		return "it is known to be bad: " + bad.Reason, nil
 	}
 	r, err := d.world.Release(ctx, c)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"greenroom/internal/atomicfile"
 	"greenroom/internal/data"
 	"greenroom/internal/data/postgres"
+	"greenroom/internal/human"
 	"greenroom/internal/mask"
 	"greenroom/internal/migration"
 	"greenroom/internal/problem"
@@ -80,7 +81,7 @@ func (e *Environment) TakeSnapshot(ctx context.Context, r release.Release, d app
 	o := data.SnapshotOptions{
 		Rules: d.Rules, Key: key, Rate: d.Rate, Now: e.world.Now,
 		Progress: func(p data.Progress) {
-			say(fmt.Sprintf("%s: %d of %d tables, %d rows", p.Table, p.Tables, p.Of, p.Rows))
+			say(fmt.Sprintf("%s: %d of %d tables, %s rows", p.Table, p.Tables, p.Of, human.Number(p.Rows)))
 		},
 	}
 	if err := patiently(ctx, source, filepath.Join(e.snapshots(), id), o, say); err != nil {
@@ -383,7 +384,7 @@ func (e *Environment) load(ctx context.Context, r release.Release, s Snapshot, o
 		return err
 	}
 	o.Progress = func(p data.Progress) {
-		say(fmt.Sprintf("%s: %d of %d tables, %d rows", p.Table, p.Tables, p.Of, p.Rows))
+		say(fmt.Sprintf("%s: %d of %d tables, %s rows", p.Table, p.Tables, p.Of, human.Number(p.Rows)))
 	}
 	loaded, err := c.Load(ctx, s.Dir, o)
 	if err != nil {

@@ -34,7 +34,7 @@ func maskSection(r evidence.Report) g.Node {
 			listing(strings.Join(lines, "\n")), more(len(o.Add), maxMaskLines, h.P))
 	}
 	if o.Stops() {
-		nodes = append(nodes, h.P(g.Text("Put them in, and "), code("greenroom apply"), g.Text(", once the release is live: before, that would void this rehearsal.")))
+		nodes = append(nodes, h.P(g.Text("Put them in, and "), code("greenroom apply"), g.Text(", once the release is live and is to stay: that voids this rehearsal, also as proof that one can go back.")))
 	}
 	return section("mask", "The next copy of "+name(o.From), append(nodes, names("Without a rule", slices.Concat(o.Missing, o.Judge)), names("No longer needed", o.Unused),
 		g.If(o.Omitted > 0, h.P(h.Class("more"), g.Text("and "+term.Number(int64(o.Omitted))+" more; greenroom mask check tells all of them once it is live"))))...)
