@@ -26,6 +26,9 @@ const ActionBroken = "glass broken"
 // ActionBad is the audit's word for a release that is remembered as bad, which is its subject; because of what is the reason.
 const ActionBad = "release remembered as bad"
 
+// ActionGood is the audit's word for a release that is remembered as bad no more.
+const ActionGood = "release no longer remembered as bad"
+
 // Ground is what a release was let in on: it tells, when a key is revoked, which promotions leaned on it.
 type Ground struct {
 	Keys     []evidence.KeyID `json:"keys,omitempty"`
