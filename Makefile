@@ -22,8 +22,8 @@ demo: build
 test:
 	@./scripts/setup test
 	$(GO) vet ./...
-	$(GO) test -race -timeout 40m ./...
-	$(MAKE) torture
+	$(GO) test -race -parallel 4 -timeout 40m ./...
+	$(MAKE) torture KILLS=$(or $(KILLS),50)
 
 ## torture: kill whatever is there at random, and ask a model whether what was seen can be (KILLS=500 SEED=42 make torture)
 torture: export KILLS := $(or $(KILLS),100)

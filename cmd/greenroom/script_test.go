@@ -29,6 +29,7 @@ import (
 //	remember               note all that Greenroom keeps
 //	unchanged              all that it keeps is as it was noted
 //	commit MESSAGE         commit everything that is here
+//	pipeline SERVICE       run the pipeline for github or gitlab that docs/in-a-pipeline.md has, for the commit that is here
 func TestScripts(t *testing.T) {
 	site, err := filepath.Abs(filepath.Join("testdata", "site"))
 	if err != nil {
@@ -43,6 +44,7 @@ func TestScripts(t *testing.T) {
 			env.Vars = append(env.Vars, cache...)
 			env.Setenv("SITE", site)
 			env.Setenv("DOCKER_HOST", "unix://"+filepath.Join(env.WorkDir, "no-engine.sock")) // what init writes depends on one
+			env.Setenv("PAGES", filepath.Dir(filepath.Dir(site)))
 			for _, who := range []string{"AUTHOR", "COMMITTER"} {
 				env.Setenv("GIT_"+who+"_NAME", "someone")
 				env.Setenv("GIT_"+who+"_EMAIL", "someone@example.com")
@@ -52,6 +54,7 @@ func TestScripts(t *testing.T) {
 		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "make-additions": makeAdditions, "remember": remember, "unchanged": unchanged, "commit": commit,
+			"pipeline": pipeline,
 		},
 	})
 }

@@ -56,7 +56,7 @@ func historyCommand(ctx context.Context, args []string, getenv func(string) stri
 	if err := store.remember(ctx, past{shelf: shelf, now: began.UTC().Truncate(time.Hour), seed: *seed, orders: *orders}); err != nil {
 		return fmt.Errorf("history: %w", err)
 	}
-	_, _ = fmt.Fprintf(stdout, "%d orders in %s\n", *orders, time.Since(began).Round(time.Millisecond))
+	_, _ = fmt.Fprintf(stdout, "%d orders in %.1f s\n", *orders, time.Since(began).Seconds())
 	return nil
 }
 

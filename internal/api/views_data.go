@@ -42,8 +42,9 @@ type CopyView struct {
 	Brought    time.Time `json:"brought,omitzero"`     // when it came here from another machine; zero: it was taken here
 	By         string    `json:"by,omitempty"`         // the key that vouches for it then
 	Rules      string    `json:"rules,omitempty"`      // digest of the rules that it was masked by
+	ReadBack   time.Time `json:"read_back,omitzero"`   // when every row was last read back besides; zero: it was counted at most
 	Pseudonyms string    `json:"pseudonyms,omitempty"` // identifies the key that it was masked with
-	Refused    string    `json:"refused,omitempty"`    // why nothing takes it: nobody vouches for it any more, or other rules are in force
+	Refused    string    `json:"refused,omitempty"`    // why nothing takes it: nobody vouches for it any more, other rules are in force, or a newer Greenroom made it
 }
 
 // CopyTable is a table in a snapshot.

@@ -2,6 +2,8 @@ package artifact
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -105,7 +107,7 @@ func TestSweepThatWasKilled(t *testing.T) {
 	all, err := s.all()
 	must(t, err)
 	must(t, s.writeIndex(all[:1]))
-	freed, err := s.delete([]release.Digest{drop})
+	freed, err := s.delete(t.Context(), []release.Digest{drop})
 	must(t, err)
 	s, err = Open(t.Context(), s.dir)
 	must(t, err)
@@ -117,6 +119,44 @@ func TestSweepThatWasKilled(t *testing.T) {
 		t.Errorf("freed %d and %d bytes of %d, %d are left", freed, more, before, size(t, s))
 	}
 	wantKnown(t, s, keep)
+}
+
+// A sweep that is stopped has kept what it was told to, and the next one, here or after another start, deletes the rest.
+func TestSweepThatIsStopped(t *testing.T) {
+	for stop := range 6 {
+		s := open(t)
+		keep := small(t, s, "one")
+		for _, app := range []string{"three", "four", "eleven"} {
+			small(t, s, app)
+		}
+		asked := 0
+		_, err := s.Sweep(stopping{t.Context(), func() bool { asked++; return asked > stop }}, func(d release.Digest) bool { return d == keep })
+		if err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if _, err := s.Release(t.Context(), keep); err != nil {
+			t.Fatalf("stopped at %d: %v", stop, err)
+		}
+		s, err = Open(t.Context(), s.dir)
+		must(t, err)
+		_, err = s.Sweep(t.Context(), func(d release.Digest) bool { return d == keep })
+		must(t, err)
+		wantKnown(t, s, keep)
+		wantClean(t, s, keep)
+	}
+}
+
+// stopping is a context that ends after it was asked so often.
+type stopping struct {
+	context.Context
+	over func() bool
+}
+
+func (s stopping) Err() error {
+	if s.over() {
+		return context.Canceled
+	}
+	return nil
 }
 
 // size is how many bytes the blobs have.

@@ -17,7 +17,7 @@ import (
 
 // Sweep forgets every release that keep does not want, deletes the blobs that no other release refers to, and says how
 // many bytes those had. It reads all manifests, 30 seconds for a million, and no release can come in meanwhile. When it is
-// killed, the next one deletes what is left. Where a manifest is damaged it deletes nothing: a problem of code Unavailable.
+// killed, or ctx ends, the next one deletes what is left. Where a manifest is damaged it deletes nothing: a problem of code Unavailable.
 func (s *Store) Sweep(ctx context.Context, keep func(release.Digest) bool) (freed int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,16 +47,31 @@ func (s *Store) Sweep(ctx context.Context, keep func(release.Digest) bool) (free
 		}
 	}
 	// From here on a kill leaves blobs that nobody needs. The documents go first: where one is, the rest is.
-	freed, err = s.delete(dropped)
+	freed, err = s.delete(ctx, dropped)
 	if err == nil {
 		var more int64
-		more, err = s.deleteStrays(needed)
+		more, err = s.deleteStrays(ctx, needed)
 		freed += more
 	}
-	if err != nil {
-		return freed, s.diskProblem(err)
+	if err != nil && ctx.Err() == nil {
+		err = s.diskProblem(err)
 	}
-	return freed, nil
+	return freed, err
+}
+
+// List is every release that the index names, in the order in which they came.
+func (s *Store) List() ([]release.Digest, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all, err := s.all()
+	if err != nil {
+		return nil, damagedStore(s.dir, err)
+	}
+	ids := make([]release.Digest, 0, len(all))
+	for _, k := range all {
+		ids = append(ids, k.id)
+	}
+	return ids, nil
 }
 
 // Remove forgets a release and deletes what only it refers to, as Sweep does. Removing one that is not there is no error.
@@ -89,7 +104,7 @@ func (s *Store) need(k known, needed map[release.Digest]bool) error {
 }
 
 // deleteStrays deletes the blobs that are not needed.
-func (s *Store) deleteStrays(needed map[release.Digest]bool) (freed int64, err error) {
+func (s *Store) deleteStrays(ctx context.Context, needed map[release.Digest]bool) (freed int64, err error) {
 	entries, err := os.ReadDir(filepath.Join(s.dir, blobsFolder))
 	if err != nil {
 		return 0, err
@@ -100,12 +115,15 @@ func (s *Store) deleteStrays(needed map[release.Digest]bool) (freed int64, err e
 			strays = append(strays, d)
 		}
 	}
-	return s.delete(strays)
+	return s.delete(ctx, strays)
 }
 
 // delete removes blobs, some of which may be gone, and says how many bytes they had.
-func (s *Store) delete(blobs []release.Digest) (freed int64, err error) {
+func (s *Store) delete(ctx context.Context, blobs []release.Digest) (freed int64, err error) {
 	for _, d := range blobs {
+		if ctx.Err() != nil {
+			return freed, ctx.Err()
+		}
 		info, err := os.Lstat(s.blobPath(d))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

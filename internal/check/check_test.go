@@ -148,7 +148,7 @@ func TestRunEndsInTime(t *testing.T) {
 		Dir:   dir, Env: environment(),
 	})
 	compare(t, got, want{
-		verdict: evidence.Inconclusive, summary: "did not end within 200ms", passed: 1, failed: 1, output: "waiting",
+		verdict: evidence.Inconclusive, summary: "did not end within 200 ms", passed: 1, failed: 1, output: "waiting",
 		failures: []evidence.Failure{{Name: "Cart.pays", Message: "got 500\nat line 3"}},
 	})
 }

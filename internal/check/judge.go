@@ -38,7 +38,7 @@ func (o outcome) judge() (evidence.Verdict, string) {
 		return evidence.Inconclusive, "interrupted"
 	case errors.Is(o.err, context.DeadlineExceeded):
 		// Tests that fail in its report may have failed because it was told to end.
-		return evidence.Inconclusive, "did not end within " + human.Written(o.check.Timeout)
+		return evidence.Inconclusive, "did not end within " + human.Duration(o.check.Timeout)
 	case o.err != nil:
 		return evidence.Inconclusive, "could not be run: " + o.err.Error()
 	case o.report.failed > 0:

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -120,7 +121,7 @@ func (s *shell) withApp(ctx context.Context, do func(context.Context, *api.Clien
 		return err
 	}
 	defer c.Close()
-	return do(ctx, c, app)
+	return s.orApply(ctx, c, app, do(ctx, c, app))
 }
 
 // copying shows the work on a copy and returns its id.
@@ -175,6 +176,9 @@ func (s *shell) copyNamed(ctx context.Context, c *api.Client, r api.CopyRequest)
 		if v.ID == r.ID {
 			return v, nil
 		}
+	}
+	if r.ID == "latest" {
+		return api.CopyView{}, problem.New(problem.NotFound, "there is no %s yet", r.Kind).WithHint("%s", "greenroom "+string(r.Kind)+" create "+cmp.Or(r.Environment, "production"))
 	}
 	return api.CopyView{}, problem.New(problem.NotFound, "there is no %s %q", r.Kind, r.ID).WithHint("%s", "greenroom "+string(r.Kind)+" list")
 }

@@ -16,7 +16,18 @@ import (
 func dataPages() map[string]func(term.Screen) string {
 	copies := fakeCopies()
 	return map[string]func(term.Screen) string{
-		"snapshots":        func(s term.Screen) string { return copiesPage(s, api.CopySnapshot, copies[:2], at.Add(time.Hour)) },
+		"snapshots": func(s term.Screen) string { return copiesPage(s, api.CopySnapshot, copies[:2], at.Add(time.Hour)) },
+		"snapshots-read-back": func(s term.Screen) string {
+			read := fakeCopies()[:1]
+			read[0].ReadBack = at.Add(time.Minute)
+			return copiesPage(s, api.CopySnapshot, read, at.Add(time.Hour))
+		},
+		"snapshots-unread": func(s term.Screen) string {
+			return copiesPage(s, api.CopySnapshot, []api.CopyView{
+				{Kind: api.CopySnapshot, ID: "1", Environment: "production", Refused: "the snapshot was made by a newer Greenroom (format 3, this one knows 2): upgrade this one"},
+				{Kind: api.CopySnapshot, ID: "2", Environment: "production", Damaged: "the snapshot in /state/2 is damaged: its file rows is missing"},
+			}, at)
+		},
 		"snapshots-none":   func(s term.Screen) string { return copiesPage(s, api.CopySnapshot, nil, at) },
 		"backups":          func(s term.Screen) string { return copiesPage(s, api.CopyBackup, copies[2:], at.Add(time.Hour)) },
 		"snapshot-brought": func(s term.Screen) string { return copyPage(s, copies[1]) },
@@ -37,7 +48,8 @@ func fakeCopies() []api.CopyView {
 			}},
 		{Kind: api.CopySnapshot, ID: "20260101-030405.000", Environment: "production", Taken: at.Add(-24 * time.Hour), Size: 1000,
 			Brought: at.Add(time.Minute), By: "pro\x1b[2Jduction", Refused: "the snapshot was masked by other rules than those in force (mask.yaml):\ncustomers.email was keep, which is looser than email now"},
-		{Kind: api.CopyBackup, ID: "r7", Environment: "production", Taken: at, Size: 7_000_000, Path: "/state/r7.backup", Release: good.Digest, Schema: "bb"},
+		{Kind: api.CopyBackup, ID: "r7", Environment: "production", Taken: at, Size: 7_000_000, Path: "/state/r7.backup", Release: good.Digest, Schema: "bb",
+			Verified: at.Add(time.Minute)},
 		{Kind: api.CopyBackup, ID: "r3", Environment: "staging", Taken: at.Add(-time.Hour), Size: 900, Undeclared: true},
 	}
 }

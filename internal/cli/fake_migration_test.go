@@ -24,10 +24,15 @@ func migrationPages() map[string]func(term.Screen) string {
 		Summary: "writes to orders would have stood still for 11 s, and 1 s is allowed", Migration: blockingMigration()}}, bad.Results...)
 	fine.Results = append([]evidence.Result{{Check: "migration", Verdict: evidence.Pass, Duration: 2300 * time.Millisecond,
 		Summary: "the schema changes", Migration: carefulMigration()}}, fine.Results...)
+	given := fine // what the budget gives up is told all the same
+	lost := *carefulMigration()
+	lost.Lost = []migration.Loss{{Table: "customers", Column: "note", Rows: 38, Text: "the column note is gone, with 38 values"}}
+	lost.Back = &migration.Back{Possible: true, Lost: []migration.Loss{{Table: "customers", Column: "note", Rows: 38, Text: "38 of 38 values of note are gone: null is there now"}}}
+	given.Results = []evidence.Result{{Check: "migration", Verdict: evidence.Pass, Summary: "the schema changes", Migration: &lost}}
 	many := bad
 	many.Results = []evidence.Result{{Check: "migration", Verdict: evidence.Inconclusive, Migration: manyMigration()}}
 	return map[string]func(term.Screen) string{
-		"report-migration-80": at(80, bad, false), "report-migration-140": at(140, bad, false), "report-migration-pass": at(80, fine, false),
+		"report-migration-80": at(80, bad, false), "report-migration-140": at(140, bad, false), "report-migration-pass": at(80, fine, false), "report-migration-given": at(80, given, false),
 		"report-migration-full": at(100, fine, true), "report-migration-many": at(80, many, false),
 	}
 }

@@ -349,10 +349,19 @@ func (f *fake) History(_ context.Context, q api.HistoryQuery) ([]api.HistoryEntr
 
 func fakeHistory() []api.HistoryEntry {
 	return []api.HistoryEntry{
-		{Seq: 9, At: at, By: "ada", Action: "promotion", Environment: "production", Release: sour.Digest, Outcome: plan.RolledBack, Text: "3.1% errors\x1b[2J"},
+		{Seq: 9, At: at, Run: "r5", By: "ada", Action: "promotion", Environment: "production", Release: sour.Digest, Outcome: plan.RolledBack, Text: "3.1% errors\x1b[2J"},
 		{Seq: 8, At: at.Add(-time.Hour), By: "bob", Action: "secret set", Environment: "qa", Text: "STRIPE_KEY"},
-		{Seq: 1, At: at.Add(-2 * time.Hour), By: "ada", Action: "promotion", Environment: "production", Release: good.Digest, Outcome: plan.Succeeded},
+		{Seq: 1, At: at.Add(-2 * time.Hour), Run: "r1", By: "ada", Action: "promotion", Environment: "production", Release: good.Digest, Outcome: plan.Succeeded},
 	}
+}
+
+// longHistory is too wide for most terminals.
+func longHistory() []api.HistoryEntry {
+	h := fakeHistory()
+	h[0].Text = "3.1% of all answers were errors, and no more than 1% may be in the first five minutes after the traffic has moved"
+	h[1].Seq, h[1].By, h[1].Environment = 12345, "somebody-with-a-long-name", "the-environment-of-the-people-in-the-office"
+	h[2].At = h[2].At.AddDate(-1, 0, 0)
+	return h
 }
 
 func (f *fake) Logs(ctx context.Context, q api.LogQuery) (api.Stream[api.LogLine], error) {

@@ -15,7 +15,8 @@ func (s *shell) historyCommand() *cobra.Command {
 		Short: "What was done, when, by whom, and how it ended",
 		Long: `Lists what was done to the app, the newest first: builds, rehearsals,
 promotions, rollbacks, starts and stops, changed secrets (never their values),
-each with its number in the log. --before goes on where another list ended.`,
+each with its number in the log, and what was a run with the name that commands
+take. --before goes on where another list ended.`,
 		Example: "  greenroom history\n  greenroom history --environment production --limit 5\n  greenroom history --before 1200 --output json",
 		Args:    takes(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.history(cmd.Context(), q) },

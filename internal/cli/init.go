@@ -77,7 +77,7 @@ func findingsPage(out term.Screen, findings []Finding) string {
 		if f.Replaces {
 			where = "in place of"
 		}
-		fmt.Fprintf(&b, "    %s line %d of %s:\n%s", where, f.Line, term.Clean(f.File), term.Indent("  ", term.CleanBlock(f.Add)))
+		fmt.Fprintf(&b, "    %s line %d of %s:\n%s", where, f.Line, term.Clean(f.File), term.Indent("", term.CleanBlock(f.Add)))
 	}
 	return b.String()
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 
 	"github.com/spf13/cobra"
@@ -187,6 +188,11 @@ func (s *shell) maskCheck(ctx context.Context, from maskSource) error {
 	if err := c.check(file.Rules, shape); err != nil {
 		return err
 	}
+	if from == (maskSource{}) && len(c.Missing)+len(c.Wrong) == 0 {
+		if c.Next, err = s.afterCheck(ctx, file); err != nil {
+			return err
+		}
+	}
 	if s.json() {
 		err = s.emit(c)
 	} else {
@@ -198,14 +204,32 @@ func (s *shell) maskCheck(ctx context.Context, from maskSource) error {
 	return err
 }
 
+// afterCheck is what is to be done with rules that say enough: they have to be given to an environment, and be in force. Asked
+// of another database than production's, as in CI, the rules are all that was asked about.
+func (s *shell) afterCheck(ctx context.Context, file MaskFile) (next string, err error) {
+	if !file.Named {
+		return fmt.Sprintf("add `data: {from: production, mask: %s}` to staging in greenroom.yaml, then greenroom apply", file.Name), nil
+	}
+	c, app, err := s.reach(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if s.dataUnapplied(ctx, c, app) {
+		return toApply, nil
+	}
+	return "", nil
+}
+
 // checked is a file of rules that was held against a database.
 type checked struct {
 	File    string       `json:"file"`
 	Tables  int          `json:"tables"`
 	Columns int          `json:"columns"`
-	Missing []maskRemark `json:"missing"` // no rule names it
-	Wrong   []maskRemark `json:"wrong"`   // it can't have the rule that it has
-	Unused  []maskRemark `json:"unused"`  // a rule names it, and it is not there
+	Missing []maskRemark `json:"missing"`        // no rule names it
+	Wrong   []maskRemark `json:"wrong"`          // it can't have the rule that it has
+	Unused  []maskRemark `json:"unused"`         // a rule names it, and it is not there
+	Next    string       `json:"next,omitempty"` // what puts the rules in force; "" where they are, or where nobody could tell
 
 	name, of string
 }

@@ -48,6 +48,9 @@ func TestPages(t *testing.T) {
 			s.Live, s.Width = true, func() int { return 60 }
 			return explainPage(s, "shop x", "production", wordy(), at)
 		},
+		"explain-not-run": func(s term.Screen) string {
+			return explainPage(s, "shop x", "production", notReached(), at)
+		},
 		"refused": func(s term.Screen) string {
 			return decisionPage(s, "shop x", "production", decision(broken.Digest, ""))
 		},
@@ -61,9 +64,13 @@ func TestPages(t *testing.T) {
 		"releases":           func(s term.Screen) string { return releasesPage(s, releases, at) },
 		"releases-none":      func(s term.Screen) string { return releasesPage(s, nil, at) },
 		"history":            func(s term.Screen) string { return historyPage(s, history) },
-		"history-none":       func(s term.Screen) string { return historyPage(s, nil) },
-		"secrets":            func(s term.Screen) string { return secretsPage(s, fakeSecrets()) },
-		"secrets-none":       func(s term.Screen) string { return secretsPage(s, nil) },
+		"history-80": func(s term.Screen) string {
+			s.Live, s.Width = true, func() int { return 80 }
+			return historyPage(s, longHistory())
+		},
+		"history-none": func(s term.Screen) string { return historyPage(s, nil) },
+		"secrets":      func(s term.Screen) string { return secretsPage(s, fakeSecrets()) },
+		"secrets-none": func(s term.Screen) string { return secretsPage(s, nil) },
 	}
 	for _, more := range []map[string]func(term.Screen) string{dataPages(), trustPages(t), migrationPages(), maskPages(t)} {
 		maps.Copy(pages, more)

@@ -29,7 +29,9 @@ func trustPages(t *testing.T) map[string]func(term.Screen) string {
 		"live-moved":    func(s term.Screen) string { return livePage(s, "shop x", "production", liveDecision(), fakeSound()) },
 		"explain-same": func(s term.Screen) string {
 			d := liveDecision()
-			d.Demands = append(d.Demands, d.Demands[1:]...)
+			again := d.Demands[1]
+			again.Reason += ", too"
+			d.Demands = append(d.Demands, again)
 			return explainPage(s, "shop x", "production", d, at)
 		},
 		"taken-none": func(s term.Screen) string {
@@ -101,6 +103,21 @@ func wordy() gate.Decision {
 	d.Demands[1].Reason = "passed in r1: 12 tests passed, among them those that somebody wrote after the last fault in the till of the shop"
 	d.Demands = append(d.Demands, gate.Demand{Name: "check a-name-that-is-longer-than-any-column", Answer: gate.No,
 		Reason: "there is no evidence about it for this release", Next: "greenroom rehearse x"})
+	return d
+}
+
+// notReached is what a gate says of a release whose rehearsal ended before most of its checks.
+func notReached() gate.Decision {
+	d := decision(broken.Digest, "")
+	d.Demands[2].Answer, d.Demands[2].Reason = gate.Unknown, "it could not decide in r7: not run: the stage has no copy of production's data"
+	for i, name := range []string{"migration", "old-on-new", "new-on-old", "back", "accounts-of-customers-and-their-invoices"} {
+		m := d.Demands[2]
+		m.Name, m.Proof = "check "+name, fakeProof(true)
+		if i == 3 { // says something else, though in the same rehearsal
+			m.Reason = "it could not decide in r7: nobody was there"
+		}
+		d.Demands = append(d.Demands, m)
+	}
 	return d
 }
 

@@ -93,6 +93,9 @@ func (s *shell) rehearse(ctx context.Context, name, html string, o runOptions) e
 		return err
 	}
 	r := api.RunRequest{Kind: plan.Rehearsal, App: app, Release: string(release.Digest), Snapshot: o.snapshot}
+	if s.dataUnapplied(ctx, c, app) {
+		s.warn("a rehearsal takes what is in force: %s", toApply)
+	}
 	if o.dry {
 		return s.dryRun(ctx, c, r)
 	}
@@ -159,7 +162,7 @@ func (s *shell) rehearsed(ctx context.Context, c *api.Client, app string, run ap
 	case report.Verdict == evidence.Pass:
 		s.next("greenroom promote %s %s", report.Release.Short(), whereNext(ctx, c, app, report.Release))
 		if report.Mask != nil && report.Mask.Stops() {
-			s.print("  then: put the lines above into %s, and greenroom apply\n", term.Clean(report.Mask.File))
+			s.print("  then, once it is live and is to stay: put the lines above into %s, and greenroom apply\n", term.Clean(report.Mask.File))
 		}
 	case run.Hint != "": // it did not come to its end
 		s.next("%s", term.Clean(run.Hint))

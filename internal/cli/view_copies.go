@@ -23,7 +23,11 @@ func copiesPage(s term.Screen, kind api.CopyKind, all []api.CopyView, now time.T
 	var refused strings.Builder
 	for _, c := range all {
 		row := []string{term.Clean(c.ID), term.Clean(c.Environment), when(c.Taken, now), bytesOf(c.Size), holds(c), verifiedAt(s, c, now)}
-		if kind == api.CopySnapshot {
+		switch {
+		case kind == api.CopySnapshot && c.Taken.IsZero(): // nothing of it could be read
+			row[2], row[3], row[4] = "?", "?", "?"
+			row = append(row, "?")
+		case kind == api.CopySnapshot:
 			row = append(row, cameFrom(c, now))
 		}
 		rows = append(rows, row)
@@ -75,6 +79,7 @@ func rowsOf(c api.CopyView) (rows, changed int64) {
 	return rows, changed
 }
 
+// verifiedAt tells when a copy was last tried, and how.
 func verifiedAt(s term.Screen, c api.CopyView, now time.Time) string {
 	if c.Damaged != "" {
 		return s.Paint(term.Red, "damaged")
@@ -85,7 +90,14 @@ func verifiedAt(s term.Screen, c api.CopyView, now time.Time) string {
 	if c.Verified.IsZero() {
 		return s.Paint(term.Yellow, "no")
 	}
-	return when(c.Verified, now)
+	switch {
+	case c.Kind == api.CopyBackup:
+		return when(c.Verified, now) + ": restored, and read to its end"
+	case c.ReadBack.IsZero():
+		return when(c.Verified, now) + ": loaded and counted"
+	default:
+		return when(c.ReadBack, now) + ": loaded, and every row read back"
+	}
 }
 
 // maxCopyTables is how many tables a page lists; all of them are in --output json.

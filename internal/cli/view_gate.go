@@ -51,6 +51,7 @@ func demandsPage(s term.Screen, demands []gate.Demand, behind func(m gate.Demand
 		b.WriteString("\n")
 	}
 	width := 0
+	demands = gate.Alike(demands)
 	for _, m := range demands {
 		if w := term.Width(term.Clean(m.Name)); w <= demandWidth {
 			width = max(width, w)
@@ -71,7 +72,7 @@ func demandLines(s term.Screen, m gate.Demand, width int, lines []string) string
 	var b strings.Builder
 	name := term.Clean(m.Name)
 	if term.Width(name) > width {
-		fmt.Fprintf(&b, "  %s %s\n", s.Mark(markOfAnswer(m.Answer)), name)
+		fmt.Fprintf(&b, "  %s %s\n", s.Mark(markOfAnswer(m.Answer)), strings.Join(wrap(name, cells(s)-4), "\n    "))
 	} else {
 		fmt.Fprintf(&b, "  %s %s  %s\n", s.Mark(markOfAnswer(m.Answer)), term.Pad(name, width), lines[0])
 		lines = lines[1:]

@@ -33,17 +33,60 @@ func releasesPage(s term.Screen, rs []api.ReleaseView, now time.Time) string {
 	return term.Columns("", rows)
 }
 
-// historyPage lists what was done, the newest first.
+// historyPage lists what was done, the newest first. On a narrow terminal times and names are short, and what does not fit
+// beside a row stands below it.
 func historyPage(s term.Screen, es []api.HistoryEntry) string {
 	if len(es) == 0 {
 		return "nothing was done yet\n"
 	}
-	rows := [][]string{dim(s, "NO", "WHEN", "WHO", "WHAT", "WHERE", "RELEASE", "OUTCOME", "")}
-	for _, e := range es {
-		rows = append(rows, []string{fmt.Sprint(e.Seq), clock(e.At), term.Clean(e.By), term.Clean(e.Action), term.Clean(e.Environment),
-			e.Release.Short(), outcome(s, e), term.Clean(e.Text)})
+	width := cells(s)
+	rows := historyRows(s, es, clock)
+	if term.Broad(rows) > width {
+		newest := es[0].At.Local().Year()
+		rows = historyRows(s, es, func(t time.Time) string { return shortClock(t, newest) })
 	}
-	return term.Columns("", rows)
+	rows = term.Narrow(rows, width, columnWho, columnWhat, columnWhere)
+	room := width - term.Broad(rows) - len("  ")
+	below := make([][]string, len(rows))
+	for i, e := range es {
+		if text := term.Clean(e.Text); term.Width(text) <= room {
+			rows[i+1] = append(rows[i+1], text)
+		} else {
+			below[i+1] = quiet(s, text, width-len("    "))
+		}
+	}
+	var b strings.Builder
+	i := 0
+	for line := range strings.Lines(term.Columns("", rows)) {
+		b.WriteString(line + term.Indent("    ", strings.Join(below[i], "\n")))
+		i++
+	}
+	return b.String()
+}
+
+// Columns of the history that may be cut.
+const (
+	columnWho   = 3
+	columnWhat  = 4
+	columnWhere = 5
+)
+
+// historyRows are the history's columns but the last one, whose texts are as long as they please.
+func historyRows(s term.Screen, es []api.HistoryEntry, when func(time.Time) string) [][]string {
+	rows := [][]string{dim(s, "NO", "WHEN", "RUN", "WHO", "WHAT", "WHERE", "RELEASE", "OUTCOME")}
+	for _, e := range es {
+		rows = append(rows, []string{fmt.Sprint(e.Seq), when(e.At), term.Clean(e.Run), term.Clean(e.By), term.Clean(e.Action),
+			term.Clean(e.Environment), e.Release.Short(), outcome(s, e)})
+	}
+	return rows
+}
+
+// shortClock is the minute of a moment in that year, and the day of any other.
+func shortClock(t time.Time, year int) string {
+	if t = t.Local(); t.Year() != year {
+		return t.Format(time.DateOnly)
+	}
+	return t.Format("01-02 15:04")
 }
 
 func outcome(s term.Screen, e api.HistoryEntry) string {

@@ -130,10 +130,13 @@ func (c checked) page(s term.Screen) string {
 			fmt.Fprintf(&b, "  %s: %s\n", s.Paint(term.Bold, r.name()), term.Clean(r.What))
 		}
 	}
-	if len(c.Missing) > 0 {
+	switch {
+	case len(c.Missing) > 0:
 		b.WriteString("\n  next: add these lines to " + term.Clean(c.name) + "; or greenroom mask init --add\n")
-	} else if len(c.Wrong) > 0 {
+	case len(c.Wrong) > 0:
 		b.WriteString("\n  next: correct these rules in " + term.Clean(c.name) + ", then greenroom mask check\n")
+	case c.Next != "":
+		b.WriteString("  next: " + term.Clean(c.Next) + "\n")
 	}
 	return b.String()
 }

@@ -31,6 +31,10 @@ func migrationPart(s term.Screen, r evidence.Result, full bool) string {
 		for _, f := range m.Findings[:min(1, len(m.Findings))] {
 			p.say("", term.Clean(f.Text))
 		}
+		p.losses("gone", m.Lost) // the budget gives it up, and a person still wants to see it
+		if m.Back != nil {
+			p.losses("back loses", m.Back.Lost)
+		}
 		p.production(m.Forecast)
 		return p.String()
 	}

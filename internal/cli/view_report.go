@@ -64,6 +64,9 @@ func maskPart(s term.Screen, o mask.Outlook) string {
 	for _, said := range o.Says() {
 		fmt.Fprintf(&b, "  %s %s\n", s.Mark(mark), strings.Join(term.Wrap(term.Clean(said), cells(s)-4), "\n    "))
 	}
+	if len(o.Add) > 0 {
+		fmt.Fprintf(&b, "    lines for %s, as greenroom mask init --add would write them:\n", term.Clean(o.File))
+	}
 	for i, line := range o.Add {
 		if i == maxMaskLines {
 			fmt.Fprintf(&b, "      # and %s, in --html and --output json\n", count(len(o.Add)-i, "line more", "lines more"))
@@ -77,8 +80,8 @@ func maskPart(s term.Screen, o mask.Outlook) string {
 	return b.String()
 }
 
-// maskWhen says when to do it: a mask is a condition of every rehearsal, so another one voids this.
-const maskWhen = "greenroom apply, with that in the file, once the release is live: before, it would void this rehearsal"
+// maskWhen says when to do it: a mask is a condition of every rehearsal, so another one voids this, and what it proved.
+const maskWhen = "greenroom apply, with that in the file, once the release is live and is to stay: it voids this rehearsal, also as proof that one can go back"
 
 // saysBrief is what a result says. Why the rehearsal ended early stands once, among the notes, and not at every check that
 // was not run for it.

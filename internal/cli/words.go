@@ -27,7 +27,7 @@ func ago(t, now time.Time) string {
 	case t.IsZero():
 		return ""
 	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
+		return fmt.Sprintf("%d s", int(d.Seconds()))
 	default:
 		return term.Duration(d)
 	}

@@ -188,8 +188,6 @@ func (h *house) live(s sources) release.Digest {
 // up registers the app and starts its environments, which have no release yet.
 func (h *house) up(s sources) {
 	h.Helper()
-	opening.Lock()
-	defer opening.Unlock()
 	h.register(s)
 	must(h, h.upAgain())
 }

@@ -68,7 +68,8 @@ func (d *Daemon) Apply(ctx context.Context, r api.Registration, dry bool) (api.A
 	return out, d.openDoor(ctx)
 }
 
-// voided are the last releases whose rehearsals another policy makes worthless.
+// voided are the last releases whose rehearsals another policy makes worthless, but for the one that is live in production:
+// it can't be rehearsed any more.
 func (d *Daemon) voided(ctx context.Context, before, now app.Policy) ([]release.Digest, error) {
 	if before.Conditions() == now.Conditions() {
 		return nil, nil
@@ -77,8 +78,19 @@ func (d *Daemon) voided(ctx context.Context, before, now app.Policy) ([]release.
 	if err != nil {
 		return nil, err
 	}
+	live := release.Digest("")
+	if production, ok := before.Production(); ok {
+		record, err := d.world.Store.Environment(ctx, before.App, production.Name)
+		if err != nil {
+			return nil, err
+		}
+		live = record.Live
+	}
 	var void []release.Digest
 	for _, b := range builds {
+		if b.Release == live {
+			continue
+		}
 		report, err := d.world.Store.LatestReport(ctx, now.App, b.Release)
 		switch {
 		case err == nil && report.Policy == before.Conditions():

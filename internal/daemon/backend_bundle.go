@@ -27,12 +27,21 @@ func (d *Daemon) Bundle(ctx context.Context, name, wanted string) (io.ReadCloser
 	if err != nil {
 		return nil, err
 	}
-	envelopes, err := d.envelopes(ctx, a.Policy, b.Release)
+	free := d.holdReleases()
+	err = d.world.NeedFiles(ctx, b)
+	var envelopes [][]byte
+	if err == nil {
+		envelopes, err = d.envelopes(ctx, a.Policy, b.Release)
+	}
 	if err != nil {
+		free()
 		return nil, err
 	}
 	r, w := io.Pipe()
-	go func() { w.CloseWithError(d.world.Artifacts.ExportBundle(ctx, b.Release, envelopes, w)) }()
+	go func() {
+		defer free()
+		w.CloseWithError(d.world.Artifacts.ExportBundle(ctx, b.Release, envelopes, w))
+	}()
 	return r, nil
 }
 
@@ -86,6 +95,7 @@ func (d *Daemon) Take(ctx context.Context, name string, bundle io.Reader) (api.T
 	if err != nil {
 		return api.Taken{}, err
 	}
+	defer d.holdReleases()()
 	id, envelopes, err := d.world.Artifacts.ImportBundle(ctx, bundle)
 	if err != nil {
 		return api.Taken{}, err
@@ -267,6 +277,12 @@ func (d *Daemon) keep(ctx context.Context, r release.Release, l load) (api.Taken
 	}
 	_, err = d.world.Store.Document(ctx, id)
 	out.Known = err == nil
+	named := false // one that came back after its files were removed counts as new, or they would go again
+	if out.Known {
+		if named, err = d.world.Named(ctx, id); err != nil {
+			return out, err
+		}
+	}
 	by := store.Audit{Actor: actor, Action: "release imported", App: r.App, Subject: string(id)}
 	if l.collection != nil {
 		out.By = l.collection.key.Name
@@ -278,7 +294,7 @@ func (d *Daemon) keep(ctx context.Context, r release.Release, l load) (api.Taken
 				return err
 			}
 		}
-		if !out.Known {
+		if !named {
 			if err := t.PutRelease(ctx, r.Bytes(), build); err != nil {
 				return err
 			}

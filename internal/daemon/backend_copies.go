@@ -81,6 +81,9 @@ func (d *Daemon) snapshotView(ctx context.Context, p app.Policy, s environment.S
 	if s.Origin != nil {
 		v.Brought = s.Origin.Brought
 	}
+	if s.Newer {
+		v.Damaged, v.Refused = "", s.Damaged
+	}
 	if s.Damaged == "" {
 		by, err := d.world.Vouched(ctx, p, s)
 		if v.By = by; err == nil {
@@ -91,7 +94,7 @@ func (d *Daemon) snapshotView(ctx context.Context, p app.Policy, s environment.S
 		}
 	}
 	if s.Verified != nil {
-		v.Verified = s.Verified.At
+		v.Verified, v.ReadBack = s.Verified.At, s.Verified.ReadBack
 	}
 	for _, t := range s.Data.Tables {
 		v.Tables = append(v.Tables, api.CopyTable{Name: t.Name, Rows: t.Rows, Changed: t.Changed, Empty: t.None})

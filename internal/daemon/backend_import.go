@@ -16,6 +16,7 @@ import (
 // Import is api.Backend's. What comes in is verified before anything of it is known: the artifacts by digest, the evidence
 // by the builder's signature.
 func (d *Daemon) Import(ctx context.Context, info api.ReleaseInfo, layout io.Reader) (api.ReleaseView, error) {
+	defer d.holdReleases()()
 	id, err := d.world.Artifacts.Import(ctx, layout)
 	if err != nil {
 		return api.ReleaseView{}, err

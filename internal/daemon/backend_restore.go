@@ -12,6 +12,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/environment"
 	"greenroom/internal/gate"
+	"greenroom/internal/human"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/promotion"
@@ -107,16 +108,23 @@ func (d *Daemon) options(ctx context.Context, a store.App, record store.Environm
 	if err != nil {
 		return "", err
 	}
-	i := slices.IndexFunc(backups, func(b environment.Backup) bool { return b.Damaged == "" && b.Release != "" && b.Release != record.Live })
-	if i < 0 {
-		return forward + "; there is no backup from before it", nil
+	for _, b := range backups {
+		if b.Damaged != "" || b.Release == "" || b.Release == record.Live {
+			continue
+		}
+		if bad, err := d.world.Store.KnownBad(ctx, a.Name, b.Release); err != nil {
+			return "", err
+		} else if bad != nil { // it would be refused
+			continue
+		}
+		loss, err := d.loss(ctx, env, record, b)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%s; or greenroom backup restore %s --environment %s, which brings %s back and loses %s",
+			forward, b.ID, record.Name, b.Release.Short(), loss), nil
 	}
-	loss, err := d.loss(ctx, env, record, backups[i])
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%s; or greenroom backup restore %s --environment %s, which brings %s back and loses %s",
-		forward, backups[i].ID, record.Name, backups[i].Release.Short(), loss), nil
+	return forward + "; there is no backup from before it of a release that is not known to be bad", nil
 }
 
 // ago is how long ago something was, as exactly as one wants to know.
@@ -124,7 +132,7 @@ func ago(d time.Duration) string {
 	if d < time.Minute {
 		return "less than a minute"
 	}
-	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	return human.Duration(d.Round(time.Minute))
 }
 
 // loss is what a restore would lose, in time and rows.

@@ -35,6 +35,7 @@ func (d *Daemon) Start(ctx context.Context, r api.RunRequest) (api.RunView, erro
 	}
 	unlock := d.locks.Lock(r.App, at)
 	defer unlock()
+	defer d.holdReleases()() // of which the plan's are named when the run is recorded
 	p, decision, err := d.plan(ctx, r)
 	if err != nil {
 		return api.RunView{}, err
@@ -77,6 +78,9 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 	if err != nil {
 		return plan.Plan{}, err
 	}
+	if err := d.world.NeedFiles(ctx, b); err != nil {
+		return plan.Plan{}, err
+	}
 	f := rehearsal.Facts{App: a.Name, Policy: a.Policy.Conditions(), New: b.Release, Data: a.Policy.Staging().Data}
 	if f.NewContents, err = d.contents(ctx, b.Release); err != nil {
 		return plan.Plan{}, err
@@ -110,7 +114,7 @@ func (d *Daemon) chosen(ctx context.Context, p app.Policy, f rehearsal.Facts, as
 			return nil, nil
 		}
 		return nil, problem.New(problem.Invalid, "this rehearsal is on no copy of data: production is empty, has no database, or the definition in force has no `data` for the stage").
-			WithHint("greenroom rehearse %s, without --snapshot", f.New.Short())
+			WithHint("greenroom rehearse %s, without --snapshot; a stage gets `data:` by greenroom.yaml and greenroom apply", f.New.Short())
 	}
 	if asked == "" && d.world.Elsewhere(p, f.Data.From) {
 		asked = environment.Latest
@@ -136,6 +140,9 @@ func (d *Daemon) chosen(ctx context.Context, p app.Policy, f rehearsal.Facts, as
 func (d *Daemon) planPromotion(ctx context.Context, a store.App, r api.RunRequest) (plan.Plan, gate.Decision, error) {
 	b, err := d.world.Store.Resolve(ctx, a.Name, orLatest(r.Release))
 	if err != nil {
+		return plan.Plan{}, gate.Decision{}, err
+	}
+	if err := d.world.NeedFiles(ctx, b); err != nil {
 		return plan.Plan{}, gate.Decision{}, err
 	}
 	f, err := d.facts(ctx, a, r, b.Release)
@@ -308,8 +315,11 @@ func (d *Daemon) carried(ctx context.Context, a store.App, record store.Environm
 // cannotCarry says why the live schema is not known to carry a release, or nothing.
 func (d *Daemon) cannotCarry(ctx context.Context, a store.App, record store.Environment, c release.Digest) (string, error) {
 	bad, err := d.world.Store.KnownBad(ctx, a.Name, c)
-	if err != nil || bad != nil {
-		return "it is known to be bad", err
+	if err != nil {
+		return "", err
+	}
+	if bad != nil {
+		return "it is known to be bad: " + bad.Reason, nil
 	}
 	r, err := d.world.Release(ctx, c)
 	if err != nil {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -75,6 +76,13 @@ func (b *badReleases) neverHealthy() {
 	b.tell("sick", "sick", "")
 	b.wantOutcome(b.promote(sick), plan.Succeeded) // because of a reason
 	b.wantSound(sick)
+	explained, err = b.client.Explain(b.ctx(), appUnderTest, string(sick), "production")
+	if must(b, err); strings.Contains(fmt.Sprint(explained.Decision), "no pudding") {
+		b.Errorf("it proved itself, and is told as bad: %+v", explained.Decision)
+	}
+	if v, err := b.client.Resolve(b.ctx(), appUnderTest, string(sick)); err != nil || v.Bad != "" {
+		b.Errorf("it proved itself, and is remembered as bad: %q, %v", v.Bad, err)
+	}
 	b.wantOutcome(b.promote(b.good), plan.Succeeded)
 	b.wantGood(false)
 }

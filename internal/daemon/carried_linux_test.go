@@ -125,6 +125,8 @@ func TestSnapshotTravels(t *testing.T) {
 	}
 	if r := found["migration"]; r.Verdict != evidence.Pass || r.Migration == nil || !strings.Contains(r.Migration.Data, id) {
 		t.Errorf("the migration: %s, %s, %+v", r.Verdict, r.Summary, r.Migration)
+	} else if f := r.Migration.Forecast; f == nil || !f.Sized.Equal(v.Taken) || !strings.Contains(f.Why, "; from production's sizes of ") {
+		t.Errorf("the forecast is %+v", f)
 	}
 	m.signedFor(next, id)
 	m.restored(id)

@@ -45,8 +45,10 @@ func (h *house) customersOf(address string) *customers { return h.customersEvery
 // customersEvery are customersOf at another pace. each is told of every request once it has its answer, or none.
 func (h *house) customersEvery(address string, pace time.Duration, each func(time.Time, string, error)) *customers {
 	c := &customers{address: address, pace: pace, each: each, stop: make(chan struct{}), http: &http.Client{
-		Timeout:   45 * time.Second, // longer than the edge lets a request wait
-		Transport: &http.Transport{MaxIdleConnsPerHost: 64},
+		Timeout: 45 * time.Second, // longer than the edge lets a request wait
+		// A connection that was opened in advance and not used is closed by whoever served it, after 10 s here. A client
+		// that takes it up at that instant can't know whether its request was read.
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 5 * time.Second},
 	}}
 	c.next()
 	c.stopped.Go(c.come)

@@ -56,6 +56,7 @@ type Daemon struct {
 	fail     context.CancelCauseFunc // shutdown because of what can't be gone on with
 	told     atomic.Bool             // a client asked for the end
 	traffic  traffic
+	room     room
 }
 
 // Run is the body of `greenroom daemon`: it takes the state folder, goes on with what was interrupted, and serves until
@@ -69,11 +70,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	if err := wholeRestore(string(o.Home)); err != nil {
+		return err
+	}
 
 	ctx, fail := context.WithCancelCause(ctx)
 	shutdown := func() { fail(nil) }
 	defer shutdown()
-	d := &Daemon{opts: o, log: o.Log, started: time.Now(), shutdown: shutdown, fail: fail}
+	d := &Daemon{opts: o, log: o.Log, started: time.Now(), shutdown: shutdown, fail: fail, room: newRoom()}
 	if d.world, err = open(ctx, o); err != nil {
 		return err
 	}
@@ -108,6 +112,7 @@ func open(ctx context.Context, o Options) (*environment.World, error) {
 	}
 	w := &environment.World{
 		Home: o.Home, Store: s, Ring: ring, Edge: edge.NewClient(o.Home.Edge()), Accounts: account.New(o.Home), Log: o.Log, Now: time.Now, Program: o.Program,
+		FirstAddress: firstAddress(),
 	}
 	w.LogCheck = newLogCheck(w)
 	if w.Secrets, err = secret.Open(o.Home.Secrets()); err != nil {
@@ -138,7 +143,7 @@ func (d *Daemon) serve(ctx context.Context) error {
 	} else if n > 0 {
 		d.log.Warn("ended commands that an earlier control plane left behind", "processes", n)
 	}
-	d.runs = run.New(ctx, run.Config{Store: d.world.Store, Actions: d.actions(), Log: d.log, Hook: hook})
+	d.runs = run.New(ctx, run.Config{Store: d.world.Store, Actions: d.actions(), Log: d.log, Ended: d.room.ask, Hook: hook})
 	defer d.runs.Close()
 	if err := d.runs.Resume(ctx); err != nil {
 		return err
@@ -162,6 +167,7 @@ func (d *Daemon) serve(ctx context.Context) error {
 	loops.Go(func() { d.keepEdge(ctx) })
 	loops.Go(func() { d.traffic.run(ctx, d.world.Edge) })
 	loops.Go(func() { d.lookAtState(ctx) })
+	loops.Go(func() { d.makeRoom(ctx) })
 	d.tellSystemd(ctx, &loops)
 	d.log.Info("greenroom serves", "home", d.opts.Home, "version", d.opts.Version)
 	return api.Serve(ctx, ln, api.NewServer(api.Guarded(d, d), d.opts.Version, d.log))

@@ -2,8 +2,13 @@
 
 package daemon
 
-import "greenroom/internal/run"
+import (
+	"greenroom/internal/environment"
+	"greenroom/internal/run"
+)
 
 // hook is called at each point of each step. In the program that people run it does not exist; builds with the tag
 // failpoint kill the process there.
 var hook func(run.Point, string)
+
+func firstAddress() int { return environment.FirstAddress }

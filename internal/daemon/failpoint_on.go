@@ -3,7 +3,9 @@
 package daemon
 
 import (
+	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -20,4 +22,13 @@ func hook(p run.Point, step string) {
 	}
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {} // the signal is on its way
+}
+
+// firstAddress is the one that a test names: an edge that it kills must not lose its address to another test's house.
+func firstAddress() int {
+	port, err := strconv.Atoi(os.Getenv("GREENROOM_FIRST_ADDRESS"))
+	if err != nil {
+		panic(fmt.Sprintf("GREENROOM_FIRST_ADDRESS: %v", err))
+	}
+	return port
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +34,7 @@ type house struct {
 	control   string // the app's folder, see testdata/app
 	failpoint string // the daemon's file, see hook
 	engine    string // the address of the Docker Engine; "" for none
+	addresses int    // the first port of its environments' own addresses
 	client    *api.Client
 	process   *exec.Cmd  // the daemon, nil when it was killed
 	ended     chan error // how the daemon ended
@@ -42,8 +42,30 @@ type house struct {
 	made      map[release.Digest]app.Contents
 }
 
-// opening lets one house after the other choose its environments' ports: they are free until somebody listens.
-var opening sync.Mutex
+// Each house has addresses of its own, also while it has no edge that would keep them: with those that every Greenroom
+// chooses from, a house could take another's, of this package or of one that is tested beside it, at that moment.
+const (
+	firstHouse = 7100 // below are those of Greenrooms that are not houses
+	perHouse   = 20
+)
+
+// addressesFor finds the addresses of a house, which they are until its test ends or the process does.
+func addressesFor(t testing.TB) int {
+	t.Helper()
+	dir := filepath.Join(os.TempDir(), "greenroom-test-addresses-"+strconv.Itoa(os.Getuid()))
+	must(t, os.MkdirAll(dir, 0o755))
+	for port := firstHouse; port < 8000; port += perHouse {
+		f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o600)
+		must(t, err)
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			t.Cleanup(func() { must(t, f.Close()) })
+			return port
+		}
+		must(t, f.Close())
+	}
+	t.Fatal("all addresses for houses are in use")
+	return 0
+}
 
 // newHouse starts a Greenroom on a folder of its own and ends it with the test, with everything that it made.
 func newHouse(t testing.TB) *house {
@@ -66,7 +88,7 @@ func newHouseIn(t testing.TB, dir, state string, first ...func(*house)) *house {
 	t.Helper()
 	needPrograms(t)
 	h := &house{TB: t, dir: dir, home: home.Home(state), control: filepath.Join(dir, "control"), failpoint: filepath.Join(dir, "failpoint"),
-		made: map[release.Digest]app.Contents{}}
+		addresses: addressesFor(t), made: map[release.Digest]app.Contents{}}
 	must(t, errors.Join(os.MkdirAll(h.control, 0o755), os.Chmod(h.control, 0o777))) // the app's own user writes there
 	t.Cleanup(func() {
 		h.TB = t // not that of a part of the test, which is over
@@ -101,18 +123,23 @@ func (h *house) launch() {
 	defer log.Close()
 	cmd := exec.Command(built.greenroom, "--home", string(h.home), "daemon")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
-	cmd.Env = append(os.Environ(), "GREENROOM_FAILPOINT="+h.failpoint, "DOCKER_HOST="+h.engine)
+	cmd.Env = h.environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	must(h, cmd.Start())
 	h.process, h.ended = cmd, make(chan error, 1)
 	go func() { h.ended <- cmd.Wait() }()
 }
 
+// environment is that of every process of the house that may become its daemon.
+func (h *house) environment() []string {
+	return append(os.Environ(), "GREENROOM_FAILPOINT="+h.failpoint, "GREENROOM_FIRST_ADDRESS="+strconv.Itoa(h.addresses), "DOCKER_HOST="+h.engine)
+}
+
 // greenroom runs a command of the program, and returns its exit code and all that it printed.
 func (h *house) greenroom(args ...string) (code int, out string) {
 	h.Helper()
 	cmd := exec.Command(built.greenroom, append([]string{"--home", string(h.home)}, args...)...)
-	cmd.Dir = "/"
+	cmd.Dir, cmd.Env = "/", h.environment()
 	b, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

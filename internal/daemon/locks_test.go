@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"greenroom/internal/api"
@@ -72,22 +74,71 @@ func TestMigrationEndsWhoIsInItsWay(t *testing.T) {
 	if err := idle.Ping(h.ctx()); err == nil {
 		t.Error("who was in the way is still there")
 	}
-	var recorded []string
-	for _, e := range h.history() {
-		if e.Action == "session ended" && e.Run == done.ID {
-			recorded = append(recorded, e.Text)
-		}
+	recorded := h.recordedOfSessions(done.ID)
+	if len(recorded) != 2 || recorded[0].Action != "session to be ended" || recorded[1].Action != "session ended" {
+		t.Fatalf("recorded is %+v", recorded)
 	}
-	if len(recorded) != 1 || !strings.Contains(recorded[0], "a forgotten console") || !strings.Contains(recorded[0], "entries") {
-		t.Errorf("recorded is %q", recorded)
+	for _, e := range recorded {
+		if !strings.Contains(e.Text, "a forgotten console") || !strings.Contains(e.Text, "entries") || strings.Contains(e.Text, "4711") {
+			t.Errorf("recorded is %q", e.Text)
+		}
 	}
 	all := strings.Join(told, "\n")
 	if !strings.Contains(all, "ends a session in its way") || !strings.Contains(all, "a forgotten console") {
 		t.Errorf("told was %s", all)
 	}
-	if strings.Contains(all+recorded[0], "4711") {
+	if strings.Contains(all, "4711") {
 		t.Error("what the session had asked for is told")
 	}
+}
+
+// recordedOfSessions is what the log says of sessions that a run was to end, the oldest first.
+func (h *house) recordedOfSessions(run string) (all []api.HistoryEntry) {
+	for _, e := range slices.Backward(h.history()) {
+		if e.Run == run && strings.HasPrefix(e.Action, "session ") {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// TestEndingIsLost: Greenroom dies after it has recorded that it ends a session and before it knows what came of that. Nothing is
+// told as done that nobody saw.
+func TestEndingIsLost(t *testing.T) {
+	t.Parallel()
+	needPostgres(t)
+	h := newHouse(t)
+	ending := func(s sources) sources { return s.saying("dir: migrations", "dir: migrations, blockers: end") }
+	h.live(ending(inFolder()))
+	idle := h.connect()
+	for _, s := range []string{"SET application_name = 'a forgotten console'", "BEGIN", "SELECT count(*) FROM entries"} {
+		_, err := idle.Exec(h.ctx(), s)
+		must(h, err)
+	}
+	backend := int(idle.PgConn().PID())
+	must(h, syscall.Kill(backend, syscall.SIGSTOP)) // so that it can't end
+	t.Cleanup(func() { _ = syscall.Kill(backend, syscall.SIGCONT) })
+	next := h.build(ending(inFolder().with("v2", "00002_note.sql", "-- +goose Up\nALTER TABLE entries ADD COLUMN note text;\n")))
+	run := h.begin(next)
+	h.eventually("the ending is recorded", func() string {
+		if len(h.recordedOfSessions(run.ID)) == 0 {
+			return "nothing is"
+		}
+		return ""
+	})
+	h.killDaemon()
+	must(h, syscall.Kill(backend, syscall.SIGCONT))
+	h.start()
+	h.wantOutcome(h.await(run.ID), plan.Succeeded)
+	recorded := h.recordedOfSessions(run.ID)
+	if len(recorded) < 2 || recorded[0].Action != "session to be ended" || recorded[1].Action != "session perhaps ended" ||
+		!strings.Contains(recorded[1].Text, "Greenroom died") || !strings.Contains(recorded[1].Text, "a forgotten console") {
+		t.Errorf("recorded is %+v", recorded)
+	}
+	if len(recorded)%2 != 0 {
+		t.Errorf("of some it is not said what came of them: %+v", recorded)
+	}
+	h.wantSound(next)
 }
 
 // wantDatabase fails the test when production's database stands otherwise.

@@ -76,6 +76,8 @@ func (c *logCheck) remember(e evidence.Entry) {
 		c.policies[e.App] = e.Subject
 	case promotion.ActionBad:
 		c.bad[subjectOf(e.App, e.Subject)] = &gate.KnownBad{Reason: e.Because, At: e.At}
+	case promotion.ActionGood:
+		delete(c.bad, subjectOf(e.App, e.Subject))
 	}
 }
 

@@ -37,6 +37,11 @@ func TestNoWayBack(t *testing.T) {
 			h.Errorf("rollback ends with %d, not %d:\n%s", code, want, out)
 		}
 	})
+	h.part(t, "with one that a restore would refuse", func() {
+		h.edit(fmt.Sprintf("INSERT INTO known_bad (app, release, reason, at) VALUES ('%s', '%s', 'it was slow', 1)", appUnderTest, first))
+		wantProblem(h, h.noWayBack(), problem.Blocked, first.Short()+": it is known to be bad: it was slow", "there is no backup from before it of a release that is not")
+		h.edit("DELETE FROM known_bad")
+	})
 	h.part(t, "without one", func() {
 		backups, err := h.client.Copies(h.ctx(), appUnderTest, "production", api.CopyBackup)
 		must(h, err)

@@ -329,17 +329,7 @@ func TestSecludedKilled(t *testing.T) {
 	next := h.build(s.as("v2", "CREATE TABLE IF NOT EXISTS notes (note text)"))
 	dry, err := h.client.Plan(h.ctx(), api.RunRequest{Kind: plan.Rehearsal, App: appUnderTest, Release: string(next)})
 	must(t, err)
-	var begun api.RunView
-	for i, step := range dry.Plan.Steps {
-		h.dieAt(string(run.AfterDo) + "/" + step.Name)
-		if i == 0 {
-			begun = h.rehearse(next)
-		} else {
-			h.start()
-		}
-		h.awaitDeath()
-	}
-	h.start()
+	begun := h.dieAround(dry.Plan.Steps, []run.Point{run.AfterDo}, func() api.RunView { return h.rehearse(next) })
 	h.wantOutcome(h.await(begun.ID), plan.Succeeded)
 	report, err := h.client.Report(h.ctx(), appUnderTest, begun.ID)
 	must(t, err)

@@ -11,12 +11,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"greenroom/internal/app"
-	"greenroom/internal/home"
-	"greenroom/internal/problem"
+	"greenroom/internal/data/sqlite"
 	"greenroom/internal/store"
 )
 
@@ -41,17 +40,20 @@ const (
 )
 
 // StateBackup is api.Backend's: everything with which another machine can take over. The store comes first, so that all
-// that it names is in what follows: blobs are never changed, and those that came later do no harm.
+// that it names is in what follows: blobs are never changed, none goes meanwhile, and those that came later do no harm.
 func (d *Daemon) StateBackup(ctx context.Context) (io.ReadCloser, error) {
 	dir, err := os.MkdirTemp(d.opts.Home.Uploads(), "state-")
 	if err != nil {
 		return nil, err
 	}
+	free := d.holdReleases() // what the copy of the store names is still to be read
 	if err := d.copyStore(ctx, dir); err != nil {
+		free()
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	r, w := io.Pipe()
 	go func() {
+		defer free()
 		err := d.writeState(ctx, tar.NewWriter(w), dir)
 		w.CloseWithError(errors.Join(err, os.RemoveAll(dir)))
 	}()
@@ -150,9 +152,9 @@ func (d *Daemon) writeEnvironment(ctx context.Context, w *tar.Writer, dir string
 	return addTree(ctx, w, e.Data(), path.Join(at, filepath.Base(e.Data())), func(name string) bool { return isDatabase(live.Contents, name) })
 }
 
-// isDatabase says whether a file is the SQLite database, which travels as a backup, or one that belongs to it.
+// isDatabase says whether a file is the SQLite database, which travels as a backup, or one that is there because of it.
 func isDatabase(c app.Contents, name string) bool {
-	return c.Database != nil && c.Database.File != "" && strings.HasPrefix(name, c.Database.File)
+	return c.Database != nil && c.Database.File != "" && slices.Contains(sqlite.Files(filepath.Clean(c.Database.File)), name)
 }
 
 // addTree adds the files below a folder. Links are left out: what they lead to may be anything.
@@ -194,86 +196,4 @@ func addFile(ctx context.Context, w *tar.Writer, file, name string) error {
 	}
 	_, err = io.CopyN(w, f, info.Size())
 	return err
-}
-
-// RestoreState makes an empty state folder what an archive of StateBackup holds. The store comes last, under its name only
-// when all else is there: an interrupted restore leaves a folder that is still empty to Greenroom, and is done again.
-func (p Program) RestoreState(ctx context.Context, h home.Home, archive io.Reader) error {
-	if err := h.Make(); err != nil {
-		return err
-	}
-	release, err := takeFolder(h)
-	if err != nil {
-		return err
-	}
-	err = restoreState(ctx, string(h), archive)
-	return errors.Join(err, release())
-}
-
-func restoreState(ctx context.Context, home string, archive io.Reader) error {
-	if _, err := os.Stat(filepath.Join(home, storeName)); err == nil {
-		return problem.New(problem.Blocked, "%s has a state already", home).WithHint("restore into another folder, with --home or GREENROOM_HOME")
-	}
-	r := tar.NewReader(archive)
-	first, err := r.Next()
-	if err != nil || first.Name != headName {
-		return problem.New(problem.Invalid, "this is no backup of a Greenroom's state").WithHint("greenroom state backup FILE, where that Greenroom runs")
-	}
-	var head stateHead
-	if err := json.NewDecoder(io.LimitReader(r, 1<<16)).Decode(&head); err != nil || head.Format != stateFormat {
-		return problem.New(problem.Invalid, "this backup has format %d, this Greenroom (which reads %d) can't restore it", head.Format, stateFormat).
-			WithHint("restore it with the Greenroom that made it, version %s", head.Version)
-	}
-	for {
-		f, err := r.Next()
-		if err != nil {
-			return damagedArchive(err)
-		}
-		if f.Name == endName {
-			return os.Rename(filepath.Join(home, storeName+".arriving"), filepath.Join(home, storeName))
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := extract(home, f, r); err != nil {
-			return err
-		}
-	}
-}
-
-func damagedArchive(err error) error {
-	return problem.New(problem.Invalid, "the backup is damaged or cut off: %w", err).WithHint("nothing is restored; try another copy of it")
-}
-
-// extract writes one file of an archive. Whoever made the archive, it ends up where the state has files, and nowhere else.
-func extract(home string, f *tar.Header, content io.Reader) error {
-	top, _, _ := strings.Cut(f.Name, "/")
-	known := map[string]bool{keysName: true, "secrets": true, "artifacts": true, envsName: true, storeName: f.Name == storeName}
-	if f.Typeflag != tar.TypeReg || !known[top] || !filepath.IsLocal(f.Name) || path.Clean(f.Name) != f.Name {
-		return problem.New(problem.Invalid, "the backup has %q, which is no part of a state", f.Name)
-	}
-	name := filepath.Join(home, filepath.FromSlash(f.Name))
-	if f.Name == storeName {
-		name += ".arriving"
-	}
-	private := fs.FileMode(0o700)
-	if top == envsName {
-		private = 0o711 // a database server's own user passes through
-	}
-	if err := os.MkdirAll(filepath.Dir(name), private); err != nil {
-		return err
-	}
-	mode := fs.FileMode(f.Mode) & 0o755 //nolint:gosec // G115: permissions are small
-	if top == keysName || top == "secrets" {
-		mode = 0o600
-	}
-	out, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, content) //nolint:gosec // G110: a person restores their own backup
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, tar.ErrHeader) {
-		err = damagedArchive(err)
-	}
-	return errors.Join(err, out.Sync(), out.Close())
 }

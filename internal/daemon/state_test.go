@@ -70,8 +70,6 @@ func TestTakenPorts(t *testing.T) {
 	h := newHouse(t)
 	s := withPostgres()
 	h.part(t, "an address that nobody knows yet", func() {
-		opening.Lock()
-		defer opening.Unlock()
 		h.register(s)
 		address := h.status().Address
 		defer h.take(address)()
@@ -82,8 +80,6 @@ func TestTakenPorts(t *testing.T) {
 	})
 	live := h.live(s)
 	h.part(t, "the address of an environment", func() {
-		opening.Lock()
-		defer opening.Unlock()
 		address := h.status().Address
 		h.end() // as long as Greenroom runs, the edge keeps the address of an environment that is stopped
 		free := h.take(address)

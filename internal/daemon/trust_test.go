@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,6 +55,11 @@ func TestTrust(t *testing.T) {
 		applied, err := h.client.Apply(h.ctx(), h.registration(soak), true)
 		if must(h, err); !applied.Dry || len(applied.Changes) == 0 || len(applied.Void) > 0 {
 			h.Errorf("%+v", applied)
+		}
+		budget := s.saying("timeout: 1m}", "timeout: 1m, budget: {rows_lost: any}}")
+		applied, err = h.client.Apply(h.ctx(), h.registration(budget), true)
+		if must(h, err); !slices.Equal(applied.Void, []release.Digest{second}) {
+			h.Errorf("to be rehearsed again: %v, want %s alone, since %s is live", applied.Void, second, first)
 		}
 		if now, err := h.client.Register(h.ctx(), h.registration(soak)); err != nil || !now.Pending || now.Changed {
 			h.Errorf("registering again: %+v, %v", now, err)

@@ -140,7 +140,7 @@ type Place struct {
 
 // ReadArchive makes a folder of an archive that WriteArchive wrote: whole, or not at all, and nothing outside it. Judge reads
 // what was signed, before anything else is believed, and says where the snapshot belongs. Whatever is not exactly such an
-// archive, is cut off or was altered is Invalid.
+// archive, is cut off or was altered is Invalid; one whose snapshot a newer Greenroom made is Unavailable.
 func ReadArchive(ctx context.Context, from io.Reader, judge func(seal []byte) (Place, error)) (s Snapshot, err error) {
 	in := untilDone{ctx, from}
 	a := &archive{r: tar.NewReader(in)}
@@ -162,7 +162,11 @@ func ReadArchive(ctx context.Context, from io.Reader, judge func(seal []byte) (P
 	if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != place.Manifest {
 		return s, damagedArchive(errors.New("its manifest is not the one that was signed"))
 	}
-	if s, err = parseSnapshot(text); err != nil {
+	s, err = parseSnapshot(text)
+	if p := (*problem.Error)(nil); errors.As(err, &p) {
+		return s, err
+	}
+	if err != nil {
 		return s, damagedArchive(fmt.Errorf("its manifest can't be read: %w", err))
 	}
 	if err := place.Taken(s); err != nil {

@@ -89,6 +89,7 @@ type SnapshotTable struct {
 	Bytes   int64            `json:"bytes"`             // of values, masked
 	Sum     string           `json:"sum"`               // checksum over its rows that does not depend on their order
 	Source  int64            `json:"source"`            // bytes on production's disk, indexes included
+	Index   int64            `json:"index,omitempty"`   // those of the indexes; 0 in one that an earlier Greenroom took
 	Changed map[string]int64 `json:"changed,omitempty"` // values by column that the mask changed
 	None    bool             `json:"none,omitempty"`    // its rows stayed behind
 }

@@ -33,7 +33,7 @@ const (
 	EndUnknown  End = iota // it can't be told, or not yet
 	EndMigrator            // the migrator
 	EndOther               // somebody else who is there
-	EndGone                // nobody: it was a process on this machine, and its socket is closed
+	EndGone                // nobody: it was a process on this machine, and its socket is closed, as two looks in a row say
 )
 
 // Clients says who is at the other end of sessions, by the addresses that the server sees; what is EndOther once stays so as
@@ -109,11 +109,24 @@ type RunOptions struct {
 	// Blockers is called when a statement waits, with who stands in its way; it returns the sessions to end, usually none.
 	// Of these only those are ended that hold what is waited for, and that are not spared.
 	Blockers func(b []migration.Blocker) (end []int)
+	// Ended is called with what came of each session that was to be ended, once that is known and before Run returns, never
+	// at the same time as Blockers; why says more, and is "" for one that ended. May be nil.
+	Ended    func(b migration.Blocker, fate Fate, why string)
 	Progress func(migration.Moment)
 	// Commit is called before each commit on the migrator's own session, through which query reads what is definitively
 	// held; Watch and Run are connected by it.
 	Watch Watch
 }
+
+// Fate is what came of a session that was to be ended.
+type Fate int
+
+// The fates.
+const (
+	FateUnknown Fate = iota // it was asked to end, or may have been, and nobody saw what came of it
+	FateEnded               // it was asked to end, and is gone
+	FateSpared              // it was not ended: it had gone by itself, or stands in nobody's way any more, or the server refuses
+)
 
 // Ran is what a run did.
 type Ran struct {

@@ -23,12 +23,14 @@ import (
 // <Manifest>.sha256, in the form that sha256sum -c reads.
 const Manifest = "manifest.json"
 
-// SnapshotFormat is the number of the format that is written, and the only one that is read.
-const SnapshotFormat = 1
+// SnapshotFormat is the number of the format that is written; those before it are read as well. It grows with whatever is in a
+// snapshot that a Greenroom before would not know: a key of the manifest, another file, another way to write one. Since 2
+// the manifest has the rules that it was masked by, which key it was masked with, and what masked and kept columns share.
+const SnapshotFormat = 2
 
 // ReadSnapshot reads the manifest in dir, strictly: what is not exactly what was written, down to the byte, is refused, and
 // so is a folder that lacks a file or has one more. It does not read the files; VerifySnapshot does. Without a snapshot in
-// dir it is NotFound, with a damaged one Fail.
+// dir it is NotFound, with a damaged one Fail, with one that a newer Greenroom made Unavailable.
 func ReadSnapshot(dir string) (Snapshot, error) {
 	text, err := os.ReadFile(filepath.Join(dir, Manifest))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -41,6 +43,9 @@ func ReadSnapshot(dir string) (Snapshot, error) {
 		return Snapshot{}, damagedSnapshot(dir, "its manifest is not what was written")
 	}
 	s, err := parseSnapshot(text)
+	if p := (*problem.Error)(nil); errors.As(err, &p) {
+		return Snapshot{}, err
+	}
 	if err != nil {
 		return Snapshot{}, damagedSnapshot(dir, "its manifest can't be read: "+err.Error())
 	}
@@ -51,9 +56,17 @@ func ReadSnapshot(dir string) (Snapshot, error) {
 }
 
 // parseSnapshot reads a manifest that has one spelling: unknown keys, keys that stand twice, another order and anything
-// behind it don't come out of the encoder as they went in.
+// behind it don't come out of the encoder as they went in. One of a newer format is a problem that says so; what its other keys
+// are is not known here.
 func parseSnapshot(text []byte) (Snapshot, error) {
 	var s Snapshot
+	var of struct {
+		Format int `json:"format"`
+	}
+	if json.Unmarshal(text, &of) == nil && of.Format > SnapshotFormat {
+		return s, problem.New(problem.Unavailable, "the snapshot was made by a newer Greenroom (format %d, this one knows %d): upgrade this one", of.Format, SnapshotFormat).
+			WithHint("install the newer Greenroom here, or take another snapshot; nothing was changed")
+	}
 	if err := json.Unmarshal(text, &s); err != nil {
 		return s, err
 	}
@@ -73,8 +86,8 @@ func encodeSnapshot(s Snapshot) ([]byte, error) {
 }
 
 func (s Snapshot) valid() error {
-	if s.Format != SnapshotFormat {
-		return fmt.Errorf("its format is %d, this Greenroom reads %d", s.Format, SnapshotFormat)
+	if s.Format < 1 || s.Format > SnapshotFormat {
+		return fmt.Errorf("its format is %d, this Greenroom reads 1 to %d", s.Format, SnapshotFormat)
 	}
 	if s.Engine == "" || s.Version == "" || s.Schema == "" || s.Taken.IsZero() {
 		return errors.New("it does not say of which database it is")
@@ -95,7 +108,7 @@ func (s Snapshot) valid() error {
 		size += f.Size
 	}
 	for _, t := range s.Tables {
-		if t.Name == "" || t.Rows < 0 || t.Bytes < 0 || (t.None && t.Rows != 0) {
+		if t.Name == "" || t.Rows < 0 || t.Bytes < 0 || t.Index < 0 || t.Index > max(t.Source, 0) || (t.None && t.Rows != 0) {
 			return fmt.Errorf("the table %q in it is none", t.Name)
 		}
 	}

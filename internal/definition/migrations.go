@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"greenroom/internal/app"
+	"greenroom/internal/human"
 	"greenroom/internal/layout"
 	"greenroom/internal/migration"
 	"greenroom/internal/problem"
@@ -216,7 +217,7 @@ func (d *document) migrating() app.Migrating {
 	m.LockTimeout = d.someTime(k.LockTimeout, append(path, "lock_timeout"), "a statement that waits for no time never gets a lock", "write how long it may wait, as 500ms")
 	m.EndBlockers = k.Blockers == "end"
 	if most := m.Budget.BlockedReads; most > 0 && m.LockTimeout > most {
-		d.report.notice(d.at(append(path, "lock_timeout")...), fmt.Sprintf("whoever reads stands behind a statement that waits for a lock, so %s can be longer than `blocked_reads` allows", m.LockTimeout), "")
+		d.report.notice(d.at(append(path, "lock_timeout")...), fmt.Sprintf("whoever reads stands behind a statement that waits for a lock, so %s can be longer than `blocked_reads` allows", human.Written(m.LockTimeout)), "")
 	}
 	return m
 }

@@ -101,7 +101,7 @@ func (s *story) stepByStep(ctx context.Context) error {
 	if run.Migration == "" {
 		return untold("the forecast was not compared with what happened")
 	}
-	s.say("  %s %s\n", s.screen.Mark(term.Pass), run.Migration)
+	s.tell("  %s %s\n", s.screen.Mark(term.Pass), run.Migration)
 	return s.prove(run, seen)
 }
 
@@ -115,9 +115,9 @@ func (s *story) tellMigration(where string, run api.RunView) error {
 			continue
 		}
 		if result.Took <= 0 || result.Took > time.Second*2 {
-			return untold("the migration took %s in %s", result.Took, where)
+			return untold("the migration took %s in %s", migration.Human(result.Took), where)
 		}
-		s.say("  %s the migration took %s in %s\n", s.screen.Mark(term.Pass), migration.Human(result.Took), where)
+		s.tell("  %s the migration took %s in %s\n", s.screen.Mark(term.Pass), migration.Human(result.Took), where)
 		return nil
 	}
 	return untold("the journal of %s does not say how long the migration took", run.ID)
@@ -133,7 +133,7 @@ func (s *story) standstill(r evidence.Report) error {
 	if len(m.Advice) == 0 {
 		return untold("the rehearsal has no advice about the migration of orders")
 	}
-	s.say("    %s\n    safer: %s\n%s", s.screen.Paint(term.Dim, "it ran on "+m.Data), m.Advice[0].Why,
+	s.tell("    %s\n    safer: %s\n%s", s.screen.Paint(term.Dim, "it ran on "+m.Data), m.Advice[0].Why,
 		term.Indent("      | ", m.Advice[0].Instead))
 	return nil
 }

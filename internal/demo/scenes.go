@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"greenroom/examples"
 	"greenroom/internal/api"
 	"greenroom/internal/evidence"
+	"greenroom/internal/gate"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
@@ -132,21 +134,30 @@ func (s *story) findings(r evidence.Report) string {
 	return fmt.Sprintf("%s\n%s", r.Verdict, s.columns(rows))
 }
 
+// nameWidth is the most that names take beside their sentences, in cells: a longer one stands on a line of its own.
+const nameWidth = 26
+
 // columns are rows of a name and a sentence, which goes on below itself where the terminal ends.
 func (s *story) columns(rows [][]string) string {
 	name := 0
 	for _, row := range rows {
-		name = max(name, term.Width(row[0]))
+		if w := term.Width(row[0]); w <= nameWidth {
+			name = max(name, w)
+		}
 	}
-	var broken [][]string
+	var b strings.Builder
 	for _, row := range rows {
 		first := row[0]
+		if term.Width(first) > nameWidth {
+			b.WriteString(first + "\n")
+			first = ""
+		}
 		for _, line := range term.Wrap(term.Clean(row[1]), s.screen.Width()-name-7) { // a step's details are four cells in
-			broken = append(broken, []string{first, line})
+			b.WriteString(strings.TrimRight(term.Pad(first, name+2)+line, " ") + "\n")
 			first = ""
 		}
 	}
-	return term.Columns("", broken)
+	return b.String()
 }
 
 // promote promotes a release and expects that outcome.
@@ -202,7 +213,7 @@ func (s *story) refused(ctx context.Context, r release.Digest, text string) erro
 			return "", untold("the promotion was not refused: %v", err)
 		}
 		var rows [][]string
-		for _, m := range x.Decision.Missing() {
+		for _, m := range gate.Alike(x.Decision.Missing()) {
 			rows = append(rows, []string{"no: " + m.Name, m.Reason})
 		}
 		return s.columns(rows), nil

@@ -55,7 +55,7 @@ func Tell(ctx context.Context, p daemon.Program, o cli.DemoOptions) (err error) 
 		program: p, screen: o.Screen, home: home.Home(filepath.Join(dir, "greenroom")), shop: filepath.Join(dir, "shop"), app: "shop",
 	}
 	s.say("%s\n", s.screen.Paint(term.Bold, "Greenroom: nothing goes live unrehearsed"))
-	s.say("  %s\n", s.screen.Paint(term.Dim, "everything below happens on this machine, in "+dir))
+	s.tell("  %s\n", s.screen.Paint(term.Dim, "everything below happens on this machine, in "+dir))
 	s.progress = term.NewProgress(o.Screen)
 	defer func() {
 		err = errors.Join(err, s.cleanUp(context.WithoutCancel(ctx), dir))
@@ -90,6 +90,15 @@ func (s *story) say(format string, args ...any) {
 		return
 	}
 	_, _ = fmt.Fprint(s.screen, text) // nobody is left to tell
+}
+
+// tell is say for sentences: on a terminal they are broken between words. What is to be copied is said.
+func (s *story) tell(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if s.screen.Live {
+		text = term.Fold(text, s.screen.Width())
+	}
+	s.say("%s", text)
 }
 
 // act announces one.
@@ -240,8 +249,8 @@ func (s *story) prove(run api.RunView, before report) error {
 	}
 	now := s.customers.total()
 	failed := now.Failed - before.Failed
-	s.say("  %s %d requests during the switch, %s; longest gap between answers %s\n", s.screen.Mark(term.Pass),
-		m.Requests, s.screen.Paint(term.Green, fmt.Sprintf("%d failed", m.Failed)), term.Duration(m.LongestGap))
+	s.tell("  %s %s requests during the switch, %s; longest gap between answers %s\n", s.screen.Mark(term.Pass),
+		term.Number(m.Requests), s.screen.Paint(term.Green, fmt.Sprintf("%d failed", m.Failed)), term.Duration(m.LongestGap))
 	s.say("%s", s.block("    ", term.Dim, fmt.Sprintf("the customers counted for themselves: %d requests, %d failed, %d orders, %d booked twice",
 		now.Requests-before.Requests, failed, now.Orders-before.Orders, now.Twice-before.Twice)))
 	if m.Failed > 0 || failed > 0 || now.Twice > before.Twice || m.Requests == 0 {
@@ -281,7 +290,7 @@ func (s *story) rolledBack(ctx context.Context) error {
 func (s *story) curtain(ctx context.Context, exit bool) error {
 	total := s.customers.total()
 	s.act("Each act went as told")
-	s.say("  the customers made %d requests in all and %d orders; %d failed, all while act four's release had traffic\n",
+	s.tell("  the customers made %d requests in all and %d orders; %d failed, all while act four's release had traffic\n",
 		total.Requests, total.Orders, total.Failed)
 	if exit {
 		return nil

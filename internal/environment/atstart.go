@@ -9,6 +9,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/data"
 	"greenroom/internal/driver"
+	"greenroom/internal/human"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
 )
@@ -47,7 +48,7 @@ func (m *migrator) atStart(ctx context.Context) (failed string, err error) {
 	case cancelled: // also where it is healthy: what it needs for that is not there
 		failed = "what it waited for was cancelled"
 	case errors.Is(limited.Err(), context.DeadlineExceeded):
-		failed = fmt.Sprintf("it was not healthy within %s", m.Limit)
+		failed = fmt.Sprintf("it was not healthy within %s", human.Duration(m.Limit))
 	default:
 		failed = m.quoted(v.redact(err.Error()))
 	}

@@ -101,12 +101,18 @@ func (w *World) Release(ctx context.Context, d release.Digest) (release.Release,
 
 // Decide asks an environment's gate about a release, with everything as it is now.
 func (w *World) Decide(ctx context.Context, p app.Policy, d release.Digest, environment, override string) (gate.Decision, error) {
-	q, err := w.question(ctx, p, d, environment)
+	q, err := w.Question(ctx, p, d, environment, override)
 	if err != nil {
 		return gate.Decision{}, err
 	}
-	q.Override = override
 	return gate.Decide(q), nil
+}
+
+// Question is what Decide asks.
+func (w *World) Question(ctx context.Context, p app.Policy, d release.Digest, environment, override string) (gate.Question, error) {
+	q, err := w.question(ctx, p, d, environment)
+	q.Override = override
+	return q, err
 }
 
 func (w *World) question(ctx context.Context, p app.Policy, d release.Digest, environment string) (gate.Question, error) {

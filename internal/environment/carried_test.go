@@ -13,6 +13,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/data"
 	"greenroom/internal/mask"
+	"greenroom/internal/migration"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
 )
@@ -112,6 +113,34 @@ func TestTornOrigin(t *testing.T) {
 	all, err := e.Snapshots()
 	if err != nil || len(all) != 1 || all[0].Damaged == "" {
 		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// TestSizes: what an earlier Greenroom wrote counts as data, and of rows that stayed behind nobody knows the number.
+func TestSizes(t *testing.T) {
+	s := Snapshot{Data: data.Snapshot{Tables: []data.SnapshotTable{
+		{Name: "a", Rows: 3, Bytes: 12, Source: 8192, Index: 2048}, {Name: "b", Rows: 4, Source: 4096}, {Name: "c", None: true, Source: 1 << 20, Index: 1},
+	}}}
+	want := []migration.Size{{Table: "a", Rows: 3, Bytes: 6144, Index: 2048}, {Table: "b", Rows: 4, Bytes: 4096}, {Table: "c", Rows: -1, Bytes: 1<<20 - 1, Index: 1}}
+	if got := s.Sizes(); !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestNewestVouched: the newest that is whole, and none where there is none.
+func TestNewestVouched(t *testing.T) {
+	e := lasting(t)
+	if s, ok, err := e.Vouched(t.Context(), app.Policy{}); ok || err != nil {
+		t.Errorf("out of nothing: %+v, %v", s, err)
+	}
+	snapshotAt(t, e, "old", 1, 0)
+	snapshotAt(t, e, "new", 2, 0)
+	snapshotAt(t, e, "torn", 3, 0)
+	if err := os.WriteFile(filepath.Join(e.snapshots(), "torn", data.Manifest), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, ok, err := e.Vouched(t.Context(), app.Policy{}); s.ID != "new" || !ok || err != nil {
+		t.Errorf("%+v, %v, %v", s, ok, err)
 	}
 }
 

@@ -25,6 +25,7 @@ type clients struct {
 	pid  func(ctx context.Context) (int, bool) // a process in the network that the clients are in
 	main func(ctx context.Context) int         // the replica's process; 0 while it has none
 	own  bool                                  // the server runs here and is ours, so whoever reaches it by loopback is here too
+	list func(pid int) ([]proc.Socket, error)  // proc.Sockets
 
 	mu  sync.Mutex
 	was map[netip.AddrPort]bool // it was the replica's
@@ -55,7 +56,7 @@ func (e *Environment) clientsOf(r release.Release, db data.Database, replica str
 		}
 		return s.PID
 	}
-	c := &clients{port: uint16(port), own: e.hasServer(r), was: map[netip.AddrPort]bool{}}
+	c := &clients{port: uint16(port), own: e.hasServer(r), list: proc.Sockets, was: map[netip.AddrPort]bool{}}
 	c.main = func(ctx context.Context) int { return process(ctx, replica) }
 	c.pid = func(ctx context.Context) (int, bool) {
 		if !c.own {
@@ -74,15 +75,9 @@ func (c *clients) of(ctx context.Context, addresses []netip.AddrPort) []data.End
 	if !ok {
 		return ends
 	}
-	sockets, err := proc.Sockets(pid)
+	open, err := c.open(pid, addresses)
 	if err != nil {
 		return ends
-	}
-	open := map[netip.AddrPort][]uint64{} // by address: one may lead to several places
-	for _, s := range sockets {
-		if s.Remote.Port() == c.port {
-			open[s.Local] = append(open[s.Local], s.Inode)
-		}
 	}
 	var mine map[uint64]bool
 	known := false
@@ -100,6 +95,48 @@ func (c *clients) of(ctx context.Context, addresses []netip.AddrPort) []data.End
 	return ends
 }
 
+// open are the sockets that lead to the server, by address, since one may lead to several places.
+//
+// Where one that is not there would mean that a session may be ended, there is a second look. The kernel hands its list out in
+// pieces and locks nothing in between: it goes on by counting within a chain of its table, and so passes over an entry where a
+// piece ended right there and another one of the same chain went away meanwhile. The next look meets that again only if yet
+// another one does, at that place and in that instant. Time between the two would add nothing: whoever is there was there
+// before the first, since the server told of the session.
+func (c *clients) open(pid int, addresses []netip.AddrPort) (map[netip.AddrPort][]uint64, error) {
+	open, err := c.look(pid)
+	if err != nil || !c.lacks(open, addresses) {
+		return open, err
+	}
+	again, err := c.look(pid)
+	for a, sockets := range again {
+		if len(open[a]) == 0 {
+			open[a] = sockets
+		}
+	}
+	return open, err
+}
+
+func (c *clients) look(pid int) (map[netip.AddrPort][]uint64, error) {
+	sockets, err := c.list(pid)
+	open := map[netip.AddrPort][]uint64{}
+	for _, s := range sockets {
+		if s.Remote.Port() == c.port {
+			open[s.Local] = append(open[s.Local], s.Inode)
+		}
+	}
+	return open, err
+}
+
+// lacks says whether an address is not open of which that means something: see end.
+func (c *clients) lacks(open map[netip.AddrPort][]uint64, addresses []netip.AddrPort) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(addresses, func(a netip.AddrPort) bool { return len(open[a]) == 0 && (c.was[a] || c.here(a)) })
+}
+
+// here says whether the client at that address can only be a process in the network that is looked at.
+func (c *clients) here(a netip.AddrPort) bool { return c.own && a.Addr().IsLoopback() }
+
 // end is who is at one address, where these sockets are; mine are the replica's, where these are known.
 func (c *clients) end(a netip.AddrPort, sockets []uint64, mine map[uint64]bool, known bool) data.End {
 	for _, s := range sockets {
@@ -116,7 +153,7 @@ func (c *clients) end(a netip.AddrPort, sockets []uint64, mine map[uint64]bool, 
 		return data.EndUnknown
 	case c.was[a]:
 		return data.EndMigrator
-	case c.own && a.Addr().IsLoopback():
+	case c.here(a):
 		return data.EndGone
 	default: // on another machine, or as good as
 		return data.EndOther

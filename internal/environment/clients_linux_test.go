@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"greenroom/internal/data"
+	"greenroom/internal/proc"
 	"greenroom/internal/release"
 )
 
@@ -63,7 +64,7 @@ func TestClients(t *testing.T) {
 	elsewhere := netip.MustParseAddrPort("192.0.2.1:4711")
 
 	main := 0
-	c := &clients{port: at.Port(), own: true, was: map[netip.AddrPort]bool{},
+	c := &clients{port: at.Port(), own: true, list: proc.Sockets, was: map[netip.AddrPort]bool{},
 		main: func(context.Context) int { return main }, pid: func(context.Context) (int, bool) { return os.Getpid(), true }}
 	want := func(what string, wants ...data.End) {
 		t.Helper()
@@ -90,6 +91,47 @@ func TestClients(t *testing.T) {
 	want("in a server elsewhere", data.EndOther, data.EndOther, data.EndOther)
 	c.pid = func(context.Context) (int, bool) { return 0, false }
 	want("when there is no server", data.EndUnknown, data.EndUnknown, data.EndUnknown)
+}
+
+// TestGoneTwice: the kernel's list may lack an entry, so whoever is missed by one look is not taken for gone, nor for the replica
+// that had the address before. Whoever is not here anyway costs no second look.
+func TestGoneTwice(t *testing.T) {
+	a, elsewhere := netip.MustParseAddrPort("127.0.0.1:4711"), netip.MustParseAddrPort("192.0.2.1:4711")
+	server := netip.MustParseAddrPort("127.0.0.1:5432")
+	there, none := []proc.Socket{{Local: a, Remote: server, Inode: 1 << 62}}, []proc.Socket(nil) // an inode that nobody holds
+	for name, c := range map[string]struct {
+		address netip.AddrPort
+		was     bool // the replica's
+		fails   bool // the second look
+		looks   [][]proc.Socket
+		want    data.End
+	}{
+		"there":                      {a, false, false, [][]proc.Socket{there}, data.EndOther},
+		"missed":                     {a, false, false, [][]proc.Socket{none, there}, data.EndOther},
+		"gone":                       {a, false, false, [][]proc.Socket{none, none}, data.EndGone},
+		"not to be read":             {a, false, true, [][]proc.Socket{none, none}, data.EndUnknown},
+		"the replica's":              {a, true, false, [][]proc.Socket{none, none}, data.EndMigrator},
+		"missed, once the replica's": {a, true, false, [][]proc.Socket{none, there}, data.EndOther},
+		"elsewhere":                  {elsewhere, false, false, [][]proc.Socket{none}, data.EndOther},
+	} {
+		t.Run(name, func(t *testing.T) {
+			looks := 0
+			x := &clients{port: 5432, own: true, was: map[netip.AddrPort]bool{c.address: c.was},
+				main: func(context.Context) int { return os.Getpid() }, pid: func(context.Context) (int, bool) { return os.Getpid(), true },
+				list: func(int) ([]proc.Socket, error) {
+					if looks++; looks > len(c.looks) {
+						t.Fatal("it looks once more")
+					}
+					if c.fails && looks == 2 {
+						return nil, os.ErrPermission
+					}
+					return c.looks[looks-1], nil
+				}}
+			if end := x.of(t.Context(), []netip.AddrPort{c.address})[0]; end != c.want || looks != len(c.looks) {
+				t.Errorf("it is %d after %d looks, not %d after %d", end, looks, c.want, len(c.looks))
+			}
+		})
+	}
 }
 
 // at is a database of which only the address is asked.

@@ -17,6 +17,7 @@ import (
 	"greenroom/internal/check"
 	"greenroom/internal/evidence"
 	"greenroom/internal/home"
+	"greenroom/internal/human"
 	"greenroom/internal/problem"
 	"greenroom/internal/proc"
 	"greenroom/internal/redact"
@@ -184,7 +185,7 @@ func (e *Environment) command(ctx context.Context, r release.Release, line strin
 	case ctx.Err() != nil:
 		return "", output, ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("%q did not end within %s", line, timeout), output, nil
+		return fmt.Sprintf("%q did not end within %s", line, human.Duration(timeout)), output, nil
 	case err != nil:
 		return err.Error(), output, nil
 	case !exit.OK():

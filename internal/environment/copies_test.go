@@ -1,8 +1,12 @@
 package environment
 
 import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +75,83 @@ func TestDamagedSnapshot(t *testing.T) {
 	if _, err := os.Stat(e.snapshots()); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestNewerSnapshot: one that a newer Greenroom made is told as that, is not swept away, and is in nobody's way.
+func TestNewerSnapshot(t *testing.T) {
+	e := lasting(t)
+	at := time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
+	for i, id := range []string{"1", "2"} {
+		f, err := data.NewFolder(filepath.Join(e.snapshots(), id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Complete(data.Snapshot{Engine: "postgres", Version: "15", Schema: "s", Taken: at.Add(time.Duration(i) * time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Discard(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newer := []byte(fmt.Sprintf(`{"format":%d}`, data.SnapshotFormat+1))
+	manifest := filepath.Join(e.snapshots(), "2", data.Manifest)
+	sum := fmt.Sprintf("%x  %s\n", sha256.Sum256(newer), data.Manifest)
+	if err := errors.Join(os.WriteFile(manifest, newer, 0o600), os.WriteFile(manifest+".sha256", []byte(sum), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := e.Snapshot("2")
+	isProblem(t, err, problem.Unavailable)
+	if err := e.sweepSnapshots(1, nil); err != nil {
+		t.Fatal(err)
+	}
+	all, err := e.Snapshots()
+	if err != nil || len(all) != 2 || all[0].ID != "1" || all[0].Damaged != "" || !all[1].Newer || !strings.Contains(all[1].Damaged, "newer Greenroom") {
+		t.Errorf("there are %+v, %v", all, err)
+	}
+}
+
+// TestReadBackIsKept: that every row was read back is told apart from that all were counted, and a later load takes nothing
+// from it. An earlier Greenroom's note says that they were counted.
+func TestReadBackIsKept(t *testing.T) {
+	e := lasting(t)
+	f, err := data.NewFolder(filepath.Join(e.snapshots(), "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
+	if _, err := f.Complete(data.Snapshot{Engine: "postgres", Version: "15", Schema: "s", Taken: at}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Discard(); err != nil {
+		t.Fatal(err)
+	}
+	want := func(verified, readBack time.Time) {
+		t.Helper()
+		s, err := e.Snapshot("1")
+		if err != nil || s.Verified == nil || !s.Verified.At.Equal(verified) || !s.Verified.ReadBack.Equal(readBack) {
+			t.Fatalf("noted is %+v, %v", s.Verified, err)
+		}
+	}
+	note := func(at time.Time, readBack bool) {
+		t.Helper()
+		s, err := e.Snapshot("1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.verified(at, data.Loaded{Rows: 7}, readBack); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(verifiedFile(filepath.Join(e.snapshots(), "1")), []byte(`{"at":"2026-11-26T09:00:00Z","loaded":{"rows":7,"tables":1,"schema":"s","took":1}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(at, time.Time{})
+	note(at.Add(time.Hour), false)
+	want(at.Add(time.Hour), time.Time{})
+	note(at.Add(2*time.Hour), true)
+	want(at.Add(2*time.Hour), at.Add(2*time.Hour))
+	note(at.Add(3*time.Hour), false)
+	want(at.Add(3*time.Hour), at.Add(2*time.Hour))
 }
 
 // TestTornBackup: a backup of which nothing can be read any more is named, hides no other, restores nothing, and can be

@@ -69,6 +69,7 @@ func (e *Environment) test(ctx context.Context, running *release.Release) (evide
 	if err != nil {
 		return evidence.Isolation{Because: fmt.Sprintf("the self-test from inside proves nothing: %v", err)}, nil
 	}
+	advise(attempts, answers.Answers)
 	return judge(attempts, answers), nil
 }
 
@@ -124,6 +125,9 @@ func judge(attempts []attempt, answers netns.Answers) evidence.Isolation {
 	for i, a := range attempts {
 		f := evidence.Fact{What: a.kind.what, Tried: a.tried(), Count: 1}
 		f.Verdict, f.Found = a.kind.judge(answers.Answers[i])
+		if f.Verdict != evidence.Pass && a.remedy != "" {
+			f.Found += ": " + a.remedy
+		}
 		key := [2]string{f.What, f.Found}
 		if at, ok := same[key]; ok && f.Verdict == evidence.Pass {
 			proof.Facts[at].Count++
@@ -135,12 +139,24 @@ func judge(attempts []attempt, answers netns.Answers) evidence.Isolation {
 	faults := proof.Faults()
 	proof.Isolated = len(faults) == 0
 	if !proof.Isolated {
-		proof.Because = fmt.Sprintf("from inside, %s: %s", faults[0].Tried, faults[0].Found)
-	}
-	if len(faults) > 1 {
-		proof.Because += fmt.Sprintf(", and %d more", len(faults)-1)
+		proof.Because = "from inside, " + listed(faults)
 	}
 	return proof
+}
+
+// listedFaults is how many of what was found wrong is told: the facts have all of it.
+const listedFaults = 3
+
+func listed(faults []evidence.Fact) string {
+	var all []string
+	for _, f := range faults[:min(listedFaults, len(faults))] {
+		all = append(all, f.Tried+": "+f.Found)
+	}
+	text := strings.Join(all, "; ")
+	if n := len(faults) - listedFaults; n > 0 {
+		text += fmt.Sprintf("; and %d more", n)
+	}
+	return text
 }
 
 // inPlace is the fact that the test was where it was to be: in a namespace that is not the daemon's, with nothing in it

@@ -1,11 +1,17 @@
 package environment
 
 import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"greenroom/internal/evidence"
 	"greenroom/internal/netns"
@@ -68,7 +74,12 @@ func TestJudge(t *testing.T) {
 	}{
 		{"nothing was reached", func(*netns.Answers) {}, true, "addresses outside the machine (1), listeners of the machine (3); its own services (1) were"},
 		{"a decoy was", func(a *netns.Answers) { a.Answers[2] = netns.Answer{Reached: true} }, false, "from inside, tcp b:2: it was reached"},
-		{"two things are not known", func(a *netns.Answers) { a.Answers[0], a.Answers[3] = netns.Answer{Late: true}, netns.Answer{} }, false, "tcp a:1: no answer in 2s, which proves nothing, and 1 more"},
+		{"two things are not known", func(a *netns.Answers) { a.Answers[0], a.Answers[3] = netns.Answer{Late: true}, netns.Answer{} }, false, "tcp a:1: no answer in 2 s, which proves nothing; tcp d:4: "},
+		{"five things were", func(a *netns.Answers) {
+			for i := range a.Answers {
+				a.Answers[i] = netns.Answer{Reached: true, Other: true}
+			}
+		}, false, "tcp a:1: somebody else answered there; tcp c:3: somebody else answered there; tcp b:2: somebody else answered there; and 1 more"},
 		{"its own service was not", func(a *netns.Answers) { a.Answers[4] = refused }, false, "tcp e:5: it can't be reached: connection refused"},
 		{"another interface", func(a *netns.Answers) { a.Interfaces = []string{"lo", "eth0"} }, false, "the list of interfaces: lo, eth0"},
 		{"no network is known", func(a *netns.Answers) { a.Namespace = "" }, false, "not known in which network"},
@@ -77,7 +88,9 @@ func TestJudge(t *testing.T) {
 			a := inside
 			a.Answers = []netns.Answer{{Error: "network is unreachable", Errno: syscall.ENETUNREACH}, refused, refused, refused, {Reached: true}}
 			c.change(&a)
-			try := func(k kind, address string) attempt { return attempt{k, netns.Try{Network: "tcp", Address: address}} }
+			try := func(k kind, address string) attempt {
+				return attempt{kind: k, try: netns.Try{Network: "tcp", Address: address}}
+			}
 			got := judge([]attempt{try(abroad, "a:1"), try(decoys, "c:3"), try(decoys, "b:2"), try(decoys, "d:4"), try(own, "e:5")}, a)
 			if got.Isolated != c.isolated || !strings.Contains(got.String(), c.says) || strings.HasPrefix(got.String(), "isolated: ") != c.isolated {
 				t.Errorf("%v, %s", got.Isolated, got)
@@ -98,12 +111,58 @@ ffff9d4e00000000: 00000002 00000000 00010000 0001 01 12349 /run/a.sock
 `
 
 func TestParseSockets(t *testing.T) {
-	want := []netns.Try{
-		{Network: "unix", Address: "/run/a.sock"}, {Network: "unixpacket", Address: "/run/b c.sock"}, {Network: "unixgram", Address: "/dev/log"},
-		{Network: "unix", Address: "@/tmp/dbus"},
+	want := []attempt{
+		{try: netns.Try{Network: "unix", Address: "/run/a.sock"}, inodes: []uint64{8, 12349}},
+		{try: netns.Try{Network: "unixpacket", Address: "/run/b c.sock"}, inodes: []uint64{12345}},
+		{try: netns.Try{Network: "unixgram", Address: "/dev/log"}, inodes: []uint64{12345}},
+		{try: netns.Try{Network: "unix", Address: "@/tmp/dbus"}, inodes: []uint64{12348}},
 	}
-	if d := cmp.Diff(want, parseSockets([]byte(socketTable))); d != "" {
+	got := parseSockets([]byte(socketTable))
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(attempt{}), cmpopts.IgnoreFields(attempt{}, "kind")); d != "" {
 		t.Error(d)
+	}
+	for _, a := range got {
+		if a.kind.what != sockets.what {
+			t.Errorf("%s is tried as %s", a.try.Address, a.kind.what)
+		}
+	}
+}
+
+// TestSocketOfAnother: a program that everybody may speak to is named, with what is to be done about it; what could not be
+// reached is left alone.
+func TestSocketOfAnother(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "open.sock")
+	l, err := net.Listen("unix", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // nothing to lose
+	there, err := machineSockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if there == nil {
+		t.Skip("this kernel does not list its sockets")
+	}
+	i := slices.IndexFunc(there, func(a attempt) bool { return a.try.Address == file })
+	if i < 0 {
+		t.Fatal("it is not found")
+	}
+	nobodys := attempt{kind: sockets, try: netns.Try{Network: "unix", Address: "/nobody"}}
+	attempts := []attempt{there[i], nobodys, nobodys}
+	answers := []netns.Answer{{Reached: true}, {Errno: syscall.EACCES, Error: "permission denied"}, {Reached: true}}
+	advise(attempts, answers)
+	got := judge(attempts, netns.Answers{Answers: answers, Namespace: "net:[1]", Interfaces: []string{"lo"}})
+	for _, want := range []string{
+		fmt.Sprintf("unix %s: it was reached: stop ", file), fmt.Sprintf("(process %d of the user ", os.Getpid()),
+		"have it keep that file in a folder that only its own user may enter; ", "unix /nobody: it was reached: stop whoever listens there",
+	} {
+		if !strings.Contains(got.Because, want) {
+			t.Errorf("%q does not say %q", got.Because, want)
+		}
+	}
+	if attempts[1].remedy != "" {
+		t.Errorf("%q", attempts[1].remedy)
 	}
 }
 
@@ -112,7 +171,8 @@ func FuzzParseSockets(f *testing.F) {
 	f.Add([]byte(socketTable))
 	f.Add([]byte("0: 2 0 00010000 0001 01 1 /\x00\xff  x\n\n: \n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, s := range parseSockets(b) {
+		for _, a := range parseSockets(b) {
+			s := a.try
 			if s.Address == "" || s.Address[0] != '/' && s.Address[0] != '@' || strings.ContainsAny(s.Address, "\n") {
 				t.Errorf("%+v", s)
 			}

@@ -13,6 +13,7 @@ import (
 
 	"greenroom/internal/app"
 	"greenroom/internal/data"
+	"greenroom/internal/human"
 	"greenroom/internal/layout"
 	"greenroom/internal/migration"
 	"greenroom/internal/problem"
@@ -45,9 +46,10 @@ type Migrating struct {
 	Statement   time.Duration // how long one statement may take, where Greenroom runs them itself; 0 is as long as it takes
 	Limit       time.Duration // how long all of it may take; 0 is the release's own time-out
 	// EndBlockers says that sessions in its way are ended; each is told to Ending first, which may be nil, and lives on where
-	// that fails.
+	// that fails. What came of it is told to Fate, also where the migration was cancelled meanwhile.
 	EndBlockers bool
 	Ending      func(context.Context, migration.Blocker) error
+	Fate        func(context.Context, migration.Blocker, data.Fate, string) error
 	Tell        func(string) // what goes on; may be nil
 }
 
@@ -104,7 +106,7 @@ type migrator struct {
 	name    string        // its application name in the server
 	whose   data.Whose    // its sessions
 	looking data.Watch    // nil: nobody looks
-	cleared []int         // sessions that were in its way and are ended; only the engine's one look at a time comes here
+	cleared []session     // sessions in its way that are being ended; only the engine's one look at a time comes here
 
 	mu      sync.Mutex
 	waiting time.Time // since when it was seen to wait for a lock; zero while it does not
@@ -205,7 +207,7 @@ func (m *migrator) tellMoment(now migration.Moment) {
 		}
 	}
 	if now.Waits && m.LockTimeout > 0 && m.runsItself() {
-		text += fmt.Sprintf("; within %s it lets everybody else pass and is tried again", m.LockTimeout)
+		text += fmt.Sprintf("; within %s it lets everybody else pass and is tried again", human.Duration(m.LockTimeout))
 	}
 	if m.Tell == nil || what == m.told || what == "" {
 		return
@@ -258,7 +260,7 @@ func (m *migrator) attempts(ctx context.Context, out *Migration) error {
 		if !locked {
 			return nil
 		}
-		out.Failed = fmt.Sprintf("it did not get its lock within %s: %s", m.LockTimeout, who)
+		out.Failed = fmt.Sprintf("it did not get its lock within %s: %s", human.Duration(m.LockTimeout), who)
 		if attempt > m.Retries {
 			return nil
 		}
@@ -358,6 +360,7 @@ func (m *migrator) ourselves(ctx context.Context) (failed, output string, err er
 	}
 	if m.EndBlockers {
 		o.Blockers = func(all []migration.Blocker) []int { return m.toEnd(ctx, all) }
+		o.Ended = func(b migration.Blocker, fate data.Fate, why string) { m.cameOf(ctx, b, fate, why) }
 	}
 	limited, cancel := context.WithTimeout(ctx, m.Limit+m.passing())
 	defer cancel()
@@ -367,7 +370,7 @@ func (m *migrator) ourselves(ctx context.Context) (failed, output string, err er
 	case ctx.Err() != nil:
 		return "", output, ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("it did not end within %s", m.Limit), output, nil
+		return fmt.Sprintf("it did not end within %s", human.Duration(m.Limit)), output, nil
 	case err != nil:
 		return "", output, err
 	case ran.Failed != "":
@@ -376,25 +379,48 @@ func (m *migrator) ourselves(ctx context.Context) (failed, output string, err er
 	return "", output, nil
 }
 
+// session is one of the server's. A pid alone may be another's later.
+type session struct {
+	pid  int
+	born int64 // Unix time in microseconds
+}
+
+func sessionOf(b migration.Blocker) session { return session{b.PID, b.Born.UnixMicro()} }
+
 // toEnd are the sessions in the way that are ended, each of which is told of once.
 func (m *migrator) toEnd(ctx context.Context, all []migration.Blocker) (end []int) {
 	for _, b := range all {
 		if b.Spared != "" {
 			continue
 		}
-		if !slices.Contains(m.cleared, b.PID) {
+		who := sessionOf(b)
+		if !slices.Contains(m.cleared, who) {
 			if m.Ending != nil {
 				if err := m.Ending(ctx, b); err != nil {
 					m.world.Log.Warn("a session in a migration's way is not ended, since that could not be recorded", "environment", m.RouteName(), "error", err)
 					continue
 				}
 			}
-			m.cleared = append(m.cleared, b.PID)
+			m.cleared = append(m.cleared, who)
 			m.say("ends a session in its way: %s", migration.Blockers([]migration.Blocker{b}))
 		}
 		end = append(end, b.PID)
 	}
 	return end
+}
+
+// cameOf tells what came of a session that was to be ended. One that was not may be in the way again, and is told of again then.
+func (m *migrator) cameOf(ctx context.Context, b migration.Blocker, fate data.Fate, why string) {
+	m.cleared = slices.DeleteFunc(m.cleared, func(s session) bool { return s == sessionOf(b) })
+	if fate != data.FateEnded {
+		m.say("session %d of %s: %s", b.PID, b.Who, m.quoted(why))
+	}
+	if m.Fate == nil {
+		return
+	}
+	if err := m.Fate(context.WithoutCancel(ctx), b, fate, m.quoted(why)); err != nil {
+		m.world.Log.Warn("what came of a session in a migration's way could not be recorded", "environment", m.RouteName(), "error", err)
+	}
 }
 
 // HasWayDown says whether a release brings a way to take back what its migration did to the schema of the one before.

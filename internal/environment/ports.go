@@ -17,8 +17,7 @@ import (
 
 // The ports of environments' own addresses: people type these, so they are few and low.
 const (
-	frontAddress = 7000
-	firstAddress = 7001
+	FirstAddress = 7000 // FirstAddress is the front's, unless World.FirstAddress says otherwise; the environments' follow.
 	lastAddress  = 7999
 )
 
@@ -26,7 +25,7 @@ const (
 func (e *Environment) listen(ctx context.Context, route string) ([]string, error) {
 	choose := process.FreePort
 	if route == e.RouteName() {
-		choose = freeAddress
+		choose = e.world.freeAddress
 	}
 	port, err := e.world.Store.Reserve(ctx, addressKey(route), choose)
 	if err != nil {
@@ -43,12 +42,14 @@ func replicaKey(id string) string { return "replica:" + id }
 
 // Front is the address at which every environment is found by its hosts.
 func (w *World) Front(ctx context.Context) (string, error) {
-	port, err := w.Store.Reserve(ctx, "front", func(taken func(int) bool) (int, error) { return freeFrom(frontAddress, taken) })
+	port, err := w.Store.Reserve(ctx, "front", func(taken func(int) bool) (int, error) { return freeFrom(w.FirstAddress, taken) })
 	return loopback(port), err
 }
 
 // freeAddress finds a port for an environment's address.
-func freeAddress(taken func(int) bool) (int, error) { return freeFrom(firstAddress, taken) }
+func (w *World) freeAddress(taken func(int) bool) (int, error) {
+	return freeFrom(w.FirstAddress+1, taken)
+}
 
 func freeFrom(first int, taken func(int) bool) (int, error) {
 	for port := first; port <= lastAddress; port++ {
@@ -112,7 +113,7 @@ func (e *Environment) claim(ctx context.Context, releases []release.Release) (re
 	if err != nil || listens[own] || record.Live != "" {
 		return renewed, err
 	}
-	again, err := e.world.renewIfTaken(ctx, own, freeAddress)
+	again, err := e.world.renewIfTaken(ctx, own, e.world.freeAddress)
 	return renewed || again, err
 }
 

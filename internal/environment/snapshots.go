@@ -17,6 +17,7 @@ import (
 	"greenroom/internal/atomicfile"
 	"greenroom/internal/data"
 	"greenroom/internal/data/postgres"
+	"greenroom/internal/human"
 	"greenroom/internal/mask"
 	"greenroom/internal/migration"
 	"greenroom/internal/problem"
@@ -33,12 +34,16 @@ type Snapshot struct {
 	Origin      *Origin       `json:"origin,omitempty"`   // nil: it was taken here
 	Dir         string        `json:"dir"`
 	Damaged     string        `json:"-"` // why it can't be used; "" for nothing that shows without reading all of it
+	Newer       bool          `json:"-"` // a newer Greenroom made it: it is Damaged for this one alone
 }
 
 // Verified says that a snapshot was loaded and came out as it went in.
 type Verified struct {
 	At     time.Time   `json:"at"`
 	Loaded data.Loaded `json:"loaded"`
+	// ReadBack is when every row was last read back besides, and compared with what was written; zero: never, its rows were
+	// only counted. Its files were compared with what was written each time.
+	ReadBack time.Time `json:"read_back,omitzero"`
 }
 
 // keepSnapshots is how many snapshots are kept where the definition says nothing.
@@ -76,7 +81,7 @@ func (e *Environment) TakeSnapshot(ctx context.Context, r release.Release, d app
 	o := data.SnapshotOptions{
 		Rules: d.Rules, Key: key, Rate: d.Rate, Now: e.world.Now,
 		Progress: func(p data.Progress) {
-			say(fmt.Sprintf("%s: %d of %d tables, %d rows", p.Table, p.Tables, p.Of, p.Rows))
+			say(fmt.Sprintf("%s: %d of %d tables, %s rows", p.Table, p.Tables, p.Of, human.Number(p.Rows)))
 		},
 	}
 	if err := patiently(ctx, source, filepath.Join(e.snapshots(), id), o, say); err != nil {
@@ -199,7 +204,7 @@ func (e *Environment) Snapshots() ([]Snapshot, error) {
 			continue // what an interrupted one left
 		}
 		if err != nil { // it hides none of the others
-			s.Damaged = problem.From(err).Message
+			s.Damaged, s.Newer = problem.From(err).Message, problem.From(err).Code == problem.Unavailable
 		}
 		all = append(all, s)
 	}
@@ -225,14 +230,40 @@ func (e *Environment) Snapshot(id string) (Snapshot, error) {
 	if s.Origin, err = originOf(s.Dir); err != nil {
 		return s, err
 	}
-	b, err := os.ReadFile(verifiedFile(s.Dir))
-	if err == nil && json.Unmarshal(b, &s.Verified) != nil {
-		s.Verified = nil // what can't be read proves nothing
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
+	s.Verified, err = verifiedOf(s.Dir)
 	return s, err
+}
+
+// verifiedOf is what is noted of a snapshot, nil where nothing is.
+func verifiedOf(dir string) (v *Verified, err error) {
+	b, err := os.ReadFile(verifiedFile(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil && json.Unmarshal(b, &v) != nil {
+		return nil, nil // what can't be read proves nothing
+	}
+	return v, err
+}
+
+// verified notes that a snapshot was loaded. That it was read back once counts for good: its folder never changes.
+func (s Snapshot) verified(now time.Time, loaded data.Loaded, readBack bool) error {
+	return data.Alone(filepath.Dir(s.Dir), func() error {
+		v := Verified{At: now, Loaded: loaded}
+		if before, err := verifiedOf(s.Dir); err != nil {
+			return err
+		} else if before != nil {
+			v.ReadBack = before.ReadBack
+		}
+		if readBack {
+			v.ReadBack = now
+		}
+		b, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		return atomicfile.Write(verifiedFile(s.Dir), b, 0o600)
+	})
 }
 
 // RemoveSnapshot removes one, also a damaged one. It loses its name first, so that what a kill leaves is no snapshot any more,
@@ -353,17 +384,13 @@ func (e *Environment) load(ctx context.Context, r release.Release, s Snapshot, o
 		return err
 	}
 	o.Progress = func(p data.Progress) {
-		say(fmt.Sprintf("%s: %d of %d tables, %d rows", p.Table, p.Tables, p.Of, p.Rows))
+		say(fmt.Sprintf("%s: %d of %d tables, %s rows", p.Table, p.Tables, p.Of, human.Number(p.Rows)))
 	}
 	loaded, err := c.Load(ctx, s.Dir, o)
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(Verified{At: e.world.Now(), Loaded: loaded})
-	if err != nil {
-		return err
-	}
-	return data.Alone(filepath.Dir(s.Dir), func() error { return atomicfile.Write(verifiedFile(s.Dir), b, 0o600) })
+	return s.verified(e.world.Now(), loaded, o.ReadBack)
 }
 
 // KeepPristine puts a pristine copy of the environment's database beside it, and Reset makes it that again. Reset says how

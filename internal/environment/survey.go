@@ -6,18 +6,22 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"greenroom/internal/driver"
 	"greenroom/internal/evidence"
+	"greenroom/internal/human"
 	"greenroom/internal/netns"
 	"greenroom/internal/problem"
+	"greenroom/internal/proc"
 	"greenroom/internal/release"
 )
 
@@ -59,7 +63,7 @@ func never(errnos ...syscall.Errno) func(netns.Answer) (evidence.Verdict, string
 		case a.Reached:
 			return evidence.Fail, "it was reached"
 		case a.Late:
-			return evidence.Inconclusive, "no answer in " + netns.TryTime.String() + ", which proves nothing"
+			return evidence.Inconclusive, "no answer in " + human.Duration(netns.TryTime) + ", which proves nothing"
 		case slices.Contains(errnos, a.Errno):
 			return evidence.Pass, a.Error
 		}
@@ -73,7 +77,7 @@ func unnamed(a netns.Answer) (evidence.Verdict, string) {
 	case a.Reached:
 		return evidence.Fail, "somebody answered"
 	case a.Late || a.Error == "":
-		return evidence.Inconclusive, "no answer in " + netns.TryTime.String() + ", which proves nothing"
+		return evidence.Inconclusive, "no answer in " + human.Duration(netns.TryTime) + ", which proves nothing"
 	}
 	return evidence.Pass, a.Error
 }
@@ -99,8 +103,10 @@ func reached(a netns.Answer) (evidence.Verdict, string) {
 
 // attempt is one try, and what it has to show.
 type attempt struct {
-	kind kind
-	try  netns.Try
+	kind   kind
+	try    netns.Try
+	inodes []uint64 // of the sockets that are bound to that path
+	remedy string   // what is to be done where it shows a fault; "" where that follows from what it is
 }
 
 func (a attempt) tried() string { return a.try.Network + " " + a.try.Address }
@@ -112,7 +118,7 @@ type survey struct {
 }
 
 func (s *survey) add(k kind, network, address string) {
-	s.attempts = append(s.attempts, attempt{k, netns.Try{Network: network, Address: address}})
+	s.attempts = append(s.attempts, attempt{kind: k, try: netns.Try{Network: network, Address: address}})
 }
 
 func (s *survey) tries() []netns.Try {
@@ -154,9 +160,9 @@ func (e *Environment) survey(ctx context.Context, running *release.Release) (s *
 	if err != nil {
 		return s, err
 	}
-	for _, t := range there {
-		if t.Address != e.world.Home.Socket() {
-			s.attempts = append(s.attempts, attempt{sockets, t})
+	for _, a := range there {
+		if a.try.Address != e.world.Home.Socket() {
+			s.attempts = append(s.attempts, a)
 		}
 	}
 	if running != nil {
@@ -187,7 +193,7 @@ func (s *survey) layOut(ctx context.Context) error {
 		if a := d.Try.Do(ctx); !a.Reached || a.Other {
 			continue // a wall of the machine's own: nothing could be learnt from it
 		}
-		s.attempts = append(s.attempts, attempt{decoys, d.Try})
+		s.attempts = append(s.attempts, attempt{kind: decoys, try: d.Try})
 		local = local || strings.HasPrefix(d.Try.Address, "127.0.0.1:")
 	}
 	if !local && ctx.Err() == nil {
@@ -223,7 +229,7 @@ func (e *Environment) addOthers(ctx context.Context, s *survey) error {
 	for _, address := range all {
 		t := netns.Try{Network: "tcp", Address: address}
 		if t.Do(ctx).Reached {
-			s.attempts = append(s.attempts, attempt{others, t})
+			s.attempts = append(s.attempts, attempt{kind: others, try: t})
 		}
 	}
 	return ctx.Err()
@@ -274,8 +280,9 @@ func nameservers() []string {
 }
 
 // machineSockets are the unix sockets at which programs of the machine's network can be spoken to, as proc(5) lists them:
-// flags in the 4th field, type in the 5th, the path in the 8th. The names of abstract ones begin with an @.
-func machineSockets() ([]netns.Try, error) {
+// flags in the 4th field, type in the 5th, the inode in the 7th, the path in the 8th. The names of abstract ones begin with
+// an @.
+func machineSockets() ([]attempt, error) {
 	b, err := os.ReadFile("/proc/net/unix")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -286,10 +293,10 @@ func machineSockets() ([]netns.Try, error) {
 // listening is the flag of a socket that takes connections, __SO_ACCEPTCON.
 const listening = "00010000"
 
-func parseSockets(b []byte) []netns.Try {
+func parseSockets(b []byte) []attempt {
 	networks := map[string]string{"0001": "unix", "0002": "unixgram", "0005": "unixpacket"}
-	var all []netns.Try
-	seen := map[netns.Try]bool{}
+	var all []attempt
+	at := map[netns.Try]int{}
 	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
 		f := strings.Fields(s.Text())
 		if len(f) < 8 || networks[f[4]] == "" || f[4] != "0002" && f[3] != listening {
@@ -300,11 +307,36 @@ func parseSockets(b []byte) []netns.Try {
 			_, path, _ = strings.Cut(strings.TrimLeft(path, " "), " ")
 		}
 		t := netns.Try{Network: networks[f[4]], Address: path}
-		if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "@") || seen[t] {
+		if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "@") {
 			continue // what was bound by a relative name can't be found by it
 		}
-		seen[t] = true
-		all = append(all, t)
+		i, seen := at[t]
+		if !seen { // the file of one may have been removed, and another be bound there
+			i = len(all)
+			at[t] = i
+			all = append(all, attempt{kind: sockets, try: t})
+		}
+		if inode, err := strconv.ParseUint(f[6], 10, 64); err == nil {
+			all[i].inodes = append(all[i].inodes, inode)
+		}
 	}
 	return all
+}
+
+// advise says of each socket of another program that could be reached whose it is, and what is to be done.
+func advise(attempts []attempt, answers []netns.Answer) {
+	for i := range attempts {
+		a := &attempts[i]
+		if a.kind.what != sockets.what {
+			continue
+		}
+		if verdict, _ := sockets.judge(answers[i]); verdict == evidence.Pass {
+			continue
+		}
+		whoever := "whoever listens there"
+		if found, err := proc.Holders(a.inodes...); err == nil && len(found) > 0 {
+			whoever = fmt.Sprintf("%s (process %d of the user %s)", found[0].Program, found[0].PID, found[0].User)
+		}
+		a.remedy = "stop " + whoever + ", or have it keep that file in a folder that only its own user may enter"
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"greenroom/internal/app"
+	"greenroom/internal/human"
 )
 
 // sensible refuses a question that contradicts itself, and finds the environment that it is about.
@@ -102,13 +103,13 @@ func (q Question) after(env app.Environment) Demand {
 
 // soak reads the clock because it is about time; one that was set back makes it a no, never a yes.
 func (q Question) soak(env app.Environment, soak time.Duration) Demand {
-	d := Demand{Name: fmt.Sprintf("live for %s", soak), Answer: No}
+	d := Demand{Name: "live for " + human.Duration(soak), Answer: No}
 	if env.After == "" {
 		d.Reason = fmt.Sprintf("%s comes after no environment in which a release could be live before", env.Name)
 		d.Next = "greenroom up"
 		return d
 	}
-	d.Name = fmt.Sprintf("live in %s for %s", env.After, soak)
+	d.Name = fmt.Sprintf("live in %s for %s", env.After, human.Duration(soak))
 	if q.after(env).Answer != Yes || q.After.Since.IsZero() {
 		d.Reason = fmt.Sprintf("it is not live and healthy in %s", env.After)
 		d.Next = fmt.Sprintf("greenroom promote %s %s", q.Release.Short(), env.After)
@@ -119,7 +120,7 @@ func (q Question) soak(env app.Environment, soak time.Duration) Demand {
 		until = q.After.Seen
 	}
 	been := until.Sub(q.After.Since)
-	d.Reason = fmt.Sprintf("it is live there for %s", max(0, been).Truncate(time.Second))
+	d.Reason = "it is live there for " + human.Duration(been)
 	if been >= soak {
 		d.Answer = Yes
 		return d

@@ -26,7 +26,7 @@ func TestBreak(t *testing.T) {
 		{"a yes", func(*world) {}, because, nil, "", ""},
 		{"a check", func(w *world) { w.found = w.found[1:] }, because, []string{"check unit"}, "", ""},
 		{"several", func(w *world) { w.found = w.found[2:]; w.After.Healthy = false }, because,
-			[]string{"live in staging", "live in staging for 30m0s", "check unit", "check checkout"}, "", ""},
+			[]string{"live in staging", "live in staging for 30 min", "check unit", "check checkout"}, "", ""},
 		{"known to be bad", func(w *world) { w.KnownBad = &KnownBad{Reason: "5 % errors", At: noon} }, because, []string{"not known to be bad"}, "", ""},
 		{"a log with a fault", func(w *world) { w.LogFault = "entry 7 of the log is missing" }, because, []string{demandLog, "a rehearsal"}, "", ""},
 		{"a question that makes no sense", func(w *world) { w.Release = "" }, loud, nil, problem.Blocked, "makes no sense"},

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Duration tells a time as a sentence does: "9.4 s", "250 ms", "2 min 5 s".
+// Duration tells a time as a sentence does, and a table too: "9.4 s", "250 ms", "2 min 5 s", "3 days 4 h".
 func Duration(d time.Duration) string {
 	switch {
 	case d <= 0:
@@ -18,28 +18,19 @@ func Duration(d time.Duration) string {
 		return "less than 1 ms"
 	case d < 10*time.Second && d >= time.Second:
 		return trimmed(d.Truncate(100*time.Millisecond).Seconds()) + " s"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
 	case d < time.Hour:
-		return upToHours(d, " ", "min")
+		return two(d, time.Minute, " min", time.Second, " s")
+	case d < 2*day:
+		return two(d, time.Hour, " h", time.Minute, " min")
 	}
-	return two(d, time.Hour, " h", time.Minute, " min", " ")
+	return two(d, day, " days", time.Hour, " h")
 }
 
-// Short tells a time where room is short: 0.4s, 12s, 1m20s, 3h5m, 2d4h.
-func Short(d time.Duration) string {
-	switch {
-	case d <= 0:
-		return "0s"
-	case d < time.Millisecond:
-		return fmt.Sprintf("%dµs", d.Microseconds())
-	case d < 10*time.Second && d >= time.Second:
-		return fmt.Sprintf("%.1fs", d.Truncate(100*time.Millisecond).Seconds())
-	case d < time.Hour:
-		return upToHours(d, "", "m")
-	case d < 24*time.Hour:
-		return two(d, time.Hour, "h", time.Minute, "m", "")
-	}
-	return two(d, 24*time.Hour, "d", time.Hour, "h", "")
-}
+const day = 24 * time.Hour
 
 // Written tells all of a time, as it is written in a definition: 10m, where time.Duration says 10m0s.
 func Written(d time.Duration) string {
@@ -53,22 +44,11 @@ func Written(d time.Duration) string {
 	return s
 }
 
-// upToHours tells a time below an hour; space stands before its units.
-func upToHours(d time.Duration, space, minute string) string {
-	switch {
-	case d < time.Second:
-		return fmt.Sprintf("%d%sms", d.Milliseconds(), space)
-	case d < time.Minute:
-		return fmt.Sprintf("%d%ss", d/time.Second, space)
-	}
-	return two(d, time.Minute, space+minute, time.Second, space+"s", space)
-}
-
 // two tells a time in two units, the smaller one where any of it is left.
-func two(d, large time.Duration, unit string, small time.Duration, smallUnit, between string) string {
+func two(d, large time.Duration, unit string, small time.Duration, smallUnit string) string {
 	text := fmt.Sprintf("%d%s", d/large, unit)
 	if rest := d % large / small; rest > 0 {
-		text += fmt.Sprintf("%s%d%s", between, rest, smallUnit)
+		text += fmt.Sprintf(" %d%s", rest, smallUnit)
 	}
 	return text
 }

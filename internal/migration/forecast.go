@@ -66,6 +66,12 @@ func Predict(o Observation, production []Size) *Forecast {
 	return f
 }
 
+// SizedAt notes when production had the sizes that the forecast is told from, where that was not just now.
+func (f *Forecast) SizedAt(t time.Time) {
+	f.Sized = t.UTC()
+	f.Why += "; from production's sizes of " + f.Sized.Format("2 January 2006")
+}
+
 // Compare says in words how a forecast and what then happened go together.
 func (f Forecast) Compare(actual time.Duration) string {
 	expected := Human(f.Low) + " to " + Human(f.High)

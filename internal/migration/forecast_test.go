@@ -48,6 +48,11 @@ func TestPredict(t *testing.T) {
 			}
 		})
 	}
+	f := Predict(rehearsed("ALTER TABLE orders ALTER id TYPE bigint", time.Second, 0), tenfold)
+	f.SizedAt(time.Date(2026, 11, 24, 9, 30, 0, 0, time.UTC))
+	if want := "orders has 3,000,000 rows there and 300,000 here; from production's sizes of 24 November 2026"; f.Why != want || f.Sized.Day() != 24 {
+		t.Errorf("%+v", *f)
+	}
 	if Predict(rehearsed("SELECT 1", time.Second, 0), nil) != nil {
 		t.Error("a forecast from no sizes")
 	}

@@ -202,26 +202,48 @@ func judgeSight(o Observation, b Budget) []Finding {
 		return []Finding{{Verdict: inconclusive, Statement: -1,
 			Text: "tables were changed, and no session was seen that did it: the migration has to log in under the application name that it is given"}}
 	}
-	if o.Gap <= fine {
-		return nil
+	if allowed := min(b.BlockedReads, b.BlockedWrites); o.Prepared > allowed {
+		return []Finding{{Verdict: inconclusive, Statement: -1, Took: o.Prepared, Budget: allowed,
+			Text: fmt.Sprintf("a prepared transaction kept its locks for %s, and %s is allowed: what it locked is not known", Human(o.Prepared), Human(allowed))}}
 	}
 	var found []Finding
-	for _, f := range longestOf(o, b) {
-		// A lock may have been there for up to a gap before it was first seen, and after it was last seen. Where every lock
-		// is known there is none to miss.
-		if f.Took > f.Budget || f.Took+2*o.Gap <= f.Budget || f.Took == 0 && o.Exact {
-			continue
+	sure, most := longestOf(StoodStill(o), b), longestOf(stoodStill(o, true), b)
+	for i, m := range most {
+		if sure[i].Took <= m.Budget && m.Took > m.Budget {
+			m.Verdict = inconclusive
+			m.Text += fmt.Sprintf(" %s may have stood still for %s, and %s is allowed: nobody saw what was locked there",
+				tableLabel(m.Table), Human(m.Took), Human(m.Budget))
+			found = append(found, m)
 		}
-		f.Verdict = inconclusive
-		if f.Took == 0 {
-			f.Text += fmt.Sprintf(" a table may have stood still for longer than the %s that are allowed, because nobody could look for %s", Human(f.Budget), Human(o.Gap))
-		} else {
-			f.Text += fmt.Sprintf(" %s would have stood still for %s and, because nobody could look for %s, maybe for longer than the %s that are allowed",
-				tableLabel(f.Table), Human(f.Took), Human(o.Gap), Human(f.Budget))
+	}
+	if o.Gap <= fine || len(found) > 0 {
+		return found
+	}
+	most = longestOf(stoodStill(atMost(o), true), b)
+	for i, f := range sure {
+		switch m := most[i]; {
+		case f.Took > f.Budget: // which is told already
+		case m.Took > m.Budget:
+			m.Verdict = inconclusive
+			m.Text += fmt.Sprintf(" %s may have stood still for %s, and %s is allowed: nobody could look when that began or ended",
+				tableLabel(m.Table), Human(m.Took), Human(m.Budget))
+			found = append(found, m)
+		case o.Gap > f.Budget && !o.Exact: // where every lock is known there is none to miss
+			found = append(found, Finding{Verdict: inconclusive, Statement: -1, Budget: f.Budget, Text: f.Text +
+				fmt.Sprintf(" a table may have stood still for longer than the %s that are allowed, because nobody could look for %s", Human(f.Budget), Human(o.Gap))})
 		}
-		found = append(found, f)
 	}
 	return found
+}
+
+// atMost is the observation with each lock as long as it may have been.
+func atMost(o Observation) Observation {
+	o.Locks = slices.Clone(o.Locks)
+	for i := range o.Locks {
+		l := &o.Locks[i]
+		l.Asked, l.From, l.Until = l.Asked-l.Early, l.From-l.Early, l.Until+l.Late
+	}
+	return o
 }
 
 // JudgeForecast says what data that is none of production's can't show: that production itself would stand still for longer
@@ -279,10 +301,10 @@ func (t Table) peak() int64 {
 // harmless is what is said of a migration that keeps within its budget.
 func harmless(o Observation, b Budget) []Finding {
 	var found []Finding
-	for _, f := range longestOf(o, b) {
+	for _, f := range longestOf(StoodStill(o), b) {
 		if f.Took > 0 {
 			f.Verdict = pass
-			f.Text += fmt.Sprintf(" %s would have stood still for %s, and %s is allowed", tableLabel(f.Table), atMost(f.Took), Human(f.Budget))
+			f.Text += fmt.Sprintf(" %s would have stood still for %s, and %s is allowed", tableLabel(f.Table), roundly(f.Took), Human(f.Budget))
 			found = append(found, f)
 		}
 	}
@@ -292,7 +314,7 @@ func harmless(o Observation, b Budget) []Finding {
 	return found
 }
 
-func atMost(d time.Duration) string {
+func roundly(d time.Duration) string {
 	if d < time.Millisecond {
 		return Human(d)
 	}
@@ -301,7 +323,7 @@ func atMost(d time.Duration) string {
 
 // longestOf has the longest time that reads and that writes would have stood still anywhere, as findings without a verdict
 // whose text is their beginning.
-func longestOf(o Observation, b Budget) []Finding {
+func longestOf(stood []Still, b Budget) []Finding {
 	reads := Finding{Text: "reads of", Statement: -1, Budget: b.BlockedReads}
 	writes := Finding{Text: "writes to", Statement: -1, Budget: b.BlockedWrites}
 	longer := func(f *Finding, table string, s Stretch) {
@@ -309,7 +331,7 @@ func longestOf(o Observation, b Budget) []Finding {
 			f.Table, f.Took, f.Statement = table, s.Took(), s.Statement
 		}
 	}
-	for _, s := range StoodStill(o) {
+	for _, s := range stood {
 		longer(&reads, s.Table, s.Reads)
 		longer(&writes, s.Table, s.Writes)
 		longer(&writes, s.Table, s.Rows)

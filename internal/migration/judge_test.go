@@ -16,6 +16,12 @@ func seen(o Observation) Observation {
 	return o
 }
 
+// blindly is a lock whose beginning and end were not seen.
+func blindly(l Lock, early, late time.Duration) Lock {
+	l.Early, l.Late = early, late
+	return l
+}
+
 func lockOf(table, mode string, asked, from, until time.Duration) Lock {
 	return Lock{Table: table, Mode: mode, Asked: asked, From: from, Until: until, Statement: 0}
 }
@@ -81,16 +87,20 @@ func TestJudge(t *testing.T) {
 			[]string{"tables were changed, and no session was seen that did it: the migration has to log in under the application name that it is given"}},
 		{"a file that was changed faster than one looks", Observation{Engine: "sqlite", Samples: 50, Gap: 6 * ms, Tables: []Table{{Name: "a", Made: true}}}, Budget{}, pass,
 			[]string{"nobody would have stood still"}},
-		{"a file that nobody looked at for long", Observation{Engine: "sqlite", Samples: 50, Gap: 200 * ms, Tables: []Table{{Name: "a", Made: true}}}, Budget{}, inconclusive,
-			[]string{"reads of a table may have stood still for longer than the 250 ms that are allowed, because nobody could look for 200 ms"}},
-		{"a gap", Observation{Samples: 50, Gap: 600 * ms}, Budget{}, inconclusive, []string{
-			"reads of a table may have stood still for longer than the 250 ms that are allowed, because nobody could look for 600 ms",
-			"writes to a table may have stood still for longer than the 1 s that are allowed, because nobody could look for 600 ms"}},
-		{"a gap that changes nothing", Observation{Samples: 50, Gap: 30 * ms, Statements: alter, Locks: []Lock{lockOf("orders", "AccessExclusive", 0, 0, 50*ms)}}, Budget{}, pass, []string{
-			"reads of orders would have stood still for 50 ms at most, and 250 ms is allowed", "writes to orders would have stood still for 50 ms at most, and 1 s is allowed"}},
-		{"a gap that may", Observation{Samples: 50, Gap: 100 * ms, Statements: alter, Locks: []Lock{lockOf("orders", "AccessExclusive", 0, 0, 90*ms)}}, Budget{}, inconclusive, []string{
-			"reads of orders would have stood still for 90 ms and, because nobody could look for 100 ms, maybe for longer than the 250 ms that are allowed"}},
-		{"a gap and a lock that is too long for sure", Observation{Samples: 50, Gap: 100 * ms, Statements: alter, Locks: []Lock{lockOf("orders", "AccessExclusive", 0, 0, 300*ms)}}, Budget{}, fail, []string{
+		{"a file that nobody looked at for long", Observation{Engine: "sqlite", Samples: 50, Gap: 300 * ms, Tables: []Table{{Name: "a", Made: true}}}, Budget{}, inconclusive,
+			[]string{"reads of a table may have stood still for longer than the 250 ms that are allowed, because nobody could look for 300 ms"}},
+		{"a gap that is shorter than what is allowed", Observation{Samples: 50, Gap: 200 * ms}, Budget{}, pass, []string{"nobody would have stood still"}},
+		{"a gap", Observation{Samples: 50, Gap: 2 * time.Second}, Budget{}, inconclusive, []string{
+			"reads of a table may have stood still for longer than the 250 ms that are allowed, because nobody could look for 2 s",
+			"writes to a table may have stood still for longer than the 1 s that are allowed, because nobody could look for 2 s"}},
+		{"a gap that changes nothing", Observation{Samples: 50, Gap: 200 * ms, Statements: alter, Locks: []Lock{lockOf("orders", "AccessExclusive", 0, 0, 90*ms)}}, Budget{}, pass, []string{
+			"reads of orders would have stood still for 90 ms at most, and 250 ms is allowed", "writes to orders would have stood still for 90 ms at most, and 1 s is allowed"}},
+		{"a gap before and one after", Observation{Samples: 50, Gap: 100 * ms, Statements: alter, Locks: []Lock{blindly(lockOf("orders", "AccessExclusive", 100*ms, 100*ms, 190*ms), 90*ms, 80*ms)}}, Budget{}, inconclusive, []string{
+			"reads of orders may have stood still for 260 ms, and 250 ms is allowed: nobody could look when that began or ended"}},
+		{"a gap between two locks", Observation{Samples: 50, Gap: 100 * ms, Statements: alter, Locks: []Lock{
+			blindly(lockOf("orders", "AccessExclusive", 0, 0, 90*ms), 0, 80*ms), blindly(lockOf("orders", "AccessExclusive", 180*ms, 180*ms, 260*ms), 90*ms, 0)}}, Budget{}, inconclusive, []string{
+			"reads of orders may have stood still for 260 ms, and 250 ms is allowed: nobody could look when that began or ended"}},
+		{"a gap and a lock that is too long for sure", Observation{Samples: 50, Gap: 100 * ms, Statements: alter, Locks: []Lock{blindly(lockOf("orders", "AccessExclusive", 0, 0, 300*ms), 0, 90*ms)}}, Budget{}, fail, []string{
 			"reads of orders would have stood still for 300 ms, and 250 ms is allowed"}},
 		{"a gap where every lock is known", Observation{Samples: 50, Gap: 600 * ms, Exact: true}, Budget{}, pass, []string{"nobody would have stood still"}},
 	} {
@@ -198,4 +208,25 @@ func drawObservation(t *rapid.T) Observation {
 		o.Waits = append(o.Waits, Wait{Query: "SELECT 1", Table: "a", Write: rapid.Bool().Draw(t, "write"), From: from, Until: from + at("waited"), Statement: rapid.IntRange(-1, 5).Draw(t, "behind")})
 	}
 	return o
+}
+
+// TestJudgeUnseenWriter: rows that a statement changed which nobody saw are not taken for new ones.
+func TestJudgeUnseenWriter(t *testing.T) {
+	lock := Lock{Table: "orders", Mode: "RowExclusive", Until: 5 * time.Second}
+	for sql, want := range map[string]string{
+		"UPDATE orders SET total = 0":                                  fail,
+		"INSERT INTO orders SELECT 1":                                  pass,
+		"DO $$ BEGIN INSERT INTO orders SELECT 1; END $$":              pass,
+		"CREATE INDEX ON customers (name)":                             inconclusive,
+		"SELECT tidy()":                                                inconclusive,
+		"INSERT INTO orders VALUES (1)" + strings.Repeat(", (1)", 250): inconclusive,
+	} {
+		o := Observation{Engine: "postgres", Samples: 9, Took: 6 * time.Second, Locks: []Lock{lock}, Statements: []Statement{{SQL: sql, Took: 5 * time.Second}}}
+		if found := Judge(o, Budget{}); Verdict(found) != want {
+			t.Errorf("%.60s: %+v, want %s", sql, found, want)
+		}
+	}
+	if found := Judge(Observation{Engine: "postgres", Samples: 9, Took: 6 * time.Second, Locks: []Lock{{Table: "orders", Mode: "RowExclusive", Until: 5 * time.Second, Statement: -1}}}, Budget{}); Verdict(found) != inconclusive {
+		t.Errorf("%+v", found)
+	}
 }

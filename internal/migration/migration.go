@@ -19,6 +19,7 @@ type Observation struct {
 	Gap        time.Duration `json:"gap"`                  // the longest time between two looks: shorter things may not have been seen
 	Exact      bool          `json:"exact"`                // locks were also read definitively before each commit, so none is missing
 	Guessed    bool          `json:"guessed,omitempty"`    // its sessions did not carry the name, and were known by the locks that they took
+	Prepared   time.Duration `json:"prepared,omitempty"`   // how long, at most, a prepared transaction kept locks that no session has any more
 	Load       string        `json:"load,omitempty"`       // what used the database meanwhile: "journeys of 3f2a91c0"; "" is nothing
 	Omitted    int           `json:"omitted,omitempty"`    // entries that were left out above, beyond the bound on their number
 }
@@ -37,12 +38,15 @@ type Statement struct {
 // Lock is one table's lock that the migration held, or waited for.
 type Lock struct {
 	Table     string        `json:"table"`
-	Mode      string        `json:"mode"`           // as PostgreSQL calls it without "Lock": AccessExclusive, ShareRowExclusive, …
-	Asked     time.Duration `json:"asked"`          // from when on it was waited for; equal to From where it was free
-	From      time.Duration `json:"from"`           // from when on it was held; equal to Until where it never was
-	Until     time.Duration `json:"until"`          // until when
-	Statement int           `json:"statement"`      // index into Statements of the one that took it; -1 where that was not seen
-	Made      bool          `json:"made,omitempty"` // the table is the migration's own, made while it was watched: who is live does not know it
+	Mode      string        `json:"mode"`             // as PostgreSQL calls it without "Lock": AccessExclusive, ShareRowExclusive, …
+	Asked     time.Duration `json:"asked"`            // from when on it was waited for; equal to From where it was free
+	From      time.Duration `json:"from"`             // from when on it was held; equal to Until where it never was
+	Until     time.Duration `json:"until"`            // until when
+	Statement int           `json:"statement"`        // index into Statements of the one that took it; -1 where that was not seen
+	Early     time.Duration `json:"early,omitempty"`  // it may have been asked for by so much earlier: nobody looked
+	Late      time.Duration `json:"late,omitempty"`   // it may have been there for so much longer
+	Unsure    bool          `json:"unsure,omitempty"` // nobody saw whether it was in anybody's way
+	Made      bool          `json:"made,omitempty"`   // the table is the migration's own, made while it was watched: who is live does not know it
 }
 
 // Wait is a session of somebody else's that stood behind the migration.
@@ -90,6 +94,7 @@ type Moment struct {
 // Blocker is a session that a migration waits for.
 type Blocker struct {
 	PID   int           `json:"pid"`
+	Born  time.Time     `json:"-"`     // when the session began, since a PID may be another's later; zero where it isn't known
 	Who   string        `json:"who"`   // application name and user
 	State string        `json:"state"` // active, idle in transaction, …
 	Since time.Duration `json:"since"` // how long its transaction is open
@@ -183,6 +188,8 @@ type Forecast struct {
 	BlockedWrites time.Duration `json:"blocked_writes"`
 	Disk          int64         `json:"disk"` // bytes that it takes at its peak
 	Why           string        `json:"why"`  // "orders has 3,000,000 rows there and 300,000 here"
+	// Sized is when production had the sizes that it is told from; zero is when the migration was watched.
+	Sized time.Time `json:"sized,omitzero"`
 	// Actual is what then happened in production; 0 until it was promoted.
 	Actual time.Duration `json:"actual,omitempty"`
 }

@@ -31,11 +31,14 @@ func (s Stretch) Took() time.Duration { return s.Until - s.From }
 // the time that it was held: whoever comes later stands behind it (an ALTER TABLE behind one idle transaction stops every
 // query). A table that the migration made counts not at all, and neither does a migration tool's own table, which nobody
 // else uses.
-func StoodStill(o Observation) []Still {
+func StoodStill(o Observation) []Still { return stoodStill(o, false) }
+
+// stoodStill takes locks of which nobody knows whether they are in somebody's way for such as are, or for such as are not.
+func stoodStill(o Observation, unsure bool) []Still {
 	type spans struct{ reads, writes, rows []Stretch }
 	of := map[string]*spans{}
 	for _, l := range o.Locks {
-		if l.Made || bookkeeping(l.Table) {
+		if l.Made || l.Unsure && !unsure || bookkeeping(l.Table) {
 			continue
 		}
 		s := of[l.Table]
@@ -49,7 +52,7 @@ func StoodStill(o Observation) []Still {
 		}
 		if StopsWrites(l.Mode) {
 			s.writes = append(s.writes, whole)
-		} else if holdsRows(o, l) {
+		} else if holds, known := holdsRows(o, l); holds || unsure && !known {
 			s.rows = append(s.rows, Stretch{l.From, l.Until, l.Statement})
 		}
 	}
@@ -93,27 +96,58 @@ func longest(spans []Stretch) Stretch {
 }
 
 // holdsRows says whether a lock is of a statement that changes rows that are there: nobody else can change these until
-// its transaction ends. Only new rows are in nobody's way.
-func holdsRows(o Observation, l Lock) bool {
-	if lockMode(l.Mode) != rowExclusive || l.Statement < 0 || l.Statement >= len(o.Statements) {
-		return false
+// its transaction ends. Only new rows are in nobody's way. It is not known where the statement that took the lock was not
+// seen: where there is none, where it writes no rows, or where the server cut it off.
+func holdsRows(o Observation, l Lock) (holds, known bool) {
+	if lockMode(l.Mode) != rowExclusive {
+		return false, true
 	}
-	return changesRows(o.Statements[l.Statement].SQL)
+	if l.Statement < 0 || l.Statement >= len(o.Statements) {
+		return false, false
+	}
+	s := o.Statements[l.Statement]
+	whole := len(s.SQL) < serverText || s.File != "" && len(s.SQL) < fileText
+	holds = ChangesRows(s.SQL)
+	return holds, holds || whole && WritesRows(s.SQL)
 }
 
-func changesRows(sql string) bool {
+// changesRows is holdsRows where only what is known counts.
+func changesRows(o Observation, l Lock) bool {
+	holds, _ := holdsRows(o, l)
+	return holds
+}
+
+// serverText is how much of a statement PostgreSQL shows as long as nobody sets it, fileText how much is kept of one that is
+// known from its file; bytes. A few are cut off with half a letter.
+const (
+	serverText = 1023 - 3
+	fileText   = 2<<10 - 3
+)
+
+// hasVerb says whether one of the words stands in a statement, or in the body of one that is done at once.
+func hasVerb(sql string, verbs ...string) bool {
 	for _, c := range statements(sql, sqltext.PostgreSQL) {
 		for _, t := range c.toks {
-			if t.Is("UPDATE") || t.Is("DELETE") || t.Is("MERGE") {
+			if slices.ContainsFunc(verbs, t.Is) {
 				return true
 			}
-			if c.toks[0].Is("DO") && t.IsText() && changesRows(t.Value()) {
+			if c.toks[0].Is("DO") && t.IsText() && hasVerb(t.Value(), verbs...) {
 				return true
 			}
 		}
 	}
 	return false
 }
+
+// ChangesRows says whether a statement changes rows that are there, and not only adds some.
+func ChangesRows(sql string) bool { return hasVerb(sql, "UPDATE", "DELETE", "MERGE") }
+
+// WritesRows says whether a statement changes rows or adds some.
+func WritesRows(sql string) bool { return ChangesRows(sql) || hasVerb(sql, "INSERT", "COPY") }
+
+// GivesBack says whether a statement may give locks back before its transaction ends: it goes back to a savepoint, or goes
+// on where something failed.
+func GivesBack(sql string) bool { return hasVerb(sql, "SAVEPOINT", "ROLLBACK", "EXCEPTION") }
 
 // bookkeeping says whether a table is one that a migration tool keeps its versions or its own lock in.
 func bookkeeping(table string) bool {

@@ -161,7 +161,7 @@ func lockKind(o Observation, l Lock) string {
 		return SpanAll
 	case StopsWrites(l.Mode):
 		return SpanWrites
-	case holdsRows(o, l):
+	case changesRows(o, l):
 		return SpanRows
 	}
 	return SpanOthers

@@ -1,9 +1,14 @@
 package proc
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -49,6 +54,42 @@ func TestSockets(t *testing.T) {
 	}
 	if held, err := Held(1 << 30); len(held) > 0 || err != nil {
 		t.Errorf("of nobody: %v, %v", held, err)
+	}
+}
+
+// TestHolders: who listens is found by his socket, with his name and his user's.
+func TestHolders(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := Held(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Base(os.Args[0])
+	found, err := Holders(slices.Collect(maps.Keys(held))...)
+	i := slices.IndexFunc(found, func(h Holder) bool { return h.PID == os.Getpid() })
+	if err != nil || i < 0 || found[i].User != me.Username || !strings.HasPrefix(name, found[i].Program) || found[i].Program == "" {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := Holders(); len(found) > 0 || err != nil {
+		t.Errorf("of nothing: %+v, %v", found, err)
+	}
+	if got := holder(7, "Name:\ta\\nb c\nUmask:\t0022\nUid:\t4000000\t1\t2\t3\n"); got != (Holder{7, `a\nb c`, "4000000"}) {
+		t.Errorf("%+v", got)
+	}
+	order := []Holder{{PID: 1}, {PID: 30}, {PID: 4}}
+	slices.SortFunc(order, orderHolders)
+	if order[0].PID != 4 || order[2].PID != 1 {
+		t.Errorf("%+v", order)
 	}
 }
 

@@ -3,7 +3,10 @@ package promotion
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
@@ -22,6 +25,9 @@ const ActionBroken = "glass broken"
 
 // ActionBad is the audit's word for a release that is remembered as bad, which is its subject; because of what is the reason.
 const ActionBad = "release remembered as bad"
+
+// ActionGood is the audit's word for a release that is remembered as bad no more.
+const ActionGood = "release no longer remembered as bad"
 
 // Ground is what a release was let in on: it tells, when a key is revoked, which promotions leaned on it.
 type Ground struct {
@@ -52,10 +58,11 @@ func ground(d gate.Decision, broken []gate.Demand) Ground {
 // gate asks again: between the plan and now production may have changed. What the yes leans on is recorded before anything
 // is done, and so is a no that a person overrides.
 func (p *Promotions) gate(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	d, err := p.World.Decide(ctx, sc.Policy, sc.New.Digest(), sc.env.Name, t.Plan.Because)
+	q, err := p.World.Question(ctx, sc.Policy, sc.New.Digest(), sc.env.Name, t.Plan.Because)
 	if err != nil {
 		return nil, err
 	}
+	d := gate.Decide(q)
 	broken, err := Pass(d, t.Plan)
 	if err != nil {
 		return nil, err
@@ -78,6 +85,55 @@ func (p *Promotions) gate(ctx context.Context, t *run.Task, sc *scene) (any, err
 	})
 	for _, b := range g.Broken {
 		t.Progress("overridden: %s", b)
+	}
+	return letIn{Decision: d, Schema: q.Baseline[release.PartSchema], SchemaState: q.Schema, After: q.After}, nil
+}
+
+// letIn is a gate's answer, and what it was told of that the promotion itself changes, or that goes on its way meanwhile.
+type letIn struct {
+	gate.Decision
+	Schema      string           `json:"schema,omitempty"` // the baseline's
+	SchemaState gate.SchemaState `json:"schema_state"`
+	After       *gate.Presence   `json:"after,omitempty"`
+}
+
+// again is the question as it is now, but for what was so when the release was let in.
+func (was letIn) again(now gate.Question) gate.Question {
+	now.Schema, now.After = was.SchemaState, was.After
+	if was.Schema != "" && now.Baseline != nil {
+		now.Baseline = maps.Clone(now.Baseline)
+		now.Baseline[release.PartSchema] = was.Schema
+	}
+	return now
+}
+
+// missing are the demands of a later answer that are not met, but for those that a person overrode: they knew of no others.
+func (was letIn) missing(now gate.Decision) []gate.Demand {
+	overridden := map[string]bool{}
+	for _, m := range was.Missing() {
+		overridden[m.Name] = true
+	}
+	return slices.DeleteFunc(now.Missing(), func(m gate.Demand) bool { return overridden[m.Name] })
+}
+
+// gateAgain asks once more right before people are concerned: a key may have been revoked, or the release marked as bad, since
+// it was let in.
+func (p *Promotions) gateAgain(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	var was letIn
+	asked, err := t.Result("gate", &was)
+	if err != nil {
+		return nil, err
+	}
+	if !asked {
+		return nil, errors.New("the plan asks a gate again that it never asked")
+	}
+	now, err := p.World.Question(ctx, sc.Policy, sc.New.Digest(), sc.env.Name, t.Plan.Because)
+	if err != nil {
+		return nil, err
+	}
+	d := gate.Decide(was.again(now))
+	if missing := was.missing(d); len(missing) > 0 {
+		return nil, Refused(gate.Decision{Demands: missing}, sc.New.Digest(), sc.env.Name)
 	}
 	return d, nil
 }

@@ -6,6 +6,7 @@ import (
 	"greenroom/internal/edge"
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
+	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/run"
 	"greenroom/internal/store"
@@ -36,7 +37,23 @@ func (p *Promotions) measure(ctx context.Context, t *run.Task, sc *scene) (any, 
 		_, err := tx.PutEvidence(ctx, sc.env.App, sc.New.Digest(), evidence.KindRollout, envelope)
 		return err
 	})
-	return m, nil
+	return m, p.vindicate(ctx, t, sc)
+}
+
+// vindicate forgets what was bad about a release that somebody made live in production all the same, with a reason, and that
+// stood the test there.
+func (p *Promotions) vindicate(ctx context.Context, t *run.Task, sc *scene) error {
+	production, ok := sc.Policy.Production()
+	if !ok || production.Name != sc.env.Name || t.Plan.Kind != plan.Promotion || t.Plan.Because == "" || t.Outcome() != plan.Succeeded {
+		return nil
+	}
+	bad, err := p.World.Store.KnownBad(ctx, sc.env.App, sc.New.Digest())
+	if err != nil || bad == nil {
+		return err
+	}
+	t.OnRecord(store.Audit{Action: ActionGood, Subject: string(sc.New.Digest()), Because: t.Plan.Because},
+		func(ctx context.Context, tx *store.Tx) error { return tx.ClearBad(ctx, sc.env.App, sc.New.Digest()) })
+	return nil
 }
 
 // measured is what the edge saw. One that was restarted meanwhile has lost it, and then nothing is claimed.

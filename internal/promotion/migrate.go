@@ -1,12 +1,11 @@
 package promotion
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"time"
 
 	"greenroom/internal/app"
+	"greenroom/internal/data"
 	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
 	"greenroom/internal/migration"
@@ -37,11 +36,20 @@ func manner(m app.Migrating, rehearsed *migration.Report) environment.Migrating 
 	if how.LockTimeout == 0 {
 		how.LockTimeout = min(budget.BlockedReads, budget.BlockedWrites)
 	}
-	if rehearsed != nil && rehearsed.Forecast != nil {
+	// Sizes that production had some time ago tell roughly how long it takes, and not that one which takes longer is ill.
+	if rehearsed != nil && rehearsed.Forecast != nil && rehearsed.Forecast.Sized.IsZero() {
 		how.Limit = farLonger(rehearsed.Forecast.High)
 		how.Statement = how.Limit
 	}
 	return how
+}
+
+// foretoldAndLimit is a forecast's range in words, with when it is over.
+func foretoldAndLimit(f migration.Forecast, limit time.Duration) string {
+	if limit == 0 {
+		return foretold(f)
+	}
+	return foretold(f) + "; it is stopped after " + migration.Human(limit)
 }
 
 // foretold is a forecast's range in words.
@@ -132,6 +140,9 @@ func compared(t *run.Task, m environment.Migration, rehearsed *migration.Report)
 // the rehearsal ended with.
 func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, error) {
 	if t.Attempt > 1 {
+		if err := p.recordLostEndings(ctx, t, sc); err != nil {
+			return nil, err
+		}
 		// The migrator of the attempt before may still be at work in the server.
 		if _, err := sc.env.Settle(ctx, sc.New, t.Run); err != nil {
 			return nil, err
@@ -152,12 +163,18 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 	how := manner(sc.Policy.Migrating, rehearsed)
 	how.Tell = say(t)
 	how.Ending = func(ctx context.Context, b migration.Blocker) error { return p.recordEnding(ctx, t, sc, b) }
+	how.Fate = func(ctx context.Context, b migration.Blocker, fate data.Fate, why string) error {
+		return p.recordFate(ctx, t, sc, b, fate, why)
+	}
 	if rehearsed != nil && rehearsed.Forecast != nil {
-		t.Progress("the rehearsal foretells %s; it is stopped after %s", foretold(*rehearsed.Forecast), how.Limit.Round(time.Second))
+		t.Progress("the rehearsal foretells %s", foretoldAndLimit(*rehearsed.Forecast, how.Limit))
 	}
 	m, err := sc.env.Migrate(ctx, sc.New, t.Run, how)
 	if err != nil {
 		return nil, err
+	}
+	if err := p.recordLostEndings(ctx, t, sc); err != nil { // what was migrated is no less so
+		p.Log.Warn("what came of sessions in a migration's way could not be recorded", "run", t.Run, "error", err)
 	}
 	if m.Failed != "" {
 		return nil, p.migrationFailed(ctx, t, sc, m)
@@ -173,15 +190,6 @@ func (p *Promotions) migrate(ctx context.Context, t *run.Task, sc *scene) (any, 
 		})
 	}
 	return out, nil
-}
-
-// recordEnding records that a session is about to be ended which is in a migration's way: who it is, and nothing of what it ran.
-func (p *Promotions) recordEnding(ctx context.Context, t *run.Task, sc *scene, b migration.Blocker) error {
-	by := store.Audit{
-		Actor: t.Actor, Action: "session ended", App: sc.env.App, Environment: sc.env.Name, Run: t.Run, Subject: string(sc.New.Digest()),
-		Because: fmt.Sprintf("session %d of %s was in the way of the migration, at %s: %s, its transaction open for %s", b.PID, b.Who, cmp.Or(b.Table, "the schema"), b.State, migration.Human(b.Since)),
-	}
-	return p.World.Store.Change(ctx, by, func(*store.Tx) error { return nil })
 }
 
 // migrationFailed tells whether the failed migration left the schema as it was.
@@ -233,6 +241,9 @@ func (p *Promotions) rehearsedSchema(ctx context.Context, sc *scene) (*evidence.
 // one stops everything: neither release is known to run on it.
 func (p *Promotions) unmigrate(ctx context.Context, t *run.Task, sc *scene) error {
 	if err := p.endMigrating(ctx, t, sc); err != nil {
+		return err
+	}
+	if err := p.recordLostEndings(ctx, t, sc); err != nil {
 		return err
 	}
 	now, err := sc.env.Settle(ctx, sc.New, t.Run)

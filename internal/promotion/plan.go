@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"greenroom/internal/app"
+	"greenroom/internal/human"
 	"greenroom/internal/plan"
 	"greenroom/internal/release"
 )
@@ -16,6 +17,7 @@ import (
 const (
 	ActionPrepare   = "promotion.prepare"   // unpack and verify. Back: nothing
 	ActionGate      = "promotion.gate"      // ask again what was asked before. Back: nothing
+	ActionGateAgain = "promotion.again"     // ask whether what let it in still counts. Back: nothing
 	ActionBackup    = "promotion.backup"    // copy the database. Back: nothing, the copy is kept
 	ActionWayBack   = "promotion.way-back"  // note what is there. Back: prove the old release by its journeys, remember the new one as bad
 	ActionPause     = "promotion.pause"     // hold requests, or show the maintenance page. Back: let them through
@@ -131,6 +133,7 @@ func (b *builder) first() {
 	}
 	b.start("start", b.services(anyOrder))
 	b.candidate()
+	b.askAgain("gate-again")
 	b.share(100)
 	b.live()
 	b.verify()
@@ -147,6 +150,7 @@ func (b *builder) startFirst() {
 	b.migrate()
 	b.start("start", b.services(app.StartFirst))
 	b.candidate()
+	b.askAgain("gate-again")
 	for _, percent := range b.Environment.Rollout.Steps {
 		if percent < 100 {
 			b.share(percent)
@@ -185,6 +189,7 @@ func (b *builder) migratesAlone() bool {
 func (b *builder) stopFirst() {
 	b.backup()
 	b.wayBack()
+	b.askAgain("gate-hold") // the backup may have taken an hour, and now people begin to wait
 	with(b.step("hold", ActionPause, true, "let requests wait at the edge"), PauseArgs{})
 	b.exchange()
 	with(b.step("resume", ActionResume, true, "let the waiting requests through"), PauseArgs{})
@@ -198,13 +203,14 @@ func (b *builder) stopFirst() {
 func (b *builder) withDowntime() {
 	b.wayBack()
 	pause := PauseArgs{Maintenance: true, Expected: *b.Downtime}
-	with(b.step("maintenance", ActionPause, true, "show the maintenance page, for about %s", b.Downtime.Round(time.Second/10)), pause)
+	with(b.step("maintenance", ActionPause, true, "show the maintenance page, for about %s", human.Duration(*b.Downtime)), pause)
 	b.drain()
 	b.stopOld("stop-old", b.oldServices(anyOrder))
 	b.backup()
 	b.migrate()
 	b.start("start", b.services(anyOrder))
 	b.candidate()
+	b.askAgain("gate-again")
 	b.share(100)
 	b.live()
 	with(b.step("open", ActionResume, true, "take the maintenance page away"), pause)
@@ -220,8 +226,16 @@ func (b *builder) exchange() {
 	b.migrate()
 	b.start("start", b.services(anyOrder))
 	b.candidate()
+	b.askAgain("gate-again")
 	b.share(100)
 	b.live()
+}
+
+// askAgain comes before anybody is sent to the new release: a backup and a migration may lie between the gate's yes and that.
+func (b *builder) askAgain(name string) {
+	if b.Kind == plan.Promotion {
+		b.step(name, ActionGateAgain, false, "ask %s's gate whether what let %s in still counts", b.Environment.Name, b.New.Short())
+	}
 }
 
 func (b *builder) backup() {
@@ -273,7 +287,7 @@ func (b *builder) share(percent int) {
 	args, says := ShareArgs{Percent: percent}, fmt.Sprintf("send %d%% of the traffic to %s", percent, b.New.Short())
 	if percent < 100 {
 		args.Watch = b.Environment.Rollout.Watch
-		says += fmt.Sprintf(" and watch it for %s", args.Watch)
+		says += fmt.Sprintf(" and watch it for %s", human.Duration(args.Watch))
 	}
 	with(b.step(fmt.Sprintf("share-%d", percent), ActionShare, true, "%s", says), args)
 }
@@ -289,12 +303,12 @@ func (b *builder) verify() {
 }
 
 func (b *builder) drain() {
-	b.step("drain", ActionDrain, false, "let %s finish the requests that it has, for at most %s", b.Old.Short(), b.Environment.Rollout.Drain)
+	b.step("drain", ActionDrain, false, "let %s finish the requests that it has, for at most %s", b.Old.Short(), human.Duration(b.Environment.Rollout.Drain))
 }
 
 func (b *builder) watch() {
 	if b.Environment.Rollout.Watch > 0 {
-		b.step("watch", ActionWatch, false, "watch the answers for %s", b.Environment.Rollout.Watch)
+		b.step("watch", ActionWatch, false, "watch the answers for %s", human.Duration(b.Environment.Rollout.Watch))
 	}
 }
 

@@ -74,6 +74,7 @@ func (p *Promotions) Actions() map[string]run.Action {
 	return map[string]run.Action{
 		ActionPrepare:   step{p: p, do: p.prepare},
 		ActionGate:      step{p: p, do: p.gate},
+		ActionGateAgain: step{p: p, do: p.gateAgain},
 		ActionBackup:    step{p: p, do: p.backup},
 		ActionWayBack:   step{p: p, do: p.noteWayBack, undo: p.proveOld},
 		ActionPause:     step{p: p, do: p.route, undo: p.routeBack},
@@ -161,7 +162,7 @@ func (p *Promotions) proveOld(ctx context.Context, t *run.Task, sc *scene) error
 		return err
 	}
 	reason, cancelled := t.Turned()
-	if !cancelled && t.Plan.Kind == plan.Promotion && tried(t) {
+	if !cancelled && t.Plan.Kind == plan.Promotion && tried(t) && !turnedAway(t) {
 		t.OnRecord(store.Audit{Actor: "greenroom", Action: ActionBad, Subject: string(sc.New.Digest()), Because: reason},
 			func(ctx context.Context, tx *store.Tx) error {
 				return tx.MarkBad(ctx, sc.env.App, sc.New.Digest(), reason)
@@ -194,6 +195,13 @@ func (p *Promotions) proveOld(ctx context.Context, t *run.Task, sc *scene) error
 func tried(t *run.Task) bool {
 	return slices.ContainsFunc(t.Plan.Steps, func(s plan.Step) bool {
 		return (s.Action == ActionMigrate || s.Action == ActionStart) && t.WasBegun(s.Name)
+	})
+}
+
+// turnedAway says whether the gate took its yes back: what it leaned on does not count any more, of which the release is not guilty.
+func turnedAway(t *run.Task) bool {
+	return slices.ContainsFunc(t.Plan.Steps, func(s plan.Step) bool {
+		return s.Action == ActionGateAgain && t.WasBegun(s.Name) && !t.WasDone(s.Name)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"greenroom/internal/edge"
 	"greenroom/internal/gate"
+	"greenroom/internal/human"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
@@ -208,13 +209,12 @@ func (p *Promotions) unlive(_ context.Context, t *run.Task, sc *scene) error {
 			return err
 		}
 		record.Live, record.Since, record.Previous = t.Plan.From, back.Since, back.Previous
-		if t.Plan.Kind == plan.Restore { // nobody said that it is bad, but for this restore
-			if err := tx.ClearBad(ctx, sc.env.App, t.Plan.From); err != nil {
-				return err
-			}
-		}
 		return changed(tx.PutEnvironment(ctx, record))
 	})
+	if t.Plan.Kind == plan.Restore { // nobody said that it is bad, but for this restore
+		t.OnRecord(store.Audit{Actor: "greenroom", Action: ActionGood, Subject: string(t.Plan.From), Because: "the restore that left it was taken back"},
+			func(ctx context.Context, tx *store.Tx) error { return tx.ClearBad(ctx, sc.env.App, t.Plan.From) })
+	}
 	return nil
 }
 
@@ -229,7 +229,7 @@ func (p *Promotions) drain(ctx context.Context, t *run.Task, sc *scene) (any, er
 		return edge.Drained{}, nil // it never had a request
 	}
 	if err == nil && d.Left > 0 {
-		t.Progress("%d requests did not end within %s", d.Left, sc.env.Settings.Rollout.Drain)
+		t.Progress("%d requests did not end within %s", d.Left, human.Duration(sc.env.Settings.Rollout.Drain))
 	}
 	return d, err
 }

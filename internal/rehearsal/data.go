@@ -3,11 +3,11 @@ package rehearsal
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
+	"greenroom/internal/human"
 	"greenroom/internal/migration"
 	"greenroom/internal/problem"
 	"greenroom/internal/run"
@@ -116,7 +116,7 @@ func age(d time.Duration) string {
 	case d < time.Minute:
 		return "less than a minute"
 	case d < 48*time.Hour:
-		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+		return human.Duration(d.Round(time.Minute))
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }

@@ -140,7 +140,9 @@ func (r *Rehearsals) judged(ctx context.Context, t *run.Task, s *set, seen migra
 		return nil, err
 	}
 	report.Findings = append(report.Findings, disturbed...)
-	report.Forecast = migration.Predict(seen, r.productionSizes(ctx, t, s))
+	if report.Forecast, err = r.forecast(ctx, t, s, seen); err != nil {
+		return nil, err
+	}
 	if !copied && report.Forecast != nil {
 		report.Findings = append(report.Findings, migration.JudgeForecast(*report.Forecast, budget)...)
 	}
@@ -171,21 +173,36 @@ func (r *Rehearsals) errorsOf(ctx context.Context, t *run.Task, s *set, used usa
 	return found, nil
 }
 
-// productionSizes are how large production's tables are; nil where that can't be known from here.
-func (r *Rehearsals) productionSizes(ctx context.Context, t *run.Task, s *set) []migration.Size {
+// forecast is what production will see of a migration; nil where its sizes can't be known from here. Where production can't
+// be asked, its newest snapshot tells how large it was.
+func (r *Rehearsals) forecast(ctx context.Context, t *run.Task, s *set, seen migration.Observation) (*migration.Forecast, error) {
 	production, ok := s.Policy.Production()
-	if !ok || !s.HasOld || r.World.Elsewhere(s.Policy, production.Name) {
-		return nil
+	if !ok || !s.HasOld {
+		return nil, nil
 	}
 	e, ok := r.World.Open(s.Policy, production.Name)
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	shape, err := e.Shape(ctx, s.Old)
-	if err != nil { // the forecast is missing then, and that is all
+	if !r.World.Elsewhere(s.Policy, production.Name) {
+		shape, err := e.Shape(ctx, s.Old)
+		if err == nil {
+			return migration.Predict(seen, sizesOf(shape)), nil
+		}
 		t.Progress("production's sizes could not be read: %v", err)
-		return nil
 	}
+	snapshot, found, err := e.Vouched(ctx, s.Policy)
+	if err != nil || !found {
+		return nil, err
+	}
+	f := migration.Predict(seen, snapshot.Sizes())
+	if f != nil {
+		f.SizedAt(snapshot.Data.Taken)
+	}
+	return f, nil
+}
+
+func sizesOf(shape mask.Shape) []migration.Size {
 	sizes := make([]migration.Size, len(shape.Tables))
 	for i, table := range shape.Tables {
 		sizes[i] = migration.Size{Table: table.Name, Rows: table.Rows, Bytes: table.Bytes, Index: table.Index}

@@ -3,14 +3,13 @@ package rehearsal
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"greenroom/internal/app"
 	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
+	"greenroom/internal/human"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
 	"greenroom/internal/run"
@@ -231,7 +230,7 @@ func (r *Rehearsals) startNew(ctx context.Context, t *run.Task, s *set) (any, er
 		result.Verdict, result.Summary = evidence.Fail, changedAtStart
 		return result, nil
 	}
-	result.Summary = fmt.Sprintf("healthy in %s", result.Duration.Round(time.Millisecond))
+	result.Summary = "healthy in " + human.Duration(result.Duration)
 	return result, s.stage.Route(ctx, r.both(s, 100))
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"greenroom/internal/human"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/store"
@@ -46,6 +47,7 @@ func (a *active) drive() {
 	if !finished {
 		return
 	}
+	a.Ended()
 	if err := a.persist(a.begin); err != nil {
 		a.Log.Error("the next run could not begin", "error", err)
 	}
@@ -156,7 +158,7 @@ func (a *active) undo(move plan.Move) error {
 	}
 	defer a.Hook(UndoRecorded, t.Step.Name)
 	if err != nil && ctx.Err() != nil {
-		err = problem.New(problem.Fail, "it took longer than %s: %w", a.UndoTime, err)
+		err = problem.New(problem.Fail, "it took longer than %s: %w", human.Duration(a.UndoTime), err)
 	}
 	if err == nil {
 		if err = a.lockedRecord(plan.Entry{Step: t.Step.Name, State: plan.Undone}, t.commits...); err == nil || a.ctx.Err() != nil {

@@ -34,6 +34,8 @@ type Config struct {
 	UndoTime time.Duration // how long one attempt to take a step back may take; 0 is 10 minutes
 	// Pause waits before a step is tried again; nil is a timer. It returns early with ctx's error.
 	Pause func(ctx context.Context, d time.Duration) error
+	// Ended is called after a run has ended, whichever way, and must not wait for anything; nil is nobody.
+	Ended func()
 	// Hook is called at each point of each step; nil in production. A test kills the process there.
 	Hook func(p Point, step string)
 }
@@ -72,6 +74,9 @@ func New(ctx context.Context, c Config) *Executor {
 	}
 	if c.Pause == nil {
 		c.Pause = pause
+	}
+	if c.Ended == nil {
+		c.Ended = func() {}
 	}
 	if c.Hook == nil {
 		c.Hook = func(Point, string) {}
@@ -168,7 +173,11 @@ func (e *Executor) cancelInactive(ctx context.Context, id, by string) error {
 	if err != nil || r.Phase == store.Running {
 		return err // where it is under way, the next executor reads the journal
 	}
-	return e.Store.FinishRun(ctx, id, plan.Next(r.Plan, append(r.Journal, entry)))
+	if err := e.Store.FinishRun(ctx, id, plan.Next(r.Plan, append(r.Journal, entry))); err != nil {
+		return err
+	}
+	e.Ended()
+	return nil
 }
 
 // Wait returns when the run has ended.

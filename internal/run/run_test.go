@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -275,6 +276,8 @@ func TestRehearsalsWaitForOneAnother(t *testing.T) {
 		return nil, nil
 	}}
 	e := executor(t, x)
+	var told atomic.Int32
+	e.Ended = func() { told.Add(1) }
 	var ids []string
 	for range 4 {
 		ids = append(ids, start(t, e, rehearsal()))
@@ -302,6 +305,9 @@ func TestRehearsalsWaitForOneAnother(t *testing.T) {
 	end(t, e, "r5")
 	if most > 2 { // a rehearsal and the promotion
 		t.Errorf("%d at once", most)
+	}
+	if e.Close(); told.Load() != 5 { // also of the one that was cancelled while it waited
+		t.Errorf("told of %d ends", told.Load())
 	}
 }
 
@@ -571,7 +577,7 @@ func TestTakingBackHasADeadlineOfItsOwn(t *testing.T) {
 	e := executor(t, x)
 	e.UndoTime = time.Millisecond
 	r := end(t, e, start(t, e, fourSteps()))
-	if r.Outcome != plan.NeedsOperator || !strings.Contains(r.Reason, "it took longer than 1ms") {
+	if r.Outcome != plan.NeedsOperator || !strings.Contains(r.Reason, "it took longer than 1 ms") {
 		t.Errorf("%s: %s", r.Outcome, r.Reason)
 	}
 }

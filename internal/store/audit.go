@@ -97,6 +97,7 @@ func (r Reader) last(ctx context.Context) (evidence.Entry, bool, error) {
 type HistoryQuery struct {
 	App         string // "" means all
 	Environment string // "" means all
+	Run         string // "" means all, and those of none
 	Before      int64  // only entries with a lower Seq; 0: from the newest
 	Limit       int    // 0 means 50
 }
@@ -113,7 +114,7 @@ func (r Reader) History(ctx context.Context, q HistoryQuery) ([]Audit, error) {
 		term  string
 		value any
 		asked bool
-	}{{"a.app = ?", q.App, q.App != ""}, {"a.environment = ?", q.Environment, q.Environment != ""}, {"a.seq < ?", q.Before, q.Before != 0}} {
+	}{{"a.app = ?", q.App, q.App != ""}, {"a.environment = ?", q.Environment, q.Environment != ""}, {"a.run = ?", q.Run, q.Run != ""}, {"a.seq < ?", q.Before, q.Before != 0}} {
 		if c.asked {
 			where, args = append(where, c.term), append(args, c.value)
 		}

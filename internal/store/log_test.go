@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -203,6 +204,35 @@ func expectUpgraded(t *testing.T, s *Store, entries int) {
 		t.Errorf("%s old tables are still here", got)
 	}
 	change(t, s, putApp("next"))
+}
+
+// TestHistoryOfARun has the entries of one run alone, page by page.
+func TestHistoryOfARun(t *testing.T) {
+	s := open(t)
+	for i, run := range []string{"r1", "r2", "", "r1", "r1"} {
+		by := Audit{Actor: "ann", Action: fmt.Sprint("action ", i), App: "shop", Environment: "production", Run: run}
+		if err := s.Change(t.Context(), by, func(*Tx) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	q := HistoryQuery{App: "shop", Environment: "production", Run: "r1", Limit: 2}
+	for {
+		log, err := s.History(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range log {
+			got = append(got, e.Action)
+		}
+		if len(log) < q.Limit {
+			break
+		}
+		q.Before = log[len(log)-1].Seq
+	}
+	if !slices.Equal(got, []string{"action 4", "action 3", "action 0"}) {
+		t.Errorf("its entries are %q", got)
+	}
 }
 
 // At an upgrade the log of before is linked and signed in its order.

@@ -138,6 +138,9 @@ func (p *Progress) End(name string, m Mark, detail string) {
 	if detail != "" {
 		line += Indent("    ", CleanBlock(detail))
 	}
+	if p.screen.Live { // elsewhere lines are not broken, so that they can be searched
+		line = Fold(line, p.screen.Width())
+	}
 	p.redraw(line)
 }
 

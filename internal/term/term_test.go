@@ -33,20 +33,20 @@ func TestLiveProgress(t *testing.T) {
 	for _, color := range []bool{false, true} {
 		p, v, pass := stage(color)
 		p.Start("backup", "back up the database")
-		sees(t, v, "⠋ back up the database  0.0s")
+		sees(t, v, "⠋ back up the database  0.0 s")
 		pass(1200 * time.Millisecond)
-		sees(t, v, "⠙ back up the database  1.2s")
+		sees(t, v, "⠙ back up the database  1.2 s")
 		p.Say("backup", "12 MB")
-		sees(t, v, "⠙ back up the database  1.2s  12 MB")
+		sees(t, v, "⠙ back up the database  1.2 s  12 MB")
 		p.Start("web", "start 10 replicas of web beside the old ones, and wait")
-		sees(t, v, "⠙ back up the database  1.2s  12 MB", "⠙ start 10 replicas of web beside the …")
+		sees(t, v, "⠙ back up the database  1.2 s  12 MB", "⠙ start 10 replicas of web beside the …")
 		p.End("backup", Pass, "")
-		sees(t, v, "✓ back up the database  1.2s", "⠙ start 10 replicas of web beside the …")
+		sees(t, v, "✓ back up the database  1.2 s", "⠙ start 10 replicas of web beside the …")
 		p.Print("a line that stays")
 		pass(70 * time.Second)
 		p.End("web", Fail, "web-3 exited: exit code 1\nport taken")
-		sees(t, v, "✓ back up the database  1.2s", "a line that stays",
-			"✗ start 10 replicas of web beside the ol", "d ones, and wait  1m10s", // what stays is whole, and may wrap
+		sees(t, v, "✓ back up the database  1.2 s", "a line that stays",
+			"✗ start 10 replicas of web beside the", "  old ones, and wait  1 min 10 s", // what stays is whole
 			"    web-3 exited: exit code 1", "    port taken")
 		p.Close()
 	}
@@ -57,12 +57,12 @@ func TestLiveProgressWraps(t *testing.T) {
 	p.Start("a", "first")
 	p.Start("b", "second")
 	p.Start("a", "another text")
-	sees(t, v, "⠋ another text  0.0s", "⠋ second  0.0s")
+	sees(t, v, "⠋ another text  0.0 s", "⠋ second  0.0 s")
 	p.Forget("a")
 	p.Forget("nobody")
-	sees(t, v, "⠋ second  0.0s")
+	sees(t, v, "⠋ second  0.0 s")
 	p.Say("nobody", "heard of somebody else")
-	sees(t, v, "    heard of somebody else", "⠋ second  0.0s")
+	sees(t, v, "    heard of somebody else", "⠋ second  0.0 s")
 	p.Close()
 	sees(t, v, "    heard of somebody else")
 }
@@ -84,8 +84,8 @@ func TestPlainProgress(t *testing.T) {
 	want := `… start web, and a text that is longer than the screen
     web-1 is healthy
     something
-✓ start web, and a text that is longer than the screen  2.5s
-? never begun  0.0s
+✓ start web, and a text that is longer than the screen  2.5 s
+? never begun  0.0 s
     why�[2J
 a line
 `

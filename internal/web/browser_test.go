@@ -77,6 +77,34 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
+// TestBrowserPrints: on paper no part that a person looks at as one is longer than a page, also where the screen is dark, and
+// no legend is away from its picture.
+func TestBrowserPrints(t *testing.T) {
+	ctx := browser(t)
+	for _, name := range []string{"fail", "pass", "mask", "sqlite"} {
+		open(t, ctx, written(t, name, stories()[name]))
+		err := call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print",
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const width, height = 739, 979 // of US Letter without the margins of a browser, in pixels of CSS
+		if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, height)); err != nil {
+			t.Fatal(err)
+		}
+		long, err := chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf(`[...document.querySelectorAll("figure, .hero, .legend")]
+			.map(e => e.closest(".part") || e).filter(e => e.getBoundingClientRect().height > %d)
+			.map(e => e.id + " " + e.getBoundingClientRect().height).join(", ")`, height)))
+		if err != nil || long != "" {
+			t.Errorf("%s: longer than a page: %s, %v", name, long, err)
+		}
+		paper, err := chromedp.Run(ctx, chromedp.Evaluate[string](`getComputedStyle(document.body).backgroundColor`))
+		if err != nil || paper != "rgb(255, 255, 255)" {
+			t.Errorf("%s: printed on %s, %v", name, paper, err)
+		}
+	}
+}
+
 // TestBrowserObeysPolicy puts markup into a page as if it had got through, and demands that it does nothing.
 func TestBrowserObeysPolicy(t *testing.T) {
 	ctx := browser(t)

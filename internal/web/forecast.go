@@ -34,7 +34,7 @@ func forecastPart(m *migration.Report) g.Node {
 	}
 	drawing = append(drawing, a.labels(46)...)
 	return part("forecast", "In production",
-		h.P(h.Class("lead"), g.Text(forecastSentence(*f))),
+		h.P(h.Class("lead"), whole(forecastSentence(*f))),
 		h.Figure(svg("forecast", 50, drawing...), h.Ul(h.Class("legend"), g.Group(marks))),
 		h.Dl(h.Class("facts"), g.Group(forecastFacts(*f))))
 }

@@ -20,7 +20,7 @@ func migrationSection(r evidence.Report) g.Node {
 		return nil
 	}
 	return section("migration", "The migration",
-		h.P(h.Class("lead"), g.Text(whatRan(*m))),
+		h.P(h.Class("lead"), whole(whatRan(*m))),
 		findingsPart(m), timelinePart(m), advicePart(m), forecastPart(m),
 		h.Div(h.Class("beside"), backPart(m), lostPart(m)), tablesPart(m), statementsPart(m))
 }
@@ -52,7 +52,7 @@ func findingsPart(m *migration.Report) g.Node {
 
 func findingItem(f migration.Finding) g.Node {
 	v := evidence.Verdict(f.Verdict)
-	nodes := []g.Node{h.Class(verdictClass(v)), mark(v), h.Span(h.Class("says"), g.Text(stop(upper(prose(f.Text)))))}
+	nodes := []g.Node{h.Class(verdictClass(v)), mark(v), h.Span(h.Class("says"), whole(stop(upper(prose(f.Text)))))}
 	if f.Took > 0 && f.Budget > 0 {
 		nodes = append(nodes, meter(f))
 	}
@@ -121,7 +121,7 @@ func backPart(m *migration.Report) g.Node {
 	}
 	nodes := []g.Node{h.P(sign, g.Text(", "+said))}
 	if b.Until != "" {
-		nodes = append(nodes, h.P(h.Strong(g.Text("Until when: ")), g.Text(stop(prose(b.Until)))))
+		nodes = append(nodes, h.P(h.Strong(g.Text("Until when: ")), whole(stop(prose(b.Until)))))
 	}
 	if b.Up {
 		nodes = append(nodes, h.P(g.Text("After the way back the migration worked again.")))
@@ -162,7 +162,7 @@ func losses(list []migration.Loss) g.Node {
 		if l.Column != "" {
 			what += "." + l.Column
 		}
-		return h.Li(code(name(what)), g.Text(" "+prose(l.Text)))
+		return h.Li(code(name(what)), whole(" "+prose(l.Text)))
 	}), more(len(list), maxLost, h.Li))
 }
 

@@ -247,6 +247,16 @@ func TestSentences(t *testing.T) {
 			t.Errorf("%q becomes %q, want %q", c[0], got, c[1])
 		}
 	}
+	for _, c := range [][2]string{
+		{"", ""}, {"no date & 2026-11", "no date &amp; 2026-11"},
+		{"of 2026-11-26, 1 GB <b>", `of <span class="whole">2026-11-26</span>, 1 GB &lt;b&gt;`},
+		{"2026-11-26 to 2027-06-30", `<span class="whole">2026-11-26</span> to <span class="whole">2027-06-30</span>`},
+	} {
+		var b strings.Builder
+		if err := whole(c[0]).Render(&b); err != nil || b.String() != c[1] {
+			t.Errorf("%q becomes %q, want %q, %v", c[0], b.String(), c[1], err)
+		}
+	}
 }
 
 // TestAxis is what the numbers of a picture are made of.

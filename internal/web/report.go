@@ -18,7 +18,7 @@ import (
 func reportHeader(r evidence.Report) g.Node {
 	return h.Header(h.Class("hero "+verdictClass(r.Verdict)),
 		h.P(h.Class("over"), g.Text("Dress rehearsal of "), h.Strong(g.Text(name(r.App))), g.Text(" "), code(r.Release.Short())),
-		h.H1(mark(r.Verdict), g.Text(" "), h.Span(h.Class("says"), g.Text(sentence(r)))),
+		h.H1(mark(r.Verdict), g.Text(" "), h.Span(h.Class("says"), whole(sentence(r)))),
 		rest(r),
 		h.Dl(h.Class("facts"), g.Group(facts(r))))
 }
@@ -31,7 +31,7 @@ func facts(r evidence.Report) []g.Node {
 	}
 	list := []g.Node{fact("Against", against)}
 	if m := r.Migration(); m != nil && m.Data != "" {
-		list = append(list, fact("Data", g.Text(prose(m.Data))))
+		list = append(list, fact("Data", whole(prose(m.Data))))
 	}
 	return append(list,
 		fact("When", h.Time(h.DateTime(r.Started.UTC().Format(time.RFC3339)), g.Text(r.Started.UTC().Format("2006-01-02 15:04 UTC")))),
@@ -156,7 +156,7 @@ func checkItem(res evidence.Result, room int, open bool) g.Node {
 	}
 	return h.Li(h.Class(verdictClass(res.Verdict)),
 		mark(res.Verdict), called,
-		h.Span(h.Class("summary"), g.Text(prose(res.Says()))),
+		h.Span(h.Class("summary"), whole(prose(res.Says()))),
 		h.Span(h.Class("took"), g.Text(migration.Human(res.Duration))),
 		whyNot(res, room, open))
 }
@@ -201,7 +201,7 @@ func notesSection(r evidence.Report) g.Node {
 		return nil
 	}
 	return section("notes", "Worth knowing",
-		h.Ul(g.Map(first(r.Notes, maxNotes), func(n string) g.Node { return h.Li(g.Text(prose(n))) })), more(len(r.Notes), maxNotes, h.P))
+		h.Ul(g.Map(first(r.Notes, maxNotes), func(n string) g.Node { return h.Li(whole(prose(n))) })), more(len(r.Notes), maxNotes, h.P))
 }
 
 // reportFooter says what the page is worth, and where its numbers are.

@@ -45,10 +45,24 @@ func line(s string) string { return cut(term.Clean(s), maxLine) }
 func name(s string) string { return cut(term.Clean(s), maxName) }
 
 // units are what a number and its unit look like.
-var units = regexp.MustCompile(`\b(\d+) (ms|s|min|h|B|kB|MB|GB|TB)\b`)
+var units = regexp.MustCompile(`\b(\d+) (ms|s|min|h|days|B|kB|MB|GB|TB)\b`)
 
 // prose is line for a sentence: no number loses its unit at the end of a line.
 func prose(s string) string { return units.ReplaceAllString(line(s), "$1\u00a0$2") }
+
+// days are dates as reports write them.
+var days = regexp.MustCompile(`\b\d{4}-\d\d-\d\d\b`)
+
+// whole is prose in which no date is broken at its hyphens: there is nothing to be put in their place that could be searched.
+func whole(text string) g.Node {
+	var nodes []g.Node
+	at := 0
+	for _, d := range days.FindAllStringIndex(text, -1) {
+		nodes = append(nodes, g.Text(text[at:d[0]]), h.Span(h.Class("whole"), g.Text(text[d[0]:d[1]])))
+		at = d[1]
+	}
+	return g.Group(append(nodes, g.Text(text[at:])))
+}
 
 // block is text from outside of several lines.
 func block(s string, most int) string { return cut(term.CleanBlock(strings.TrimSpace(s)), most) }

@@ -149,6 +149,17 @@ func (e Engine) snapshotDescribes(t *testing.T) {
 			t.Errorf("customers is described as %+v", table)
 		}
 	}
+	shape, err := copier(t, d).Shape(bounded(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range shape.Tables {
+		if !slices.ContainsFunc(read.Tables, func(s data.SnapshotTable) bool {
+			return s.Name == table.Name && s.Source == table.Bytes+table.Index && s.Index == table.Index
+		}) {
+			t.Errorf("%s has %d bytes and %d of indexes, which %+v does not say", table.Name, table.Bytes, table.Index, read.Tables)
+		}
+	}
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("a folder that others can enter: %v, %v", info, err)

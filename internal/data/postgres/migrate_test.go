@@ -172,6 +172,7 @@ func TestMigrationEndsBlockersWhenTold(t *testing.T) {
 	o.Blockers = func(b []migration.Blocker) []int {
 		return []int{b[0].PID, otherPID} // one of them is in nobody's way
 	}
+	told := fates(&o)
 	ran, err := d.Run(bounded(t), o)
 	if err != nil || ran.Failed != "" {
 		t.Fatalf("%v, %+v", err, ran)
@@ -182,6 +183,7 @@ func TestMigrationEndsBlockersWhenTold(t *testing.T) {
 	if err := other.Ping(bounded(t)); err != nil {
 		t.Error("somebody was ended who stood in nobody's way")
 	}
+	wantFate(t, *told, clerk, data.FateEnded, "")
 }
 
 func TestMigrationGetsItsLockAtLast(t *testing.T) {

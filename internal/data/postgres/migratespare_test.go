@@ -105,16 +105,78 @@ func TestMigrationEndsOnlyWhoHolds(t *testing.T) {
 	}
 }
 
-func TestStands(t *testing.T) {
-	for held, want := range map[string]bool{
-		"":                                      false,
-		"ShareRowExclusiveLock AccessShareLock": false,
-		"AccessExclusiveLock AccessShareLock":   true,
-		"ShareLock ExclusiveLock":               true, // the end of a transaction
-		"ShareRowExclusiveLock AccessShareLock,ShareRowExclusiveLock RowExclusiveLock": true,
+// TestMigrationEndsNobodyElse: whoever changes between the look and the ending is judged anew, and whoever has the pid of
+// somebody who was seen is not taken for that.
+func TestMigrationEndsNobodyElse(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile string                   // what the session in the way does between the look and the ending
+		other     func(*migration.Blocker) // how the one that was seen was another
+		want      string
+	}{
+		"still the same":  {want: ""},
+		"another session": {other: func(b *migration.Blocker) { b.Born = b.Born.Add(-time.Microsecond) }, want: "it is gone"},
+		"another pid":     {other: func(b *migration.Blocker) { b.PID = 1 << 30 }, want: "it is gone"},
+		"became ours":     {meanwhile: "SET application_name = 'greenroom backup'", want: "it is Greenroom's own"},
+		"let go":          {meanwhile: "COMMIT", want: "it no longer stands in the way"},
+		"began once more": {meanwhile: "COMMIT; BEGIN", want: "it no longer stands in the way"},
 	} {
-		if stands(held) != want {
-			t.Errorf("%q stands in the way: %v", held, !want)
+		t.Run(name, func(t *testing.T) {
+			_, _, d := account(t)
+			db := open(t, d.URL())
+			execute(t, db, "CREATE TABLE orders (id int)")
+			clerk := locked(t, d, "SELECT * FROM orders")
+			migrator := locked(t, d, "SELECT 1")
+			altered := make(chan error, 1)
+			go func() {
+				_, err := migrator.Exec(bounded(t), "ALTER TABLE orders ADD note text")
+				altered <- err
+			}()
+			w := &waits{d: d, pid: int32(migrator.PgConn().PID()), role: migrator.Config().User}
+			w.o.Blockers = func([]migration.Blocker) []int { return nil }
+			administrator := connection(t, d, "test")
+			var seen []migration.Blocker
+			eventually(t, "somebody is in the way", func() (yes bool) {
+				var err error
+				seen, err = w.inTheWay(bounded(t), administrator)
+				return err == nil && len(seen) == 1 && seen[0].Spared == ""
+			})
+			if c.other != nil {
+				c.other(&seen[0])
+			}
+			if c.meanwhile != "" {
+				if _, err := clerk.PgConn().Exec(bounded(t), c.meanwhile).ReadAll(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			spared, err := w.end(bounded(t), administrator, seen[0])
+			if err != nil || spared != c.want {
+				t.Errorf("it is spared for %q, %v; want %q", spared, err, c.want)
+			}
+			if err := clerk.Ping(bounded(t)); (err != nil) != (c.want == "") {
+				t.Errorf("who is in the way answers %v", err)
+			}
+			if err := clerk.Close(bounded(t)); err != nil && c.want != "" {
+				t.Error(err)
+			}
+			if err := <-altered; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestConflicting: the pairs are of a lock that is wanted and one that is held, in this order, as pg_locks names them.
+func TestConflicting(t *testing.T) {
+	pairs := conflicting()
+	for pair, want := range map[string]bool{
+		"ShareRowExclusiveLock AccessShareLock":  false,
+		"AccessExclusiveLock AccessShareLock":    true,
+		"ShareLock ExclusiveLock":                true, // the end of a transaction
+		"ShareRowExclusiveLock RowExclusiveLock": true,
+		"RowShareLock ShareRowExclusiveLock":     false,
+	} {
+		if slices.Contains(pairs, pair) != want {
+			t.Errorf("%q conflicts: %t", pair, !want)
 		}
 	}
 }

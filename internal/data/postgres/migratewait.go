@@ -1,9 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +21,10 @@ type waits struct {
 	pid   int32
 	role  string // the migrator's
 	every time.Duration
+	grace time.Duration // how long those are waited for at the end that were asked to end
+
+	asked   []migration.Blocker // to end, and not seen to be gone; like refused the loop's alone
+	refused []migration.Blocker // whom the server does not end for us
 
 	mu    sync.Mutex
 	sql   string // what runs; "" is nothing
@@ -35,7 +39,7 @@ func newWaits(d *Database, o data.RunOptions, s *session) *waits {
 		// There have to be some looks within the lock time-out, or nobody is named.
 		every = max(5*time.Millisecond, min(every, o.LockTimeout/8))
 	}
-	return &waits{d: d, o: o, pid: int32(s.pid()), role: s.user, every: every}
+	return &waits{d: d, o: o, pid: int32(s.pid()), role: s.user, every: every, grace: endTimeout}
 }
 
 // begin looks until stop is called, which waits for the last look.
@@ -53,6 +57,7 @@ func (w *waits) begin(ctx context.Context) (stop func()) {
 }
 
 func (w *waits) loop(ctx context.Context) {
+	defer w.settle(ctx)
 	tick := time.NewTicker(w.every)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -63,6 +68,9 @@ func (w *waits) loop(ctx context.Context) {
 				case <-ctx.Done():
 					return nil
 				case <-tick.C:
+				}
+				if err := w.reap(ctx, conn); err != nil {
+					return err
 				}
 				if err := w.look(ctx, conn); err != nil {
 					return err
@@ -124,24 +132,6 @@ func (w *waits) inTheWay(ctx context.Context, conn *pgx.Conn) ([]migration.Block
 	return blockers, w.spare(ctx, conn, blockers)
 }
 
-// remove ends the sessions that the caller wants ended, as long as they still stand in the way.
-func (w *waits) remove(ctx context.Context, conn *pgx.Conn, blockers []migration.Blocker) error {
-	if w.o.Blockers == nil || len(blockers) == 0 {
-		return nil
-	}
-	var pids []int32
-	for _, pid := range w.o.Blockers(blockers) {
-		if slices.ContainsFunc(blockers, func(b migration.Blocker) bool { return b.PID == pid && b.Spared == "" }) {
-			pids = append(pids, int32(pid))
-		}
-	}
-	if len(pids) == 0 {
-		return nil
-	}
-	_, err := conn.Exec(ctx, "SELECT pg_terminate_backend(p) FROM unnest(pg_blocking_pids($1)) AS p WHERE p = ANY ($2)", w.pid, pids)
-	return err
-}
-
 func (w *waits) running() (string, time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -193,7 +183,7 @@ func (w *waits) tell(m migration.Moment) {
 }
 
 // holdersQuery gives sessions, and the table that the session $1 waits for.
-const holdersQuery = `SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.usename, ''), coalesce(a.state, a.backend_type, ''),
+const holdersQuery = `SELECT a.pid, a.backend_start, coalesce(a.application_name, ''), coalesce(a.usename, ''), coalesce(a.state, a.backend_type, ''),
 	coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), 0)::float8, coalesce(a.query, ''),
 	coalesce((SELECT l.relation::regclass::text FROM pg_locks l WHERE l.pid = $1 AND NOT l.granted AND l.relation IS NOT NULL LIMIT 1), '')
 	FROM pg_stat_activity a`
@@ -201,10 +191,11 @@ const holdersQuery = `SELECT a.pid, coalesce(a.application_name, ''), coalesce(a
 func collectBlockers(rows pgx.Rows) ([]migration.Blocker, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (b migration.Blocker, err error) {
 		var pid int32
+		var born *time.Time
 		var name, user, query string
 		var since float64
-		err = row.Scan(&pid, &name, &user, &b.State, &since, &query, &b.Table)
-		b.PID, b.Who, b.Since = int(pid), user, time.Duration(since*float64(time.Second))
+		err = row.Scan(&pid, &born, &name, &user, &b.State, &since, &query, &b.Table)
+		b.PID, b.Born, b.Who, b.Since = int(pid), *cmp.Or(born, &time.Time{}), user, time.Duration(since*float64(time.Second))
 		if name != "" {
 			b.Who = name + " as " + user
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"greenroom/internal/data"
+	"greenroom/internal/human"
 	"greenroom/internal/problem"
 )
 
@@ -203,7 +204,7 @@ func untilGone(ctx context.Context, ask func() (left int, err error)) error {
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return ctx.Err()
 			}
-			return problem.New(problem.Inconclusive, "%d sessions are still there after %s", left, endTimeout).
+			return problem.New(problem.Inconclusive, "%d sessions are still there after %s", left, human.Duration(endTimeout)).
 				WithHint("look at pg_stat_activity; only the server's administrator can end what does not end by itself")
 		case <-time.After(pause):
 		}

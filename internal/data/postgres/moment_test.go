@@ -142,7 +142,7 @@ func TestSnapshotTakesTooLong(t *testing.T) {
 	parent := t.TempDir()
 	o := data.SnapshotOptions{Rules: keepAll(t, d), Key: testKey, Rate: 1 << 20, Timeout: 2 * time.Second}
 	_, err := d.Snapshot(bounded(t), filepath.Join(parent, "snapshot"), o)
-	if p := problem.From(err); p == nil || p.Code != problem.Fail || !strings.Contains(p.Message, "2s") {
+	if p := problem.From(err); p == nil || p.Code != problem.Fail || !strings.Contains(p.Message, "2 s") {
 		t.Errorf("got %v", err)
 	}
 	if left, err := os.ReadDir(parent); err != nil || len(left) > 0 {

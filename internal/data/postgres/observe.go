@@ -157,7 +157,9 @@ func (w *watch) lookOnce(ctx context.Context) (err error) {
 	w.mu.Lock()
 	pids := w.track.pids()
 	w.mu.Unlock()
+	asked := time.Now()
 	l, err := w.looker.look(ctx, pids, false)
+	answered := time.Now()
 	if err != nil {
 		w.looker.close()
 		w.looker = nil
@@ -165,11 +167,11 @@ func (w *watch) lookOnce(ctx context.Context) (err error) {
 	}
 	w.mu.Lock()
 	now := time.Now()
-	w.track.set(now.Sub(w.localStart), l.at)
+	w.track.set(asked.Sub(w.localStart), answered.Sub(w.localStart), l.at)
 	w.track.take(l)
 	w.calm = w.track.last-w.track.changed > calm
 	w.samples++
-	w.gap = max(w.gap, now.Sub(w.lastLook))
+	w.gap = max(w.gap, now.Sub(w.lastLook), w.track.blindUntil-w.track.blindFrom)
 	w.lastLook = now
 	moment, due := w.moment(l, now)
 	w.mu.Unlock()
@@ -259,7 +261,9 @@ type heldAnswer struct {
 
 // Held reads what the migrator's session holds right before its commit.
 func (w *watch) Held(ctx context.Context, ask func(ctx context.Context, query string) (string, error)) error {
+	asked := time.Now()
 	text, err := ask(ctx, heldQuery)
+	answered := time.Now()
 	if err != nil {
 		return fmt.Errorf("read the locks of a migration: %w", err)
 	}
@@ -275,6 +279,7 @@ func (w *watch) Held(ctx context.Context, ask func(ctx context.Context, query st
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.track.set(asked.Sub(w.localStart), answered.Sub(w.localStart), a.At)
 	w.track.takeHeld(s, a.At)
 	return nil
 }

@@ -46,6 +46,7 @@ func TestAdviceIsTheSame(t *testing.T) {
 		{"detach", "ALTER TABLE parts DETACH PARTITION part", "", false, "constraint public.part part_id_check CHECK (((id IS NOT NULL) AND (id = 1)))\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			plain, safe := advised(t), advised(t)
 			do(t, connection(t, plain, migratorName), c.sql)
 			o := migration.Observation{Engine: "postgres", Exact: true, Statements: []migration.Statement{{SQL: c.sql}},

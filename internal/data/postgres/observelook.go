@@ -11,8 +11,10 @@ import (
 
 // look is what the server's sessions were at in one moment.
 type look struct {
-	at       time.Time // the server's clock, as all times in it
+	at       time.Time     // the server's clock, as all times in it, right before the locks were read
+	took     time.Duration // until the answer was here: the locks were read meanwhile
 	sessions []seenSession
+	prepared bool // a transaction that was prepared, and is no session's any more, has a lock as only changes of the schema take
 }
 
 // seenSession is one that works, waits, or has a transaction open. What its user's rights don't let us see is zero.
@@ -63,7 +65,7 @@ func lookQuery(version int) string {
 		FROM pg_lock_status() l
 		WHERE NOT l.granted OR l.locktype = 'transactionid' OR l.database = $1 AND l.relation >= %[2]d AND l.locktype IN ('relation', 'tuple') AND l.mode <> 'AccessShareLock'
 		GROUP BY l.pid)
-	SELECT c.at, s.* FROM (SELECT clock_timestamp() AS at) c LEFT JOIN (
+	SELECT c.at, (SELECT coalesce(bool_or(strong), false) FROM l WHERE pid IS NULL), s.* FROM (SELECT clock_timestamp() AS at) c LEFT JOIN (
 		SELECT a.pid, coalesce(a.leader_pid, 0) AS leader, coalesce(a.backend_type = 'client backend', true) AS client, coalesce(a.application_name, '') AS app,
 			a.client_addr, coalesce(a.client_port, -1) AS client_port, coalesce(a.state, '') AS state,
 			CASE WHEN a.application_name = $2 OR l.waits OR l.strong OR a.pid = ANY ($3) OR a.backend_start >= $5 THEN coalesce(a.query, '') ELSE '' END AS query,
@@ -119,6 +121,7 @@ const lookTimeout = 5 * time.Second
 func (l *looker) look(ctx context.Context, pids []int32, all bool) (look, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
+	asked := time.Now()
 	rows, err := l.conn.Query(ctx, l.query, l.database, l.migrator, pids, all, l.newer)
 	if err != nil {
 		return look{}, err
@@ -126,7 +129,7 @@ func (l *looker) look(ctx context.Context, pids []int32, all bool) (look, error)
 	defer rows.Close()
 	var out look
 	for rows.Next() {
-		r, err := scanSession(rows, &out.at)
+		r, err := scanSession(rows, &out)
 		if err != nil {
 			return look{}, err
 		}
@@ -134,10 +137,11 @@ func (l *looker) look(ctx context.Context, pids []int32, all bool) (look, error)
 			out.sessions = append(out.sessions, r)
 		}
 	}
+	out.took = time.Since(asked)
 	return out, rows.Err()
 }
 
-func scanSession(rows pgx.Rows, at *time.Time) (seenSession, error) {
+func scanSession(rows pgx.Rows, l *look) (seenSession, error) {
 	var s seenSession
 	var pid, leader *int32
 	var client, waits *bool
@@ -150,7 +154,7 @@ func scanSession(rows pgx.Rows, at *time.Time) (seenSession, error) {
 	var modes []string
 	var xids []int64
 	var since []*time.Time
-	err := rows.Scan(at, &pid, &leader, &client, &app, &from, &port, &state, &query, &born, &xact, &began, &changed, &waits, &s.blockers,
+	err := rows.Scan(&l.at, &l.prepared, &pid, &leader, &client, &app, &from, &port, &state, &query, &born, &xact, &began, &changed, &waits, &s.blockers,
 		&relations, &row, &xids, &modes, &granted, &since)
 	if err != nil || pid == nil {
 		return s, err

@@ -13,7 +13,7 @@ import (
 
 // observation is the story so far. after is what there is now; nil where that is not known.
 func (t *track) observation(after *catalogue, localStart time.Time) migration.Observation {
-	o := migration.Observation{Engine: "postgres", Guessed: t.guessed}
+	o := migration.Observation{Engine: "postgres", Guessed: t.guessed, Prepared: t.prepared}
 	t.attend(localStart)
 	now := catalogue{}
 	if after != nil {
@@ -26,6 +26,7 @@ func (t *track) observation(after *catalogue, localStart time.Time) migration.Ob
 	t.waits = t.longestWaits(observeBound)
 	t.made = slices.DeleteFunc(t.made, t.chatter())
 	t.made = t.longestStatements(observeBound)
+	swapped := t.swapped(locks, now)
 	index := map[*trackedStatement]int{nil: -1}
 	for i, s := range t.made {
 		index[s] = i
@@ -39,8 +40,12 @@ func (t *track) observation(after *catalogue, localStart time.Time) migration.Ob
 	}
 	for _, l := range t.locks {
 		name, made := t.name(l.relation, now)
-		o.Locks = append(o.Locks, migration.Lock{Table: name, Mode: strings.TrimSuffix(l.mode, "Lock"), Asked: l.asked, From: l.from,
-			Until: l.until, Statement: at(l.by), Made: made})
+		lock := migration.Lock{Table: name, Mode: strings.TrimSuffix(l.mode, "Lock"), Asked: l.asked, From: l.from,
+			Until: l.until, Statement: at(l.by), Early: l.early, Late: l.late, Made: made}
+		if since, took := swapped[name]; made && took {
+			lock.Made, lock.Unsure = l.asked < since, since < 0
+		}
+		o.Locks = append(o.Locks, lock)
 	}
 	slices.SortStableFunc(o.Locks, func(a, b migration.Lock) int { return cmp.Compare(a.From, b.From) })
 	for _, w := range t.waits {
@@ -51,7 +56,7 @@ func (t *track) observation(after *catalogue, localStart time.Time) migration.Ob
 	if after != nil {
 		o.Tables = touched(t.before, now, locked)
 	}
-	o.Exact = t.held && t.open == 0 && !t.noTx
+	o.Exact = t.held && t.open == 0 && !t.noTx && !t.back
 	o.Omitted = t.omitted
 	return o
 }
@@ -72,6 +77,7 @@ func (s *trackedStatement) statement() migration.Statement {
 func (t *track) attend(localStart time.Time) {
 	for i := range t.told {
 		told := &t.told[i]
+		t.back = t.back || migration.GivesBack(told.SQL)
 		from, until := told.Began.Sub(localStart), told.Ended.Sub(localStart)
 		s := t.seen(*told, from, until)
 		if s == nil {
@@ -105,11 +111,32 @@ func (t *track) seen(told data.Told, from, until time.Duration) *trackedStatemen
 // taker is the statement that was told of and ran when a lock was first there, where looks did not see it: the last one that
 // had begun.
 func (t *track) taker(l *trackedLock) (by *trackedStatement) {
+	if by := t.changer(l); by != nil {
+		return by
+	}
 	if l.by != nil && l.by.told != nil {
 		return nil
 	}
 	for _, s := range t.made {
 		if s.told != nil && s.from <= l.asked+time.Millisecond {
+			by = s
+		}
+	}
+	return by
+}
+
+// changer is a statement that was told of, writes rows, and ran while nobody looked, right before a lock was first there as it
+// takes one: so that lock is not said to be of a later one that only found it. One that changes rows goes before one that
+// adds some.
+func (t *track) changer(l *trackedLock) (by *trackedStatement) {
+	if l.mode != "RowExclusiveLock" || l.by != nil && migration.WritesRows(l.by.sql) && l.early == 0 {
+		return nil
+	}
+	for _, s := range t.made {
+		if s.told == nil || s.from > l.asked || s.until < l.asked-l.early-time.Millisecond {
+			continue
+		}
+		if changes := migration.ChangesRows(s.told.SQL); changes || migration.WritesRows(s.told.SQL) && (by == nil || !migration.ChangesRows(by.told.SQL)) {
 			by = s
 		}
 	}
@@ -129,7 +156,7 @@ func (t *track) onTables(now catalogue) (out []*trackedLock, locked map[uint32]b
 	first := map[key]*trackedLock{}
 	for _, l := range t.locks {
 		table, index, known := t.table(l.relation, now)
-		if !known || index && !changesSchema(l.mode) {
+		if !known || (index || t.sequence(table, now)) && !changesSchema(l.mode) {
 			continue
 		}
 		locked[table] = true
@@ -137,13 +164,20 @@ func (t *track) onTables(now catalogue) (out []*trackedLock, locked map[uint32]b
 		l.relation = table
 		k := key{l.lockKey, l.xact.UnixMicro(), l.by}
 		if f := first[k]; f != nil {
-			f.asked, f.from, f.until = min(f.asked, l.asked), min(f.from, l.from), max(f.until, l.until)
+			f.join(l)
 			continue
 		}
 		first[k] = &l
 		out = append(out, &l)
 	}
 	return out, locked
+}
+
+// join makes a lock as long as it and another one are together.
+func (l *trackedLock) join(other trackedLock) {
+	earliest, latest := min(l.asked-l.early, other.asked-other.early), max(l.until+l.late, other.until+other.late)
+	l.asked, l.from, l.until = min(l.asked, other.asked), min(l.from, other.from), max(l.until, other.until)
+	l.early, l.late = l.asked-earliest, latest-l.until
 }
 
 // table is the table that a relation is, or belongs to, and whether it is an index or a TOAST table of one.
@@ -163,6 +197,33 @@ func (t *track) name(oid uint32, now catalogue) (name string, made bool) {
 		return t.before.relations[r.table].name, false
 	}
 	return now.relations[now.relations[oid].table].name, true
+}
+
+// swapped are the names that a table had before the migration and one that it made has now: from when on it had it, which
+// is when that was locked that had it before. That is negative where it was not seen.
+func (t *track) swapped(locks []*trackedLock, now catalogue) map[string]time.Duration {
+	out := map[string]time.Duration{}
+	had := map[string]uint32{}
+	for oid, r := range t.before.relations {
+		had[r.name] = oid
+	}
+	for oid, r := range now.relations {
+		was, is := had[r.name]
+		if _, before := t.before.relations[oid]; before || !is || !r.isTable() {
+			continue
+		}
+		out[r.name] = -1
+		for _, l := range locks {
+			if l.relation == was && l.mode == "AccessExclusiveLock" {
+				out[r.name] = l.asked
+			}
+		}
+	}
+	return out
+}
+
+func (t *track) sequence(oid uint32, now catalogue) bool {
+	return t.before.relations[oid].kind == "S" || now.relations[oid].kind == "S"
 }
 
 // chatter says which statements are left out: those that only ask, or begin and end transactions, took no time and no lock.

@@ -19,24 +19,34 @@ import (
 type track struct {
 	migrator string
 	start    time.Time // the server's clock at the first look
+	at       time.Time // and at this one
 	last     time.Duration
-	changed  time.Duration // when something began or ended last
-	before   catalogue
-	mine     map[int32]*trackedSession
-	old      map[int32]time.Time               // sessions that were there before, by when they began
-	others   map[int32]time.Time               // sessions of somebody else's, by when they began
-	who      func([]netip.AddrPort) []data.End // nil: nobody can tell who is at the other end of a session
-	named    bool                              // a session was seen that is certainly the migrator's
-	guessed  bool
-	made     []*trackedStatement
-	locks    []*trackedLock
-	waits    []*trackedWait
-	waiting  map[waitKey]*trackedWait
-	told     []data.Told
-	held     bool // a transaction's locks were read before its commit
-	open     int  // statements that were told of since
-	noTx     bool // one was told of that ran outside a transaction
-	omitted  int
+	// Between these two the server's locks were read for the last time and for the time before. What came or went since
+	// that one did so then.
+	blindFrom, blindUntil time.Duration
+
+	changed time.Duration // when something began or ended last
+	before  catalogue
+	mine    map[int32]*trackedSession
+	old     map[int32]time.Time               // sessions that were there before, by when they began
+	others  map[int32]time.Time               // sessions of somebody else's, by when they began
+	who     func([]netip.AddrPort) []data.End // nil: nobody can tell who is at the other end of a session
+	named   bool                              // a session was seen that is certainly the migrator's
+	guessed bool
+	made    []*trackedStatement
+	locks   []*trackedLock
+	waits   []*trackedWait
+	waiting map[waitKey]*trackedWait
+	told    []data.Told
+	held    bool // a transaction's locks were read before its commit
+	open    int  // statements that were told of since
+	noTx    bool // one was told of that ran outside a transaction
+	back    bool // one was told of that may give back what it locked
+	omitted int
+
+	preparedBefore bool          // see look, at the first one
+	preparedSince  time.Duration // the first look of those in a row that saw it, and not of the first; negative for none
+	prepared       time.Duration // for how long at most
 }
 
 // trackedSession is a session of the migrator's.
@@ -71,14 +81,17 @@ type trackedLock struct {
 	lockKey
 	asked, from, until time.Duration
 	granted, queued    bool
-	open               bool // it is still there
+	dated              bool          // the server said since when it is waited for
+	early, late        time.Duration // see migration.Lock
+	open               bool          // it is still there
 	xact               time.Time
 	by                 *trackedStatement
 }
 
 func newTrack(migrator string, first look, before catalogue, who func([]netip.AddrPort) []data.End) *track {
 	t := &track{migrator: migrator, start: first.at, before: before, who: who,
-		mine: map[int32]*trackedSession{}, old: map[int32]time.Time{}, others: map[int32]time.Time{}, waiting: map[waitKey]*trackedWait{}}
+		mine: map[int32]*trackedSession{}, old: map[int32]time.Time{}, others: map[int32]time.Time{}, waiting: map[waitKey]*trackedWait{},
+		preparedBefore: first.prepared, preparedSince: -1}
 	for _, s := range first.sessions {
 		t.old[s.pid] = s.born
 	}
@@ -89,6 +102,8 @@ func newTrack(migrator string, first look, before catalogue, who func([]netip.Ad
 // take takes the next look.
 func (t *track) take(l look) {
 	now := max(l.at.Sub(t.start), t.last) // a clock that is set back by little
+	t.at = l.at
+	t.blindFrom, t.blindUntil = t.last, now+l.took
 	t.ask(l.sessions)
 	seen := map[int32]bool{}
 	for _, s := range l.sessions {
@@ -101,28 +116,49 @@ func (t *track) take(l look) {
 		if !seen[pid] {
 			w.finish(t.last)
 			for k, l := range w.locks {
-				l.close(t.last)
+				l.close(t.last, t.blindUntil)
 				delete(w.locks, k)
 			}
 			delete(t.mine, pid)
 		}
 	}
 	t.waiters(l, now)
+	t.prepares(l.prepared, now)
 	t.last = now
 	t.prune()
 }
 
-// set sets the server's clock, should it have been: an hour that the clock jumps is none that anybody waited.
-func (t *track) set(elapsed time.Duration, at time.Time) {
-	const jump = time.Second
-	if d := at.Sub(t.start) - elapsed; d > jump || d < -jump {
-		t.start = at.Add(-elapsed)
+// prepares follows how long a transaction that was prepared has kept what it locked: no session's locks tell of it.
+func (t *track) prepares(is bool, now time.Duration) {
+	switch {
+	case !is:
+		if t.preparedSince >= 0 {
+			t.prepared = max(t.prepared, t.blindUntil-t.preparedSince)
+		}
+		t.preparedSince, t.preparedBefore = -1, false
+		return
+	case t.preparedBefore:
+		return
+	case t.preparedSince < 0:
+		t.preparedSince = t.last
+	}
+	t.prepared = max(t.prepared, now-t.preparedSince)
+}
+
+// set sets the server's clock, should it have been, by when it was asked for the time and answered: an hour that the clock
+// jumps is none that anybody waited, and one that it is set back is no pause.
+func (t *track) set(asked, answered time.Duration, at time.Time) {
+	const jump = 20 * time.Millisecond
+	if d := at.Sub(t.start); d < asked-jump || d > answered+jump {
+		t.start = at.Add(-(asked + answered) / 2)
 	}
 }
 
 // takeHeld takes what a session said that it holds, at a moment between two looks.
 func (t *track) takeHeld(s seenSession, at time.Time) {
 	now := max(at.Sub(t.start), t.last)
+	t.at = at
+	t.blindFrom, t.blindUntil = t.last, now
 	w := t.mine[s.pid]
 	if w == nil || !w.born.Equal(s.born) {
 		w = newTracked(s.born)
@@ -285,8 +321,15 @@ func (t *track) offset(at time.Time, now time.Duration) time.Duration {
 // hold follows a session's locks. They all go with their transaction: what is there in the next one as well is another lock.
 func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
 	end := t.last
-	if s.completed {
+	latest := t.blindUntil
+	switch {
+	case s.completed && !(s.xact.Equal(w.xact) && !s.xact.IsZero()): // what its last transaction held went before the session said that it is done
 		end = max(end, t.offset(s.changed, now))
+		latest = end
+	case s.completed: // it is idle in the same transaction; sessions are read before locks, so that may have ended in between
+		end = max(end, t.offset(s.changed, now))
+	case !s.xact.Equal(w.xact) && !s.xact.IsZero() && !s.xact.After(t.at): // and before it began the next one, with a pause in which others pass
+		latest = max(end, t.offset(s.xact, now)-1)
 	}
 	there := map[lockKey]bool{}
 	for _, h := range s.locks {
@@ -297,12 +340,16 @@ func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
 		there[k] = true
 		l := w.locks[k]
 		if l != nil && !l.xact.Equal(s.xact) {
-			l.close(t.last)
+			l.close(t.last, latest)
 			l = nil
 		}
 		if l == nil {
 			l = &trackedLock{lockKey: k, open: true, xact: s.xact, by: w.taking(t.last), asked: t.first(w, now)}
 			l.from = l.asked
+			l.early = l.asked - min(l.asked, t.blindFrom)
+			if !s.xact.After(t.at) { // else the clock was set back since
+				l.early = min(l.early, l.asked-min(l.asked, t.offset(s.xact, now)))
+			}
 			t.locks = append(t.locks, l)
 			t.changed = now
 			w.locks[k] = l
@@ -311,7 +358,7 @@ func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
 	}
 	for k, l := range w.locks {
 		if !there[k] {
-			l.close(end)
+			l.close(end, latest)
 			delete(w.locks, k)
 			t.changed = now
 		}
@@ -340,8 +387,8 @@ func (l *trackedLock) see(h seenLock, t *track, now time.Duration) {
 	switch {
 	case !h.granted:
 		l.queued, l.from = true, now
-		if !h.since.IsZero() {
-			l.asked = t.offset(h.since, now)
+		if !h.since.IsZero() && !h.since.After(t.at) && !l.dated { // once: later the clock may be another
+			l.asked, l.early, l.dated = t.offset(h.since, now), 0, true
 		}
 	case l.queued && !l.granted:
 		l.from = now
@@ -349,10 +396,11 @@ func (l *trackedLock) see(h seenLock, t *track, now time.Duration) {
 	l.granted = h.granted
 }
 
-// close ends a lock. One that was never had was only waited for.
-func (l *trackedLock) close(at time.Duration) {
+// close ends a lock, at the latest when it is said. One that was never had was only waited for.
+func (l *trackedLock) close(at, latest time.Duration) {
 	l.open = false
 	l.until = max(l.until, at)
+	l.late = max(0, latest-l.until)
 	if !l.granted {
 		l.from = l.until
 	}
@@ -381,13 +429,18 @@ func (t *track) prune() {
 
 func (t *track) longestLocks(n int) []*trackedLock {
 	return keepLongest(t, t.locks, n, func(l *trackedLock) time.Duration {
+		_, was := t.before.relations[l.relation]
 		switch took := l.until - l.asked; {
+		case !was && !l.open: // nobody but the migration may have known it
+			return took
+		case !was:
+			return forever / 8
 		case l.open:
 			return forever
 		case migration.StopsWrites(l.mode):
 			return took + forever/2
 		default:
-			return took
+			return took + forever/4
 		}
 	}, func(l *trackedLock) time.Duration { return l.asked })
 }

@@ -75,6 +75,42 @@ func TestTrackOneStatement(t *testing.T) {
 	}
 }
 
+// TestTrackBlind says how long a lock may have been there at most: from the last look that did not see it, or its
+// transaction's beginning, to the answer of the first that did not see it again, or what the server says was later.
+func TestTrackBlind(t *testing.T) {
+	const sql = "ALTER TABLE orders ADD x integer"
+	ms := time.Millisecond
+	has := migratorAt(sql, 50, 20, held("AccessExclusive"))
+	begunBefore := migratorAt(sql, 90, 2, held("AccessExclusive"))
+	idle := migratorAt(sql, 50, 20)
+	idle.state, idle.completed, idle.changed, idle.xact = "idle", true, serverAt(160), time.Time{}
+	within := idle
+	within.state, within.changed, within.xact = "idle in transaction", serverAt(90), serverAt(20)
+	for name, c := range map[string]struct {
+		looks       []look
+		early, late time.Duration
+	}{
+		"until it was gone from one that was idle": {[]look{{at: serverAt(100), sessions: []seenSession{has}}, {at: serverAt(200), took: 30 * ms, sessions: []seenSession{within}}}, 30 * ms, 130 * ms},
+		"since its transaction began":              {[]look{{at: serverAt(100), sessions: []seenSession{has}}}, 30 * ms, 0},
+		"since the look before":                    {[]look{{at: serverAt(10)}, {at: serverAt(100), sessions: []seenSession{begunBefore}}}, 80 * ms, 0},
+		"until the session was gone":               {[]look{{at: serverAt(100), sessions: []seenSession{has}}, {at: serverAt(200), took: 30 * ms}}, 30 * ms, 130 * ms},
+		"until the session was done":               {[]look{{at: serverAt(100), sessions: []seenSession{has}}, {at: serverAt(200), sessions: []seenSession{idle}}}, 30 * ms, 0},
+		"until the next transaction":               {[]look{{at: serverAt(100), sessions: []seenSession{has}}, {at: serverAt(200), sessions: []seenSession{migratorAt(sql, 150, 150)}}}, 30 * ms, 50*ms - 1},
+		"until it was gone by itself":              {[]look{{at: serverAt(100), sessions: []seenSession{has}}, {at: serverAt(200), sessions: []seenSession{migratorAt("ROLLBACK TO a", 150, 20)}}}, 30 * ms, 100 * ms},
+		"until it was another's again":             {[]look{{at: serverAt(100), sessions: []seenSession{has}}, {at: serverAt(200), sessions: []seenSession{migratorAt(sql, 150, 150, held("AccessExclusive"))}}}, 30 * ms, 50*ms - 1},
+	} {
+		o := tracked(c.looks...)
+		if l := o.Locks[0]; l.Early != c.early || l.Late != c.late {
+			t.Errorf("%s: early %s, late %s, want %s and %s", name, l.Early, l.Late, c.early, c.late)
+		}
+		for _, l := range o.Locks[1:] {
+			if before := o.Locks[0]; l.Asked-l.Early <= before.Until+before.Late {
+				t.Errorf("%s: %+v and %+v are one", name, before, l)
+			}
+		}
+	}
+}
+
 // TestTrackIndexes counts locks on an index as its table's, and those on one that is new as nobody's.
 func TestTrackIndexes(t *testing.T) {
 	s := migratorAt("REINDEX INDEX orders_pkey", 1, 1, held("Share"), seenLock{relation: ordersIndex, mode: "AccessExclusiveLock", granted: true},
@@ -101,7 +137,7 @@ func TestTrackQueue(t *testing.T) {
 	had := migratorAt(sql, 2, 2, held("AccessExclusive"))
 	o := tracked(look{at: serverAt(5), sessions: []seenSession{waits}}, look{at: serverAt(10), sessions: []seenSession{waits, earlier, writer, reader, before}},
 		look{at: serverAt(15), sessions: []seenSession{had, reader, writer, before}}, look{at: serverAt(20)})
-	if len(o.Locks) != 1 || o.Locks[0] != (migration.Lock{Table: "orders", Mode: "AccessExclusive", Asked: 3 * time.Millisecond, From: 15 * time.Millisecond, Until: 15 * time.Millisecond}) {
+	if len(o.Locks) != 1 || o.Locks[0] != (migration.Lock{Table: "orders", Mode: "AccessExclusive", Asked: 3 * time.Millisecond, From: 15 * time.Millisecond, Until: 15 * time.Millisecond, Late: 5 * time.Millisecond}) {
 		t.Errorf("%+v", o.Locks)
 	}
 	writes := 0
@@ -126,7 +162,7 @@ func TestTrackClock(t *testing.T) {
 	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
 	take := func(elapsed, clock int, sessions ...seenSession) {
 		l := look{at: serverAt(clock), sessions: sessions}
-		tr.set(time.Duration(elapsed)*time.Millisecond, l.at)
+		tr.set(time.Duration(elapsed)*time.Millisecond, time.Duration(elapsed)*time.Millisecond, l.at)
 		tr.take(l)
 	}
 	const hour = 3600_000
@@ -138,6 +174,32 @@ func TestTrackClock(t *testing.T) {
 	o := tr.observation(&after, time.Now())
 	if s := migration.StoodStill(o); len(s) != 1 || s[0].Reads.Took() > 20*time.Millisecond || s[0].Reads.Took() <= 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestTrackClockBack sets the clock back while a lock is waited for and held: both took as long as they did.
+func TestTrackClockBack(t *testing.T) {
+	for _, back := range []int{900, 3600_000} {
+		tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
+		waits := seenLock{relation: ordersOID, mode: "AccessExclusiveLock", since: serverAt(10)}
+		take := func(elapsed, back int, locks ...seenLock) {
+			l := look{at: serverAt(elapsed - back), sessions: []seenSession{migratorAt("LOCK TABLE orders", 9, 9, locks...)}}
+			tr.set(time.Duration(elapsed)*time.Millisecond, time.Duration(elapsed)*time.Millisecond, l.at)
+			tr.take(l)
+		}
+		take(15, 0, waits)
+		for ms := 20; ms < 400; ms += 5 {
+			take(ms, back, waits)
+		}
+		for ms := 400; ms < 800; ms += 5 {
+			take(ms, back, held("AccessExclusive"))
+		}
+		take(800, back)
+		after := ordersBefore()
+		o := tr.observation(&after, time.Now())
+		if s := migration.StoodStill(o); len(s) != 1 || s[0].Reads.Took() < 780*time.Millisecond || s[0].Reads.Took() > 810*time.Millisecond {
+			t.Errorf("set back by %d ms: %+v", back, s)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"greenroom/internal/data"
+	"greenroom/internal/human"
 	"greenroom/internal/mask"
 	"greenroom/internal/problem"
 )
@@ -48,7 +49,7 @@ func (d *Database) Snapshot(ctx context.Context, dir string, o data.SnapshotOpti
 	case ctx.Err() != nil:
 		return s, ctx.Err()
 	case limited.Err() != nil:
-		return s, problem.New(problem.Fail, "the snapshot of %s took longer than %s, for which production may be held in one moment", d.name, o.Timeout).
+		return s, problem.New(problem.Fail, "the snapshot of %s took longer than %s, for which production may be held in one moment", d.name, human.Duration(o.Timeout)).
 			WithHint("allow more time, or a higher rate")
 	case err != nil:
 		return s, d.failed(ctx, "take a snapshot of", unreadable(err))
@@ -283,7 +284,7 @@ func (t *taking) tables() []data.SnapshotTable {
 	for i, table := range t.moment.structure.tables {
 		r := t.results[i]
 		st := data.SnapshotTable{Name: table.Name, Rows: r.tally.rows, Bytes: r.tally.bytes, Sum: r.tally.sum.String(),
-			Source: table.Bytes + table.Index, None: t.catalog.Tables[i].None}
+			Source: table.Bytes + table.Index, Index: table.Index, None: t.catalog.Tables[i].None}
 		for c, n := range r.changed {
 			if n > 0 {
 				if st.Changed == nil {

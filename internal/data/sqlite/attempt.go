@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"greenroom/internal/data"
+	"greenroom/internal/human"
 	"greenroom/internal/layout"
 	"greenroom/internal/migration"
 	"greenroom/internal/problem"
@@ -148,6 +149,9 @@ func (a *attempt) blocked() error {
 		return err
 	}
 	if a.options.Blockers != nil && len(all) > 0 {
+		for i := range all {
+			all[i].Spared = "it is a process, and has no session that could be ended"
+		}
 		a.options.Blockers(all)
 	}
 	if a.options.Progress != nil {
@@ -188,7 +192,7 @@ func (a *attempt) exec(ctx context.Context, s layout.Statement) error {
 	began := time.Now()
 	err := run(limited, a.conn, s.SQL)
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		err = fmt.Errorf("it took longer than the %s that a statement may take, and was ended", a.options.Statement)
+		err = fmt.Errorf("it took longer than the %s that a statement may take, and was ended", human.Duration(a.options.Statement))
 	}
 	if a.witness != nil {
 		told := data.Told{SQL: s.SQL, File: a.file(a.migration), Began: began, Ended: time.Now(), Retries: a.retries,

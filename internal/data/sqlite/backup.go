@@ -22,11 +22,18 @@ import (
 // pages is how much is copied between two looks at the context: 16 MB of pages of the usual size.
 const pages = 4096
 
+// What the names of this package's own files end with.
+const (
+	partSuffix     = ".partial"
+	restoreSuffix  = ".restore"
+	pristineSuffix = ".pristine"
+)
+
 // Backup copies the database with SQLite's online backup, which is one moment: with a write-ahead log writers go on
 // meanwhile, without one they wait. The copy passes SQLite's integrity check before it gets its name.
 func (d *Database) Backup(ctx context.Context, file string) (b data.Backup, err error) {
 	started := time.Now()
-	part := file + ".partial"
+	part := file + partSuffix
 	if err := errors.Join(atomicfile.Sweep(part), remove(beside(part)...)); err != nil {
 		return data.Backup{}, err
 	}
@@ -84,7 +91,7 @@ func (d *Database) replace(ctx context.Context, fill func(fresh string, perm fs.
 	if err != nil {
 		return err
 	}
-	fresh := d.file + ".restore"
+	fresh := d.file + restoreSuffix
 	if err := errors.Join(atomicfile.Sweep(fresh), remove(beside(fresh)...)); err != nil {
 		return err
 	}
@@ -152,6 +159,16 @@ func sound(ctx context.Context, file string) error {
 // beside lists a database's file and the logs that SQLite may keep for it.
 func beside(file string) []string {
 	return []string{file, file + "-wal", file + "-shm", file + "-journal"}
+}
+
+// Files lists a database's file and all that may lie in its folder because of it: SQLite's logs, and the copies that Restore,
+// Keep and Reset work with.
+func Files(file string) []string {
+	all := beside(file)
+	for _, own := range []string{file + restoreSuffix, file + pristineSuffix, file + pristineSuffix + partSuffix} {
+		all = append(all, beside(own)...)
+	}
+	return all
 }
 
 func remove(files ...string) error {

@@ -278,7 +278,7 @@ func TestRunCancelled(t *testing.T) {
 		t.Errorf("%s tables left of a migration that was called off", got)
 	}
 	o.Progress, o.Statement = nil, 20*time.Millisecond
-	if ran := runAll(t, d, o); !strings.Contains(ran.Failed, "took longer than the 20ms") {
+	if ran := runAll(t, d, o); !strings.Contains(ran.Failed, "took longer than the 20 ms") {
 		t.Errorf("%+v", ran)
 	}
 }

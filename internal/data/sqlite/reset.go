@@ -15,12 +15,12 @@ import (
 )
 
 // pristine is where the copy lies that Reset goes back to: beside the database, so that a file system that can clone does.
-func (d *Database) pristine() string { return d.file + ".pristine" }
+func (d *Database) pristine() string { return d.file + pristineSuffix }
 
 // Keep copies the database with SQLite's online backup, since its file may be written to and have a log beside it. The
 // copy is this system user's alone: the app can't change what it is reset to.
 func (d *Database) Keep(ctx context.Context) (err error) {
-	part := d.pristine() + ".partial"
+	part := d.pristine() + partSuffix
 	if err := errors.Join(atomicfile.Sweep(part), remove(beside(part)...)); err != nil {
 		return err
 	}

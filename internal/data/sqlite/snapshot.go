@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"greenroom/internal/data"
+	"greenroom/internal/human"
 	"greenroom/internal/mask"
 	"greenroom/internal/problem"
 )
@@ -53,7 +54,7 @@ func (d *Database) Snapshot(ctx context.Context, dir string, o data.SnapshotOpti
 	err = d.moment(held, func(conn *sql.Conn) error { return w.write(held, conn) })
 	switch {
 	case err != nil && errors.Is(context.Cause(held), errHeld) && ctx.Err() == nil:
-		return data.Snapshot{}, problem.New(problem.Fail, "the snapshot of %s was not done within %s, and its moment is not held longer", d.file, o.Timeout).
+		return data.Snapshot{}, problem.New(problem.Fail, "the snapshot of %s was not done within %s, and its moment is not held longer", d.file, human.Duration(o.Timeout)).
 			WithHint("give it more time, or a higher rate")
 	case codeOf(err) == codeFull:
 		return data.Snapshot{}, problem.New(problem.Unavailable, "the disk is full where the snapshot %s is written: %w", dir, err).
@@ -185,7 +186,7 @@ func (w *snapshotWriter) make(ctx context.Context, to *sql.Conn, kind string) er
 // carry copies a table's rows.
 func (w *snapshotWriter) carry(ctx context.Context, t *table, from, to *sql.Conn) (err error) {
 	_, none := w.masks.proper.Table(t.name)
-	m := data.SnapshotTable{Name: t.name, Source: t.bytes, None: none, Sum: sum{}.String()}
+	m := data.SnapshotTable{Name: t.name, Source: t.bytes, Index: t.bytes - t.own, None: none, Sum: sum{}.String()}
 	if !none {
 		if err := run(ctx, to, "BEGIN"); err != nil {
 			return err

@@ -420,7 +420,7 @@ func TestTheMomentIsNotHeldForLonger(t *testing.T) {
 	r := rulesFor(t, d)
 	parent := t.TempDir()
 	_, err := d.Snapshot(bounded(t), filepath.Join(parent, "s"), data.SnapshotOptions{Key: key, Rules: r, Rate: 1, Timeout: 100 * time.Millisecond})
-	if p := problem.From(err); err == nil || p.Code != problem.Fail || !strings.Contains(p.Message, "100ms") {
+	if p := problem.From(err); err == nil || p.Code != problem.Fail || !strings.Contains(p.Message, "100 ms") {
 		t.Errorf("got %v", err)
 	}
 	if left, _ := os.ReadDir(parent); len(left) != 0 {

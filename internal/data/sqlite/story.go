@@ -24,13 +24,14 @@ type story struct {
 	bystanders map[int]bool // pids that were there before, and are not the migrator's unless they are marked
 	known      map[int]bool // whether a pid is the migrator's
 	started    time.Time
-	looked     time.Time
+	looked     time.Time // before the last look, and
+	before     time.Time // before the one before
 	samples    int
 	gap        time.Duration
 	log        int64 // bytes of write-ahead log and journal, at the last look
 	written    int64
 
-	open       map[string]time.Time // since when, by mode
+	open       map[string]opened // by mode
 	locks      []migration.Lock
 	owned      []migration.Lock
 	running    int // migrators of ours
@@ -41,13 +42,13 @@ type story struct {
 }
 
 func newStory(migrator string) *story {
-	return &story{migrator: migrator, known: map[int]bool{}, open: map[string]time.Time{}}
+	return &story{migrator: migrator, known: map[int]bool{}, open: map[string]opened{}}
 }
 
-// see takes a look's result.
-func (s *story) see(now time.Time, held []hold, log int64) {
-	s.gap = max(s.gap, now.Sub(s.looked))
-	s.looked = now
+// see takes the result of a look that was begun when it is said and was over now.
+func (s *story) see(begun, now time.Time, held []hold, log int64) {
+	s.before, s.looked = s.looked, begun
+	s.gap = max(s.gap, now.Sub(s.before))
 	s.samples++
 	if log > s.log { // it shrinks when it is played into the database
 		s.written += log - s.log
@@ -63,15 +64,20 @@ func (s *story) see(now time.Time, held []hold, log int64) {
 	s.turn(now, stopsReaders, reads)
 }
 
+// opened is when a lock was first seen, and when last it was not.
+type opened struct{ since, earliest time.Time }
+
 // turn begins or ends a lock. It lasts from the first look that saw it to the first that did not.
 func (s *story) turn(now time.Time, mode string, held bool) {
-	since, was := s.open[mode]
+	o, was := s.open[mode]
 	switch {
 	case held && !was:
-		s.open[mode] = now
+		s.open[mode] = opened{now, s.before}
 	case !held && was:
 		delete(s.open, mode)
-		s.keep(&s.locks, s.lock(mode, since, now))
+		l := s.lock(mode, o.since, now)
+		l.Early = l.Asked - s.at(o.earliest)
+		s.keep(&s.locks, l)
 	}
 }
 
@@ -140,8 +146,8 @@ func (s *story) own(from, until time.Time, transaction bool) {
 
 func (s *story) moment(now time.Time) migration.Moment {
 	var m migration.Moment
-	for _, since := range s.open {
-		m.Since = max(m.Since, now.Sub(since))
+	for _, o := range s.open {
+		m.Since = max(m.Since, now.Sub(o.since))
 	}
 	return m
 }

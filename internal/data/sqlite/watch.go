@@ -120,11 +120,12 @@ func (w *watch) run() {
 
 // look takes one look.
 func (w *watch) look() error {
+	begun := time.Now()
 	held, err := w.looker.look()
 	if err != nil {
 		return err // the time until the next look that works is the gap
 	}
-	w.story.see(time.Now(), held, sizeOf(os.Stat, w.database.file+"-wal")+sizeOf(os.Stat, w.database.file+"-journal"))
+	w.story.see(begun, time.Now(), held, sizeOf(os.Stat, w.database.file+"-wal")+sizeOf(os.Stat, w.database.file+"-journal"))
 	return nil
 }
 

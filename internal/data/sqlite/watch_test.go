@@ -115,20 +115,20 @@ func TestStory(t *testing.T) {
 	s.bystanders = map[int]bool{9: true}
 	s.known[9] = false
 	writer, reader, bystander := hold{pid: 1, writes: true}, hold{pid: 1, reads: true, writes: true}, hold{pid: 9, writes: true}
-	s.see(at(5), nil, 0)
-	s.see(at(10), []hold{bystander}, 100)
-	s.see(at(15), []hold{writer}, 300)
-	s.see(at(20), []hold{reader}, 300)
-	s.see(at(40), []hold{writer}, 0)
-	s.see(at(45), nil, 50)
-	s.see(at(50), []hold{reader}, 50)
+	s.see(at(5), at(5), nil, 0)
+	s.see(at(10), at(10), []hold{bystander}, 100)
+	s.see(at(15), at(15), []hold{writer}, 300)
+	s.see(at(20), at(20), []hold{reader}, 300)
+	s.see(at(40), at(40), []hold{writer}, 0)
+	s.see(at(45), at(45), nil, 50)
+	s.see(at(50), at(50), []hold{reader}, 50)
 	o := s.observation(at(60))
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	want := []migration.Lock{
-		{Mode: stopsWriters, Asked: ms(15), From: ms(15), Until: ms(45), Statement: -1},
-		{Mode: stopsReaders, Asked: ms(20), From: ms(20), Until: ms(40), Statement: -1},
-		{Mode: stopsReaders, Asked: ms(50), From: ms(50), Until: ms(60), Statement: -1},
-		{Mode: stopsWriters, Asked: ms(50), From: ms(50), Until: ms(60), Statement: -1},
+		{Mode: stopsWriters, Asked: ms(15), From: ms(15), Until: ms(45), Statement: -1, Early: ms(5)},
+		{Mode: stopsReaders, Asked: ms(20), From: ms(20), Until: ms(40), Statement: -1, Early: ms(5)},
+		{Mode: stopsReaders, Asked: ms(50), From: ms(50), Until: ms(60), Statement: -1, Early: ms(5)},
+		{Mode: stopsWriters, Asked: ms(50), From: ms(50), Until: ms(60), Statement: -1, Early: ms(5)},
 	}
 	if diff := cmp.Diff(want, o.Locks); diff != "" {
 		t.Error(diff)

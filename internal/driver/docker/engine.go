@@ -14,6 +14,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"greenroom/internal/driver"
+	"greenroom/internal/human"
 	"greenroom/internal/problem"
 )
 
@@ -100,7 +101,7 @@ func (e *engine) within(ctx context.Context, limit time.Duration, f func(context
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case hung && errors.Is(err, context.DeadlineExceeded):
-			return problem.New(problem.Unavailable, "the Docker Engine at %s did not answer within %s%w", e.host, limit, errHung).
+			return problem.New(problem.Unavailable, "the Docker Engine at %s did not answer within %s%w", e.host, human.Duration(limit), errHung).
 				WithHint("look at it: systemctl status docker; older ones hang in the check of a container's health until they are restarted")
 		case !away(err):
 			return err

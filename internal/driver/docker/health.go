@@ -13,6 +13,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"greenroom/internal/driver"
+	"greenroom/internal/human"
 )
 
 // probeTime is the longest that looking at one container waits for its answer.
@@ -39,7 +40,7 @@ func (d *Driver) probed(ctx context.Context, in container.InspectResponse, rec r
 		return ctx.Err()
 	}
 	if answer != nil && late {
-		answer = fmt.Errorf("%w (no answer within %s)", answer, limit)
+		answer = fmt.Errorf("%w (no answer within %s)", answer, human.Duration(limit))
 	}
 	d.memory.mu.Lock()
 	defer d.memory.mu.Unlock()

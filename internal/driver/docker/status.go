@@ -15,6 +15,7 @@ import (
 
 	"greenroom/internal/driver"
 	"greenroom/internal/human"
+	"greenroom/internal/human"
 	"greenroom/internal/proc"
 )
 
@@ -220,7 +221,7 @@ func commandAnswer(h *container.Health, timeout time.Duration, clean func(string
 	}
 	r := h.Log[len(h.Log)-1]
 	if r.ExitCode == -1 && strings.Contains(r.Output, "exceeded timeout") {
-		return fmt.Errorf("health command: no answer within %s", timeout)
+		return fmt.Errorf("health command: no answer within %s", human.Duration(timeout))
 	}
 	says := fmt.Sprintf("health command: exit code %d", r.ExitCode)
 	if lines := driver.LastLines(clean(r.Output)); len(lines) > 0 {

@@ -9,6 +9,7 @@ import (
 
 	"greenroom/internal/app"
 	"greenroom/internal/driver"
+	"greenroom/internal/human"
 )
 
 func healthTCP(b *bench) {
@@ -35,7 +36,7 @@ func healthCommand(b *bench) {
 	s.ID, s.Health.Timeout = "slow", enough*2/3
 	s.Health.Command = []string{self(b.T), appName, "stay"}
 	b.start(s)
-	b.waitFails(s.ID, "no answer within "+s.Health.Timeout.String())
+	b.waitFails(s.ID, "no answer within "+human.Duration(s.Health.Timeout))
 }
 
 func healthNone(b *bench) {
@@ -108,7 +109,7 @@ func neverHealthy(b *bench) {
 	s := b.web("print:warming up", "unwell:"+b.touch("unwell"))
 	s.Health.Start = b.world.Short
 	b.start(s)
-	b.waitFails(s.ID, b.world.Short.String(), "GET /up answered 503", "not today", "warming up", s.Listen.Address)
+	b.waitFails(s.ID, human.Duration(b.world.Short), "GET /up answered 503", "not today", "warming up", s.Listen.Address)
 	if st := b.status(s.ID); st.Phase != driver.Sick {
 		b.Errorf("phase %s after its time, want %s", st.Phase, driver.Sick)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"greenroom/internal/app"
 	"greenroom/internal/driver"
+	"greenroom/internal/human"
 	"greenroom/internal/proc"
 )
 
@@ -101,7 +102,7 @@ func (l *life) late() string {
 	if l.status.Phase != driver.Sick || l.trying.IsZero() {
 		return ""
 	}
-	return "not healthy " + l.health.Start.String() + " after its start: "
+	return "not healthy " + human.Duration(l.health.Start) + " after its start: "
 }
 
 // ended notes the child's end and says after which time the next one is to be started, if at all. last is the last line

@@ -9,6 +9,7 @@ import (
 
 	"greenroom/internal/app"
 	"greenroom/internal/driver"
+	"greenroom/internal/human"
 	"greenroom/internal/proc"
 )
 
@@ -24,7 +25,7 @@ func watch(ctx context.Context, h app.Health, ask driver.Probe, answers chan<- e
 			return
 		}
 		if err != nil && late {
-			err = fmt.Errorf("%w (no answer within %s)", err, h.Timeout)
+			err = fmt.Errorf("%w (no answer within %s)", err, human.Duration(h.Timeout))
 		}
 		wasHealthy = wasHealthy || err == nil
 		select {
