@@ -15,7 +15,6 @@ import (
 
 	"greenroom/internal/driver"
 	"greenroom/internal/human"
-	"greenroom/internal/human"
 	"greenroom/internal/proc"
 )
 
