@@ -28,7 +28,6 @@ import (
 
 // warehouse is a world with releases and what is known of them, and a model of which are named.
 type warehouse struct {
-	statements int // so far
 	t          *rapid.T
 	w          *World
 	dir        string
@@ -42,6 +41,7 @@ type warehouse struct {
 	gone       map[release.Digest]bool // a sweep may have removed it, because nothing named it then
 	newest     int
 	lenient    bool // the policy does without a built-in check
+	statements int  // that were made so far
 }
 
 var retainTime = time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
