@@ -79,11 +79,16 @@ func saveTable(dir string, t Table) error {
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.Write(filepath.Join(dir, tableFile), append(b, '\n'), 0o600); err != nil {
+	switch err := atomicfile.Write(filepath.Join(dir, tableFile), append(b, '\n'), 0o600); {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOSPC):
+		return problem.New(problem.Unavailable, "the disk is full, the edge cannot keep its table: %w", err).
+			WithHint("make room there (df -h %s); the table that was in force still is", dir)
+	default:
 		return problem.New(problem.Unavailable, "the edge cannot keep its table: %w", err).
-			WithHint("free space in %s; the table that was in force still is", dir)
+			WithHint("see what holds it up in %s; the table that was in force still is", dir)
 	}
-	return nil
 }
 
 // listenAdmin binds the admin socket. The caller has the folder's lock, so a socket that is there is a dead edge's.

@@ -209,19 +209,7 @@ func TestWatchKilledMigrator(t *testing.T) {
 // look, and that is too long for a verdict.
 func TestWatchServerRestart(t *testing.T) {
 	t.Setenv("TMPDIR", folder(t))
-	r, err := boot(bounded(t), newServer(programs(t), filepath.Join(folder(t), "server")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { r.end(syscall.SIGINT) }()
-	a := Account{Role: "shop", Password: "p", Database: "shop", Superuser: true}
-	if err := r.EnsureDatabase(bounded(t), a); err != nil {
-		t.Fatal(err)
-	}
-	d, err := r.Database(a)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, d := runningIn(t, programs(t), filepath.Join(folder(t), "server"))
 	execute(t, open(t, d.URL()), "CREATE TABLE kept (id integer)", "CHECKPOINT")
 	begin := func() data.Watch {
 		w := watching(t, d, data.WatchOptions{})
@@ -247,7 +235,7 @@ func TestWatchServerRestart(t *testing.T) {
 		defer w.mu.Unlock()
 		return time.Since(w.lastLook) > 300*time.Millisecond
 	})
-	o, err = w.End(bounded(t))
+	o, err := w.End(bounded(t))
 	if err == nil || !strings.Contains(err.Error(), "shop") || o.Samples < 2 || o.Gap < 300*time.Millisecond || len(o.Locks) == 0 || o.Tables != nil {
 		t.Errorf("%v with %+v", err, o)
 	}

@@ -44,19 +44,7 @@ func TestWatchLetsNothingPass(t *testing.T) {
 // TestWatchPrepared has a transaction that keeps its locks without a session. One that was there before is nobody's business.
 func TestWatchPrepared(t *testing.T) {
 	t.Setenv("TMPDIR", folder(t))
-	r, err := boot(bounded(t), newServer(programs(t), filepath.Join(folder(t), "server")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { r.end(syscall.SIGINT) }()
-	a := Account{Role: "shop", Password: "p", Database: "shop", Superuser: true}
-	if err := r.EnsureDatabase(bounded(t), a); err != nil {
-		t.Fatal(err)
-	}
-	d, err := r.Database(a)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, d := runningIn(t, programs(t), filepath.Join(folder(t), "server"))
 	execute(t, open(t, d.URL()), "CREATE TABLE orders (id integer)", "CREATE TABLE other (id integer)", "ALTER SYSTEM SET max_prepared_transactions = 5", "CHECKPOINT")
 	r.end(syscall.SIGKILL)
 	restart(t, r)

@@ -323,7 +323,7 @@ func (t *track) hold(w *trackedSession, s seenSession, now time.Duration) {
 	end := t.last
 	latest := t.blindUntil
 	switch {
-	case s.completed && !(s.xact.Equal(w.xact) && !s.xact.IsZero()): // what its last transaction held went before the session said that it is done
+	case s.completed && (!s.xact.Equal(w.xact) || s.xact.IsZero()): // what its last transaction held went before the session said that it is done
 		end = max(end, t.offset(s.changed, now))
 		latest = end
 	case s.completed: // it is idle in the same transaction; sessions are read before locks, so that may have ended in between

@@ -44,6 +44,13 @@ func serverOf(t testing.TB, p Programs) *Database {
 // serverIn is serverOf with the server's data in dir.
 func serverIn(t testing.TB, p Programs, dir string) *Database {
 	t.Helper()
+	_, d := runningIn(t, p, dir)
+	return d
+}
+
+// runningIn is a server of the test's own, with its data in dir, which the test may end, and the database shop in it.
+func runningIn(t testing.TB, p Programs, dir string) (*running, *Database) {
+	t.Helper()
 	r, err := boot(bounded(t), newServer(p, dir))
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +64,7 @@ func serverIn(t testing.TB, p Programs, dir string) *Database {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d
+	return r, d
 }
 
 // TestEverythingTravelsToLaterVersions takes a snapshot of the oldest version to the next, of that to the one after it, and

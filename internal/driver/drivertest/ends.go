@@ -33,7 +33,7 @@ func healthCommand(b *bench) {
 	b.start(s)
 	b.waitFails(s.ID, "exit code 4", "the pump is dry")
 
-	s.ID, s.Health.Timeout = "slow", enough*2/3
+	s.ID, s.Health.Timeout, s.Health.Start = "slow", enough*2/3, 3*enough
 	s.Health.Command = []string{self(b.T), appName, "stay"}
 	b.start(s)
 	b.waitFails(s.ID, "no answer within "+human.Duration(s.Health.Timeout))
