@@ -9,6 +9,7 @@ import (
 
 	"greenroom/internal/evidence"
 	"greenroom/internal/mask"
+	"greenroom/internal/release"
 )
 
 // Stream is what is told one item after another. An error is the last thing that it yields; a stream that ends without
@@ -40,6 +41,9 @@ type Backend interface {
 	// Import takes a finished release: layout is an OCI image layout as a tar archive, whose blobs are verified. A
 	// release that is known already is the same release, and no error.
 	Import(ctx context.Context, info ReleaseInfo, layout io.Reader) (ReleaseView, error)
+	// Packed is the artifact that a container's image, by its id, became in one of the app's newest releases, where that is whole:
+	// whoever builds need not bring it with the next one. NotFound where there is none.
+	Packed(ctx context.Context, app, image string) (release.Artifact, error)
 	// Bundle is a release with its artifacts, and everything that is signed about it: an OCI image layout as a tar archive.
 	// The caller closes it.
 	Bundle(ctx context.Context, app, release string) (io.ReadCloser, error)

@@ -12,6 +12,7 @@ import (
 
 	"greenroom/internal/evidence"
 	"greenroom/internal/mask"
+	"greenroom/internal/release"
 )
 
 func inAppPath(app, rest string) string { return "/apps/" + url.PathEscape(app) + rest }
@@ -43,6 +44,11 @@ func (c *Client) Import(ctx context.Context, info ReleaseInfo, layout io.Reader)
 		form := multipart.NewWriter(w)
 		return errors.Join(form.SetBoundary(boundary), writeImport(form, info, layout))
 	})
+}
+
+// Packed implements Backend.
+func (c *Client) Packed(ctx context.Context, app, image string) (release.Artifact, error) {
+	return call[release.Artifact](ctx, c, http.MethodGet, inAppPath(app, "/packed"), url.Values{"image": {image}}, nil)
 }
 
 // Releases implements Backend.

@@ -129,6 +129,10 @@ func (f *fake) Import(ctx context.Context, info ReleaseInfo, layout io.Reader) (
 	return filled[ReleaseView](), f.record(ctx, "Import", info, string(b))
 }
 
+func (f *fake) Packed(ctx context.Context, app, image string) (release.Artifact, error) {
+	return filled[release.Artifact](), f.record(ctx, "Packed", app, image)
+}
+
 func (f *fake) Releases(ctx context.Context, app string, limit int) ([]ReleaseView, error) {
 	return filled[[]ReleaseView](), f.record(ctx, "Releases", app, limit)
 }

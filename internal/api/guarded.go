@@ -6,6 +6,7 @@ import (
 
 	"greenroom/internal/evidence"
 	"greenroom/internal/mask"
+	"greenroom/internal/release"
 )
 
 // Guarded is a Backend in front of b that asks g before each method, by the table rights. What g refuses, b never hears of.
@@ -74,6 +75,10 @@ func (g guarded) Down(ctx context.Context, r EnvironmentsRequest) (Stream[Event]
 
 func (g guarded) Import(ctx context.Context, info ReleaseInfo, layout io.Reader) (ReleaseView, error) {
 	return allowed(g.may(ctx, info.App, "Import"), func() (ReleaseView, error) { return g.backend.Import(ctx, info, layout) })
+}
+
+func (g guarded) Packed(ctx context.Context, app, image string) (release.Artifact, error) {
+	return allowed(g.may(ctx, app, "Packed"), func() (release.Artifact, error) { return g.backend.Packed(ctx, app, image) })
 }
 
 func (g guarded) Bundle(ctx context.Context, app, release string) (io.ReadCloser, error) {

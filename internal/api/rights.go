@@ -27,7 +27,7 @@ type Guard interface {
 var rights = map[string]app.Right{
 	"Version": RightRead, "Status": RightRead, "History": RightRead, "Logs": RightRead, "Diff": RightRead,
 	"Releases": RightRead, "Resolve": RightRead, "Plan": RightRead, "Run": RightRead, "Events": RightRead,
-	"Report": RightRead, "Explain": RightRead, "SecretList": RightRead, "Bundle": RightRead,
+	"Report": RightRead, "Explain": RightRead, "SecretList": RightRead, "Bundle": RightRead, "Packed": RightRead,
 	"Evidence": RightRead, "Standing": RightRead, "Keys": RightRead, "Log": RightRead, "Anchor": RightRead,
 
 	// Every `up` registers. It changes nothing of an app that is known, and one that is not has only its owner.

@@ -5,11 +5,18 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"greenroom/internal/release"
 )
 
 type releasesInput struct {
 	App   string `path:"app"`
 	Limit int    `query:"limit" minimum:"0" maximum:"10000"`
+}
+
+type packedInput struct {
+	App   string `path:"app"`
+	Image string `query:"image" required:"true"`
 }
 
 type resolveInput struct {
@@ -36,6 +43,10 @@ func (s *server) registerApps() {
 
 	route(s, s.importOperation(),
 		func(ctx context.Context, in *importInput) (ReleaseView, error) { return in.run(ctx, b) })
+	route(s, s.operation("packed", http.MethodGet, "/apps/{app}/packed", "What a container's image became in an earlier release"),
+		func(ctx context.Context, in *packedInput) (release.Artifact, error) {
+			return b.Packed(ctx, in.App, in.Image)
+		})
 	route(s, s.operation("releases", http.MethodGet, "/apps/{app}/releases", "An app's releases, the newest first"),
 		func(ctx context.Context, in *releasesInput) ([]ReleaseView, error) {
 			return b.Releases(ctx, in.App, in.Limit)

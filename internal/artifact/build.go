@@ -47,6 +47,9 @@ type BuildOptions struct {
 	Images Images
 	// Given are images that somebody else built, by service: names or ids that Images knows, or can fetch.
 	Given map[string]string
+	// Packed tells of the artifact that an image, by its id, became in an earlier release, where the store that the release is for
+	// has it still: it is not packed again, and not sent. nil: that store has none.
+	Packed func(ctx context.Context, image string) (release.Artifact, bool)
 }
 
 // Step is one step of a build, told as it begins.
@@ -58,7 +61,8 @@ type Step struct {
 // Built is a finished release that is in no store yet. Close throws it away.
 type Built struct {
 	Release release.Release
-	dir     string // holds each artifact under its digest's hexadecimal digits
+	dir     string                  // holds each artifact under its digest's hexadecimal digits
+	there   map[release.Digest]bool // those that the store has
 }
 
 // Close removes the release's files. A closed Built can't be exported or put into a store.
@@ -87,7 +91,7 @@ func Build(ctx context.Context, o BuildOptions) (built Built, err error) {
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	b := builder{BuildOptions: o, root: root, dir: dir, ran: map[string]bool{}, files: map[string]release.Artifact{}, archived: map[string]release.Artifact{}}
+	b := builder{BuildOptions: o, root: root, dir: dir, ran: map[string]bool{}, files: map[string]release.Artifact{}, archived: map[string]release.Artifact{}, there: map[release.Digest]bool{}}
 	for _, s := range o.App.Contents.Services {
 		if s.Kind == app.KindProcess || s.Container != nil {
 			if err := b.service(ctx, s); err != nil {
@@ -103,7 +107,7 @@ func Build(ctx context.Context, o BuildOptions) (built Built, err error) {
 		return Built{}, err
 	}
 	r := release.Release{Format: release.Format, App: o.App.Name, Contents: contents, Files: b.files}
-	return Built{Release: r, dir: dir}, nil
+	return Built{Release: r, dir: dir, there: b.there}, nil
 }
 
 // builder is one build.
@@ -115,6 +119,7 @@ type builder struct {
 	files map[string]release.Artifact
 
 	archived map[string]release.Artifact // images that are packed, by id
+	there    map[release.Digest]bool     // of these, those that the store has
 }
 
 func (b *builder) tell(name, format string, args ...any) {

@@ -34,6 +34,8 @@ type bundle struct {
 	left  int64 // bytes that it may still bring
 	blobs map[release.Digest]int64
 	texts map[string][]byte // oci-layout and index.json
+	// held says whether the store has an artifact that the bundle need not bring.
+	held func(release.Artifact) bool
 }
 
 // readBundle reads a tar of an OCI image layout into dir, and refuses what can't be one of a release.
@@ -167,7 +169,7 @@ func (b *bundle) contents(envelopes int) (release.Release, [][]byte, error) {
 	if err != nil {
 		return release.Release{}, nil, err
 	}
-	want := 2 + len(artifacts(r)) + 2*len(evidence) // a document and a manifest, an envelope and a manifest
+	want := 2 + len(b.brought(r)) + 2*len(evidence) // a document and a manifest, an envelope and a manifest
 	if len(evidence) > 0 {
 		want++ // the config that their manifests share
 	}
@@ -216,12 +218,20 @@ func (b *bundle) release(man release.Artifact) (release.Release, error) {
 	if err != nil {
 		return release.Release{}, err
 	}
-	for _, a := range artifacts(r) {
+	for _, a := range b.brought(r) {
 		if err := b.checkArtifact(a); err != nil {
 			return release.Release{}, err
 		}
 	}
 	return r, nil
+}
+
+// brought are the artifacts of a release that are in the bundle, or have to be.
+func (b *bundle) brought(r release.Release) []release.Artifact {
+	return slices.DeleteFunc(artifacts(r), func(a release.Artifact) bool {
+		_, here := b.blobs[a.Digest]
+		return !here && b.held(a)
+	})
 }
 
 // evidence reads the envelopes of these manifests, which have to be those of the release with this one.

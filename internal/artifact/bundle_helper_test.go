@@ -121,7 +121,7 @@ func bundleOf(ctx context.Context, w io.Writer, app string, layers map[string][]
 		a := release.Artifact{Digest: release.Of(content), Size: int64(len(content))}
 		rel.Files[name], byDigest[a.Digest] = a, content
 	}
-	return rel.Digest(), writeBundle(ctx, w, rel, nil, func(a release.Artifact) (io.ReadCloser, error) {
+	return rel.Digest(), writeBundle(ctx, w, rel, artifacts(rel), nil, func(a release.Artifact) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(byDigest[a.Digest])), nil
 	})
 }

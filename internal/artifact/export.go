@@ -9,15 +9,18 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"greenroom/internal/release"
 )
 
-// Export writes the release as a tar of an OCI image layout, as Import takes it.
+// Export writes the release as a tar of an OCI image layout, as Import takes it: without what BuildOptions.Packed said is
+// where it goes to.
 func (b Built) Export(ctx context.Context, w io.Writer) error {
-	return writeBundle(ctx, w, b.Release, nil, func(a release.Artifact) (io.ReadCloser, error) {
+	parts := slices.DeleteFunc(artifacts(b.Release), func(a release.Artifact) bool { return b.there[a.Digest] })
+	return writeBundle(ctx, w, b.Release, parts, nil, func(a release.Artifact) (io.ReadCloser, error) {
 		return os.Open(filepath.Join(b.dir, hexOf(a.Digest)))
 	})
 }
@@ -36,12 +39,12 @@ func (s *Store) ExportBundle(ctx context.Context, id release.Digest, evidence []
 	if err != nil {
 		return err
 	}
-	return writeBundle(ctx, w, r, evidence, s.open)
+	return writeBundle(ctx, w, r, artifacts(r), evidence, s.open)
 }
 
-// writeBundle writes one release and its evidence as a tar of an OCI image layout. open gives an artifact's content,
-// which has to fail before its end when it is not what its digest says.
-func writeBundle(ctx context.Context, w io.Writer, r release.Release, evidence [][]byte,
+// writeBundle writes one release, these of its artifacts and its evidence as a tar of an OCI image layout. open gives an
+// artifact's content, which has to fail before its end when it is not what its digest says.
+func writeBundle(ctx context.Context, w io.Writer, r release.Release, parts []release.Artifact, evidence [][]byte,
 	open func(release.Artifact) (io.ReadCloser, error)) error {
 	man, manBytes, err := manifest(r)
 	if err != nil {
@@ -66,7 +69,7 @@ func writeBundle(ctx context.Context, w io.Writer, r release.Release, evidence [
 	if err != nil {
 		return err
 	}
-	for _, a := range artifacts(r) {
+	for _, a := range parts {
 		if err := b.artifact(a, open); err != nil {
 			return fmt.Errorf("artifact %s: %w", a.Digest.Short(), err)
 		}

@@ -135,7 +135,13 @@ func (b *builder) keep(ctx context.Context, s app.Service) error {
 		b.files[ImageFiles(s.Name)] = a
 		return nil
 	}
-	b.tell(s.Name, "pack the image")
+	if b.Packed != nil {
+		if a, ok := b.Packed(ctx, s.Image); ok {
+			b.files[ImageFiles(s.Name)], b.archived[s.Image], b.there[a.Digest] = a, a, true
+			return nil
+		}
+	}
+	b.tell(s.Name, "pack the image of %s", s.Name)
 	dir, err := os.MkdirTemp(b.dir, "image-*")
 	if err != nil {
 		return b.explain(err, s.Name, "the image")

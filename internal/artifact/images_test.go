@@ -185,7 +185,7 @@ func TestImages(t *testing.T) {
 	if len(e.built) != 1 || e.saved != 4 || len(e.kept) != 7 {
 		t.Errorf("%d built, %d saved, %d kept", len(e.built), e.saved, len(e.kept))
 	}
-	for _, line := range []string{"web: build the image from web/Dockerfile", "api: image shop/api:ci is " + idOf("api")[7:19], "cache: pull redis:7", "proxy: pack conf", "jobs: pack the image"} {
+	for _, line := range []string{"web: build the image from web/Dockerfile", "api: image shop/api:ci is " + idOf("api")[7:19], "cache: pull redis:7", "proxy: pack conf", "jobs: pack the image of jobs"} {
 		if !slices.Contains(steps, line) {
 			t.Errorf("no step %q in\n%s", line, strings.Join(steps, "\n"))
 		}
@@ -212,6 +212,57 @@ func TestImages(t *testing.T) {
 	if b, err := os.ReadFile(filepath.Join(inside, "manifest.json")); err != nil || !strings.Contains(string(b), webID[7:]) {
 		t.Errorf("the manifest in the archive is %q, %v", b, err)
 	}
+}
+
+// TestImagePackedOnce: an image that the store has from an earlier release is neither packed nor sent again, unless it is damaged
+// there, or gone by the time that the release comes in.
+func TestImagePackedOnce(t *testing.T) {
+	e, store := newEngine(), open(t)
+	dir := withDockerfile(t)
+	o := BuildOptions{Repository: dir, App: containers(container("cache", "redis:7", nil)), Images: e}
+	first := build(t, o)
+	id, err := store.Put(t.Context(), first)
+	must(t, err)
+	packed := first.Release.Files[ImageFiles("cache")]
+	o.Packed = func(ctx context.Context, image string) (release.Artifact, bool) {
+		if image != idOf("redis") {
+			t.Errorf("asked for %s", image)
+		}
+		return packed, store.Whole(ctx, packed)
+	}
+	o.App = containers(container("cache", "redis:7", nil), container("queue", "redis:7", nil))
+	second := build(t, o)
+	if e.saved != 1 || second.Release.Files[ImageFiles("cache")] != packed || second.Release.Files[ImageFiles("queue")] != packed {
+		t.Errorf("saved %d times, for %v", e.saved, second.Release.Files)
+	}
+	if _, err := open(t).Put(t.Context(), second); err == nil {
+		t.Error("a store without the image took the release")
+	}
+	wantWhole := func(id release.Digest) {
+		t.Helper()
+		dir := placed(t)
+		must(t, store.Unpack(t.Context(), id, ImageFiles("cache"), filepath.Join(dir, "image")))
+	}
+	next, err := store.Put(t.Context(), second)
+	must(t, err)
+	wantWhole(next)
+	_, err = store.Sweep(t.Context(), func(d release.Digest) bool { return d != id })
+	must(t, err)
+	wantWhole(next)
+
+	must(t, os.Chmod(store.blobPath(packed.Digest), 0o600))
+	must(t, os.WriteFile(store.blobPath(packed.Digest), make([]byte, packed.Size), 0o600))
+	third := build(t, o)
+	if e.saved != 2 {
+		t.Errorf("saved %d times, the damaged one not again", e.saved)
+	}
+	next, err = store.Put(t.Context(), third)
+	must(t, err)
+	wantWhole(next)
+	gone := build(t, o)
+	must(t, os.Remove(store.blobPath(packed.Digest)))
+	_, err = store.Put(t.Context(), gone)
+	wantProblem(t, err, problem.Invalid, "is missing")
 }
 
 // TestImagesAreTheSameRelease: an image that the Engine saves in another order, at another time, is the same bytes.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"greenroom/internal/atomicfile"
+	"greenroom/internal/problem"
 	"greenroom/internal/release"
 )
 
@@ -53,6 +54,12 @@ func (s *Store) adopt(r release.Release, b *bundle) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, a := range artifacts(r) { // nothing is swept any more; what was held when the bundle was looked at may have been
+		if _, here := b.blobs[a.Digest]; !here && !s.has(a) {
+			return problem.New(problem.Unavailable, "artifact %s was cleared away while release %s came in", a.Digest.Short(), r.Digest().Short()).
+				WithHint("greenroom build, once more")
+		}
+	}
 	place := s.incomingPath(r.Digest())
 	if err := os.RemoveAll(place); err != nil { // of a disk that was full before; this bundle has all of that
 		return err

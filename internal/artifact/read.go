@@ -84,6 +84,22 @@ func (s *Store) small(d release.Digest) (text []byte, err error) {
 	return text, err
 }
 
+// has says whether the store has an artifact, as far as its length tells.
+func (s *Store) has(a release.Artifact) bool {
+	info, err := os.Stat(s.blobPath(a.Digest))
+	return err == nil && info.Size() == a.Size
+}
+
+// Whole says whether the store has an artifact, and reads all of it to know that it is what its digest says.
+func (s *Store) Whole(ctx context.Context, a release.Artifact) bool {
+	content, err := s.open(a)
+	if err != nil {
+		return false
+	}
+	_, err = io.Copy(cancellable{ctx, io.Discard}, content)
+	return errors.Join(err, content.Close()) == nil
+}
+
 // open gives a blob's content. Where others say io.EOF it says whether that was what the digest promised.
 func (s *Store) open(a release.Artifact) (io.ReadCloser, error) {
 	f, err := os.Open(s.blobPath(a.Digest))

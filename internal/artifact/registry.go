@@ -160,7 +160,7 @@ func Pull(ctx context.Context, ref string, o RegistryOptions) (io.ReadCloser, er
 		defer close(p.done)
 		defer t.close()
 		defer stop()
-		pw.CloseWithError(t.problem(ctx, writeBundle(ctx, pw, r, evidence, func(a release.Artifact) (io.ReadCloser, error) {
+		pw.CloseWithError(t.problem(ctx, writeBundle(ctx, pw, r, artifacts(r), evidence, func(a release.Artifact) (io.ReadCloser, error) {
 			rc, err := t.Blobs().Fetch(ctx, descriptor(layerType, a))
 			if err != nil {
 				return nil, err

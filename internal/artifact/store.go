@@ -112,20 +112,21 @@ func (s *Store) Put(ctx context.Context, built Built) (release.Digest, error) {
 
 // Import reads a tar of an OCI image layout that holds one release, verifies all of it, and keeps it. It is kept as a
 // whole or not at all, whatever happens in between; importing it twice is importing it once, and mends blobs that were
-// damaged. What is not exactly a release is a problem of code Invalid, and so is a release with evidence.
+// damaged. An artifact that the store has need not be brought. What is not exactly a release is a problem of code Invalid,
+// and so is a release with evidence.
 func (s *Store) Import(ctx context.Context, r io.Reader) (release.Digest, error) {
-	id, _, err := s.take(ctx, r, 0)
+	id, _, err := s.take(ctx, r, 0, s.has)
 	return id, err
 }
 
 // ImportBundle is Import for a release with its evidence, as ExportBundle writes it. The release is kept; the evidence is
 // returned, in its order, and is nobody's word yet: that its bytes are those that were sent is all that was verified.
 func (s *Store) ImportBundle(ctx context.Context, r io.Reader) (id release.Digest, evidence [][]byte, err error) {
-	return s.take(ctx, r, maxEnvelopes)
+	return s.take(ctx, r, maxEnvelopes, func(release.Artifact) bool { return false })
 }
 
-// take imports a bundle with at most so many envelopes.
-func (s *Store) take(ctx context.Context, r io.Reader, envelopes int) (id release.Digest, evidence [][]byte, err error) {
+// take imports a bundle with at most so many envelopes, which need not bring the artifacts that are held.
+func (s *Store) take(ctx context.Context, r io.Reader, envelopes int, held func(release.Artifact) bool) (id release.Digest, evidence [][]byte, err error) {
 	dir, err := os.MkdirTemp(filepath.Join(s.dir, incomingFolder), "new-")
 	if err != nil {
 		return "", nil, s.diskProblem(err)
@@ -135,6 +136,7 @@ func (s *Store) take(ctx context.Context, r io.Reader, envelopes int) (id releas
 	if err != nil {
 		return "", nil, bundleProblem(ctx, err, s.diskProblem)
 	}
+	b.held = held
 	rel, evidence, err := b.contents(envelopes)
 	if err != nil {
 		return "", nil, bundleProblem(ctx, err, s.diskProblem)
@@ -157,6 +159,9 @@ func (s *Store) damaged(id release.Digest, err error) error {
 }
 
 func (s *Store) diskProblem(err error) error {
+	if known := (*problem.Error)(nil); errors.As(err, &known) {
+		return err
+	}
 	return problem.New(problem.Unavailable, "the release store in %s can't take it: %w", s.dir, err).
 		WithHint("make room in %s, then do it again", s.dir)
 }

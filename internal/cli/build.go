@@ -11,6 +11,7 @@ import (
 	"greenroom/internal/api"
 	"greenroom/internal/evidence"
 	"greenroom/internal/problem"
+	"greenroom/internal/release"
 	"greenroom/internal/term"
 )
 
@@ -76,22 +77,26 @@ func (s *shell) build(ctx context.Context, images []string, verbose bool) error 
 		return err
 	}
 	defer c.Close()
-	built, release, err := s.buildAndImport(ctx, c, d)
+	d.Packed = func(ctx context.Context, image string) (release.Artifact, bool) {
+		a, err := c.Packed(ctx, d.App.Name, image)
+		return a, err == nil
+	}
+	built, view, err := s.buildAndImport(ctx, c, d)
 	if err != nil {
 		return err
 	}
 	if s.json() {
-		if err := s.emit(map[string]any{"release": release, "statements": built.Statements}); err != nil {
+		if err := s.emit(map[string]any{"release": view, "statements": built.Statements}); err != nil {
 			return err
 		}
 	} else {
-		s.print("%s\n", release.Digest.Short())
+		s.print("%s\n", view.Digest.Short())
 	}
 	if err := s.builtChecks(built.Statements); err != nil {
 		return err
 	}
 	if !s.json() { // not on standard output, which is the release's id
-		_, _ = fmt.Fprintf(s.Err, "  next: greenroom rehearse %s\n", release.Digest.Short()) // nobody is left to tell
+		_, _ = fmt.Fprintf(s.Err, "  next: greenroom rehearse %s\n", view.Digest.Short()) // nobody is left to tell
 	}
 	return nil
 }

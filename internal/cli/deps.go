@@ -9,6 +9,7 @@ import (
 	"greenroom/internal/evidence"
 	"greenroom/internal/home"
 	"greenroom/internal/mask"
+	"greenroom/internal/release"
 	"greenroom/internal/term"
 )
 
@@ -80,6 +81,8 @@ type Definition struct {
 	Notices []string // what a person should know: attributes that the driver does not honour, each with its place
 	// Images are containers' images that somebody else built, by service: `greenroom build --image`.
 	Images map[string]string
+	// Packed tells what an image became in an earlier release, where the daemon has that: artifact.BuildOptions.
+	Packed func(ctx context.Context, image string) (release.Artifact, bool)
 	// Home is the state folder of the Greenroom that the images are kept for; "" is this user's own.
 	Home home.Home
 }

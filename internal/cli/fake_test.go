@@ -120,6 +120,10 @@ func (f *fake) Import(_ context.Context, info api.ReleaseInfo, layout io.Reader)
 	return api.ReleaseView{App: info.App, Digest: info.Digest, Ref: info.Ref, Commit: info.Commit, Size: int64(len(b))}, nil
 }
 
+func (f *fake) Packed(context.Context, string, string) (release.Artifact, error) {
+	return release.Artifact{}, problem.New(problem.NotFound, "no release has it")
+}
+
 func (f *fake) Releases(_ context.Context, _ string, limit int) ([]api.ReleaseView, error) {
 	return f.released[:min(limit, len(f.released))], nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"greenroom/internal/api"
+	"greenroom/internal/artifact"
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
 	"greenroom/internal/problem"
@@ -62,6 +63,29 @@ func (d *Daemon) Import(ctx context.Context, info api.ReleaseInfo, layout io.Rea
 		return api.ReleaseView{}, err
 	}
 	return d.releaseView(ctx, build)
+}
+
+// rebuilt is among how many of the newest releases Packed looks for an image.
+const rebuilt = 20
+
+// Packed is api.Backend's.
+func (d *Daemon) Packed(ctx context.Context, app, image string) (release.Artifact, error) {
+	builds, err := d.world.Store.Releases(ctx, app, rebuilt)
+	if err != nil {
+		return release.Artifact{}, err
+	}
+	for _, b := range builds {
+		r, err := d.world.Release(ctx, b.Release)
+		if err != nil { // its files may be gone, which is no reason not to look further
+			continue
+		}
+		for _, s := range r.Contents.Services {
+			if a, ok := r.Files[artifact.ImageFiles(s.Name)]; ok && s.Image == image && d.world.Artifacts.Whole(ctx, a) {
+				return a, nil
+			}
+		}
+	}
+	return release.Artifact{}, problem.New(problem.NotFound, "no release of %s has the image %s", app, release.Digest(image).Short())
 }
 
 // builder is the key of the one who brings a release; nil where none was told. The first time it is enrolled as the

@@ -180,7 +180,7 @@ func (p Program) Build(ctx context.Context, d cli.Definition, tell func(api.Even
 	started := time.Now().UTC()
 	steps := &buildSteps{tell: tell}
 	built, err := artifact.Build(ctx, artifact.BuildOptions{
-		Repository: d.Dir, App: d.App, Env: os.Environ(), State: string(h), Images: images, Given: d.Images,
+		Repository: d.Dir, App: d.App, Env: os.Environ(), State: string(h), Images: images, Given: d.Images, Packed: d.Packed,
 		Progress: func(s artifact.Step) { steps.begin(s.Name, s.Says) },
 	})
 	if err != nil {
