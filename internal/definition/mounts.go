@@ -23,6 +23,9 @@ const (
 	maxConfigs = 4 << 20
 )
 
+// initScripts is where the official images of databases find what they run once.
+const initScripts = "/docker-entrypoint-initdb.d"
+
 // mountsOf are a container's volumes: those of the environment, files that travel, folders of the machine and of memory.
 func (m *mapper) mountsOf(s *service) {
 	c := s.out.Container
@@ -90,7 +93,11 @@ func (m *mapper) bound(s *service, at place, v types.ServiceVolumeConfig, target
 		return app.Mount{Path: filepath.Clean(v.Source), Target: target, ReadOnly: v.ReadOnly}, true
 	}
 	name := filepath.ToSlash(rel)
-	if !v.ReadOnly {
+	switch info, err := os.Stat(v.Source); {
+	case v.ReadOnly:
+	case err == nil && (info.Mode().IsRegular() || target == initScripts): // few write to one file, and none to those
+		m.report.notice(at, fmt.Sprintf("%s can't write to %s, which travels with the release", s.Name, quote(name)), "end it in :ro, so that it is the same everywhere")
+	default:
 		m.report.fault(at, fmt.Sprintf("%s would write to %s, a part of the repository that is not where it runs", s.Name, quote(name)),
 			"for data use a named volume, as data:"+target+"; files that are only read travel with the release when the mount ends in :ro")
 		return app.Mount{}, false
