@@ -41,7 +41,7 @@ func (s *site) framed() *framed {
 	}
 	c := tls.Client(raw, &tls.Config{ServerName: shop, RootCAs: s.acme.root, NextProtos: []string{"h2"}})
 	s.t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	f := &framed{t: s.t, conn: c, Framer: http2.NewFramer(c, c)}
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	f.enc = hpack.NewEncoder(&f.head)
