@@ -142,7 +142,7 @@ func start(t testing.TB, e *Executor, p plan.Plan) string {
 // end waits for a run, but not for ever.
 func end(t testing.TB, e *Executor, id string) store.Run {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	r, err := e.Wait(ctx, id)
 	if err != nil {
