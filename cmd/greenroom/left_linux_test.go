@@ -14,7 +14,7 @@ import (
 // are on their way out a moment.
 func endLeft(base string) []string {
 	var left []string
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		pids := processesOf(base)
 		if len(pids) == 0 {
 			return nil

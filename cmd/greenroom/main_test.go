@@ -68,7 +68,7 @@ func ask(args []string) error {
 	} else if len(args) > 1 {
 		want = args[1]
 	}
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: time.Minute}
 	answer, err := client.Get(args[0])
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ func query(args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	rows, err := db.QueryContext(ctx, args[1])
 	if err != nil {

@@ -87,7 +87,7 @@ func TestStoppingIsFinished(t *testing.T) {
 	t.Parallel()
 	needPostgres(t)
 	h := newHouse(t)
-	h.live(withPostgres())
+	h.live(withPostgres().saying("stop_grace_period: 3s", "stop_grace_period: 6s")) // in which it is killed
 	h.tell("stubborn", "v1", "yes")
 	events, err := h.client.Down(h.ctx(), api.EnvironmentsRequest{App: appUnderTest})
 	must(t, err)

@@ -28,7 +28,7 @@ func (h *house) addsSince(version string) release.Digest {
 
 // patiently is the app with a budget that is kept however little time the machine has.
 func patiently(s sources) sources {
-	return s.saying("budget: {blocked_reads: 400ms, blocked_writes: 400ms}", patient)
+	return s.saying("budget: {blocked_reads: 1s, blocked_writes: 1s}", patient)
 }
 
 // TestRehearsalOnACopyKilled kills the control plane around every step of a rehearsal on a masked copy, and in the midst of

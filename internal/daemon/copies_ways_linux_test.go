@@ -36,7 +36,7 @@ func TestRehearsalOnACopyAtStart(t *testing.T) {
 	}
 	// Its sessions have a name of their own, and are known by who is at their other end.
 	own := s.saying("      MIGRATE: start\n", "      MIGRATE: start\n"+namesItself)
-	_, found = h.found(h.build(own.as("v3", "ALTER TABLE customers ADD COLUMN IF NOT EXISTS until date;\nSELECT pg_sleep(2.5)")))
+	_, found = h.found(h.build(own.as("v3", "ALTER TABLE customers ADD COLUMN IF NOT EXISTS until date;\nSELECT pg_sleep(4)")))
 	if m := found["migration"]; m.Verdict != evidence.Fail || !strings.Contains(m.Summary, "reads of customers and writes to it would have stood still") || m.Migration.Observation.Guessed {
 		t.Errorf("the one that holds everybody up: %s, %s", m.Verdict, m.Summary)
 	}

@@ -22,8 +22,9 @@ func TestFullDisk(t *testing.T) {
 	needPostgres(t)
 	dir, disk := smallDisk(t)
 	h := newHouseIn(t, dir, filepath.Join(disk, "home"))
-	live := h.live(withPostgres())
-	next := h.build(withPostgres().as("v2", ""))
+	s := withPostgres().saying("watch: 200ms", "watch: 3s") // in which the disk is filled
+	live := h.live(s)
+	next := h.build(s.as("v2", ""))
 	customers := h.customersOf(h.status().Address)
 
 	run := h.begin(next)
@@ -41,7 +42,14 @@ func TestFullDisk(t *testing.T) {
 	}
 	_, err := h.client.Start(h.ctx(), toProduction(next))
 	wantProblem(t, err, problem.Blocked, run.ID)
-	err = h.client.SecretSet(h.ctx(), api.SecretName{App: appUnderTest, Environment: "production", Name: "X"}, []byte("x"))
+	h.eventually("what can't be kept is refused", func() string {
+		h.fill(disk)
+		err = h.client.SecretSet(h.ctx(), api.SecretName{App: appUnderTest, Environment: "production", Name: "X"}, []byte("x"))
+		if err == nil {
+			return "there was room for it"
+		}
+		return ""
+	})
 	wantProblem(t, err, problem.Unavailable, "the disk is full", "make room where "+string(h.home))
 	room()
 

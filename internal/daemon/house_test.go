@@ -24,7 +24,7 @@ import (
 )
 
 // patience bounds everything that a test waits for. Reaching it is a failure.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // house is one Greenroom: a state folder with its daemon, and the app in it.
 type house struct {
@@ -195,7 +195,7 @@ func (h *house) close() {
 	}
 	h.end()
 	left := h.processes()
-	for deadline := time.Now().Add(5 * time.Second); len(left) > 0 && time.Now().Before(deadline); left = h.processes() {
+	for deadline := time.Now().Add(time.Minute); len(left) > 0 && time.Now().Before(deadline); left = h.processes() {
 		time.Sleep(20 * time.Millisecond)
 	}
 	for _, p := range left {

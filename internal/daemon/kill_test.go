@@ -51,8 +51,9 @@ func newSwing(t testing.TB) *swing {
 	needPostgres(t)
 	h := newHouse(t)
 	s := &swing{house: h}
-	s.live = h.live(withPostgres().as("v1", "DROP TABLE IF EXISTS notes"))
-	s.other = h.build(withPostgres().as("v2", "CREATE TABLE IF NOT EXISTS notes (note text)"))
+	patient := withPostgres().saying("stop_grace_period: 3s", "stop_grace_period: 15s") // see no-stop
+	s.live = h.live(patient.as("v1", "DROP TABLE IF EXISTS notes"))
+	s.other = h.build(patient.as("v2", "CREATE TABLE IF NOT EXISTS notes (note text)"))
 	s.versions = map[release.Digest]string{s.live: "v1", s.other: "v2"}
 	for _, step := range h.steps(s.other, func(plan.Step) bool { return true }) {
 		s.order = append(s.order, step.Name)
@@ -93,11 +94,12 @@ func (s *swing) backFromJourney(point run.Point) {
 // backFromLive promotes the other release, and a person changes their mind at a step after the journey.
 func (s *swing) backFromLive(point run.Point, step plan.Step) {
 	s.dieAt(string(point) + "/" + step.Name)
-	s.tell("slow-stop", s.versions[s.live], "1s") // so that there is time to
-	defer s.tell("slow-stop", s.versions[s.live], "")
+	s.tell("no-stop", s.versions[s.live], "yes") // before the person has changed their mind
+	defer s.tell("no-stop", s.versions[s.live], "")
 	begun := s.begin(s.other)
 	s.awaitStep(begun.ID, step.Name)
 	must(s, s.client.Cancel(s.ctx(), begun.ID))
+	s.tell("no-stop", s.versions[s.live], "")
 	s.awaitDeath()
 	if s.after(step.Name, "share-100") {
 		s.wantOnlyLive()

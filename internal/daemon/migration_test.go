@@ -16,7 +16,7 @@ import (
 func rehearsed() sources { return withPostgres().saying(exceptAll, "") }
 
 // patient is a budget that is kept on a machine that has too much to do to look all the time.
-const patient = "lock_timeout: 250ms, budget: {blocked_reads: 5s, blocked_writes: 5s}"
+const patient = "lock_timeout: 500ms, budget: {blocked_reads: 5s, blocked_writes: 5s}"
 
 // wantRehearsed rehearses a release, which passes. Where the machine was too busy to look at the migration it is rehearsed
 // again, as people would.

@@ -174,7 +174,7 @@ func TestRehearsalOnAReplica(t *testing.T) {
 	t.Parallel()
 	needPostgres(t)
 	h := newHouse(t)
-	s := patiently(onCopy()).saying("mask: mask.yaml}", "mask: mask.yaml, replica: REPLICA_URL, rate: 8MB/s}")
+	s := patiently(onCopy()).saying("mask: mask.yaml}", "mask: mask.yaml, replica: REPLICA_URL, rate: 4MB/s}")
 	h.onACopy(s)
 	db := h.connect()
 	replica := h.streaming(t)

@@ -31,7 +31,7 @@ func TestEdgeBySocketActivation(t *testing.T) {
 	})
 	// The first connection is what starts the edge; it waits in the socket's queue meanwhile.
 	var res *http.Response
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if res, err = http.Get("http://" + plain + "/"); err == nil {
 			_ = res.Body.Close()
 			break

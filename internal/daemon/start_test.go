@@ -149,13 +149,13 @@ func TestRehearsedAsItStarts(t *testing.T) {
 	t.Parallel()
 	needPostgres(t)
 	h := newHouse(t)
-	sources := rehearsed().saying("{run: bin/app migrate, timeout: 1m}", "{at: start, timeout: 1m, lock_timeout: 250ms, budget: {blocked_reads: 2s, blocked_writes: 2s}}").
+	sources := rehearsed().saying("{run: bin/app migrate, timeout: 1m}", "{at: start, timeout: 1m, lock_timeout: 500ms, budget: {blocked_reads: 2s, blocked_writes: 2s}}").
 		saying("      CONTROL: CONTROL_FOLDER\n", "      CONTROL: CONTROL_FOLDER\n      MIGRATE: start\n").saying("replicas: 2", "replicas: 1")
 	h.up(sources)
 	live := h.build(sources)
 	h.wantRehearsed(live)
 	h.wantOutcome(h.promote(live), plan.Succeeded)
-	_, found := h.found(h.build(sources.as("v2", "ALTER TABLE entries ADD COLUMN IF NOT EXISTS note text;\nSELECT pg_sleep(2.5)")))
+	_, found := h.found(h.build(sources.as("v2", "ALTER TABLE entries ADD COLUMN IF NOT EXISTS note text;\nSELECT pg_sleep(4)")))
 	if m := found["migration"]; m.Verdict != evidence.Fail || !strings.Contains(m.Summary, "would have stood still") || len(m.Migration.Observation.Waits) == 0 {
 		t.Errorf("the one that holds everybody up: %s, %s, %+v", m.Verdict, m.Summary, m.Migration)
 	}
@@ -169,8 +169,8 @@ func TestFirstMigratesLongerThanAStart(t *testing.T) {
 	h := newHouse(t)
 	sources := rehearsed().saying("{run: bin/app migrate, timeout: 1m}", "{at: start, timeout: 1m, "+patient+"}").
 		saying("      CONTROL: CONTROL_FOLDER\n", "      CONTROL: CONTROL_FOLDER\n      MIGRATE: start\n").
-		saying("    deploy: {replicas: 2}\n", "    healthcheck: {interval: 500ms, timeout: 500ms, retries: 2, start_period: 1ms}\n")
-	sources.migrate += "SELECT pg_sleep(6) WHERE to_regclass('slow') IS NULL;\nCREATE TABLE IF NOT EXISTS slow (note text);\n"
+		saying("    deploy: {replicas: 2}\n", "    healthcheck: {interval: 500ms, timeout: 5s, retries: 2, start_period: 1ms}\n")
+	sources.migrate += "SELECT pg_sleep(4) WHERE to_regclass('slow') IS NULL;\nCREATE TABLE IF NOT EXISTS slow (note text);\n"
 	h.up(sources)
 	live := h.build(sources)
 	h.wantRehearsed(live)

@@ -98,7 +98,7 @@ const composeWithSQLite = `services:
 
 // withSQLite is the app with a database in a file, which it migrates as it starts.
 func withSQLite() sources {
-	s := withPostgres().saying("{run: bin/app migrate, timeout: 1m}", "{at: start, timeout: 10s}")
+	s := withPostgres().saying("{run: bin/app migrate, timeout: 1m}", "{at: start, timeout: 1m}")
 	s.compose = composeWithSQLite
 	return s
 }
@@ -144,7 +144,7 @@ func TestMigratesItselfAtStart(t *testing.T) {
 	needPostgres(t)
 	h := newHouse(t)
 	s := withPostgres().
-		saying("{run: bin/app migrate, timeout: 1m}", "{at: start, timeout: 10s}").
+		saying("{run: bin/app migrate, timeout: 1m}", "{at: start, timeout: 1m}").
 		saying("      CONTROL: CONTROL_FOLDER\n", "      CONTROL: CONTROL_FOLDER\n      MIGRATE: start\n")
 	live := h.live(s)
 	customers := h.customersOf(h.status().Address)

@@ -46,7 +46,7 @@ func newRawBackend(t *testing.T) *rawBackend {
 
 func (b *rawBackend) serve(c net.Conn) {
 	defer c.Close() //nolint:errcheck // a test's
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	r := bufio.NewReader(io.TeeReader(c, b))
 	for {
 		req, err := http.ReadRequest(r)
@@ -79,7 +79,7 @@ func say(t *testing.T, addr, bytes string) int {
 		t.Fatal(err)
 	}
 	defer c.Close() //nolint:errcheck // a test's
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(c, bytes); err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func TestForgedHeaders(t *testing.T) {
 
 // Clients that send their head for ever are let go, and others do not notice them.
 func TestSlowHeads(t *testing.T) {
-	e := start(t, Options{ReadHeader: 300 * time.Millisecond})
+	e := start(t, Options{ReadHeader: 2 * time.Second})
 	e.swap(e.route(all("r", backendOf(t, says("ok")))))
 	const slow = 500
 	var conns []net.Conn
@@ -254,7 +254,7 @@ func TestSlowHeads(t *testing.T) {
 		t.Errorf("meanwhile: %d %q", status, body)
 	}
 	for _, c := range conns {
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 		if _, err := io.Copy(io.Discard, c); err != nil {
 			t.Fatalf("not let go: %v", err)
 		}

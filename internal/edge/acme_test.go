@@ -107,7 +107,7 @@ func visitor(t *testing.T, address string, roots *x509.CertPool, two bool) *http
 	tr.Protocols.SetHTTP2(two)
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{
-		Transport: tr, Timeout: 20 * time.Second,
+		Transport: tr, Timeout: time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -130,7 +130,7 @@ func (r *running) certified(host string) Certificate {
 
 // handshake tries TLS with a name, and gives what was presented.
 func handshake(address, host string, roots *x509.CertPool) (*x509.Certificate, error) {
-	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: &tls.Config{ServerName: host, RootCAs: roots}}
+	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: time.Minute}, Config: &tls.Config{ServerName: host, RootCAs: roots}}
 	c, err := d.Dial("tcp", address)
 	if err != nil {
 		return nil, err

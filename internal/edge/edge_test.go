@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 // childEdge runs an edge until a signal or a successor ends it.
 func childEdge() int {
 	err := Run(context.Background(), Options{
-		Dir: os.Args[1], TakeOver: true, Linger: time.Second,
+		Dir: os.Args[1], TakeOver: true, Linger: 5 * time.Second,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
@@ -105,7 +105,7 @@ func start(t *testing.T, o Options) *running {
 		o.Dir = t.TempDir()
 	}
 	if o.Stop == 0 {
-		o.Stop = 5 * time.Second
+		o.Stop = 20 * time.Second
 	}
 	o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -128,7 +128,7 @@ func start(t *testing.T, o Options) *running {
 
 func (r *running) ready() {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
 	if err := r.Await(ctx); err != nil {
 		r.t.Fatal(err)
@@ -213,7 +213,7 @@ func says(text string) http.HandlerFunc {
 func client(t testing.TB) *http.Client {
 	tr := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+	return &http.Client{Transport: tr, Timeout: time.Minute}
 }
 
 func get(t testing.TB, c *http.Client, url string) (int, string) {
@@ -233,7 +233,7 @@ func get(t testing.TB, c *http.Client, url string) (int, string) {
 // eventually polls until ok, and fails when that takes far too long.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never happened: %s", what)
 		}
@@ -245,7 +245,7 @@ func await(t testing.TB, what string, told <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-told:
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("never happened: %s", what)
 	}
 }
@@ -253,7 +253,7 @@ func await(t testing.TB, what string, told <-chan struct{}) {
 // load sends GETs and POSTs at a rate over kept-alive connections and remembers what came of each.
 type load struct {
 	t        *testing.T
-	c        *http.Client
+	c        *http.Client // nil: each worker has its own
 	url      string
 	sent     atomic.Int64
 	failures sync.Map // what failed
@@ -264,7 +264,7 @@ type load struct {
 }
 
 func newLoad(t *testing.T, url string) *load {
-	return &load{t: t, c: client(t), url: url, stop: make(chan struct{})}
+	return &load{t: t, url: url, stop: make(chan struct{})}
 }
 
 func (l *load) run(perSecond, workers int) {
@@ -283,15 +283,19 @@ func (l *load) run(perSecond, workers int) {
 		}
 	})
 	for range workers {
+		c := l.c
+		if c == nil { // with one client for all, a connection could lie idle for long, and be wanted when the edge closes it
+			c = client(l.t)
+		}
 		l.done.Go(func() {
 			for i := range due {
-				l.one(i)
+				l.one(c, i)
 			}
 		})
 	}
 }
 
-func (l *load) one(i int64) {
+func (l *load) one(c *http.Client, i int64) {
 	method, body, id := http.MethodGet, "", fmt.Sprint("r", i)
 	if i%2 == 1 {
 		method, body = http.MethodPost, id
@@ -306,7 +310,7 @@ func (l *load) one(i int64) {
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
 	}
 	l.sent.Add(1)
-	res, err := l.c.Do(req)
+	res, err := c.Do(req)
 	if err != nil {
 		l.failures.Store(id, err.Error())
 		return

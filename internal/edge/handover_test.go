@@ -46,7 +46,7 @@ func TestHandOverUnderLoad(t *testing.T) {
 
 // A connection that stays with the predecessor goes where the successor's table says, and its requests are waited for.
 func TestPredecessorFollows(t *testing.T) {
-	old := start(t, Options{Linger: 20 * time.Second})
+	old := start(t, Options{Linger: time.Minute})
 	release := make(chan struct{})
 	old.swap(old.route(all("a", backendOf(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
@@ -73,7 +73,7 @@ func TestPredecessorFollows(t *testing.T) {
 	before, _ := next.Stats(t.Context())
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, Options{Dir: old.dir, TakeOver: true, Stop: 5 * time.Second}) }()
+	go func() { ended <- Run(ctx, Options{Dir: old.dir, TakeOver: true, Stop: 20 * time.Second}) }()
 	eventually(t, "the successor answers", func() bool {
 		s, err := next.Stats(t.Context())
 		return err == nil && s.Instance != before.Instance && s.Predecessor
@@ -91,7 +91,7 @@ func TestPredecessorFollows(t *testing.T) {
 	}
 	c.CloseIdleConnections()
 	slow.CloseIdleConnections()
-	if d, err := next.Drain(t.Context(), "shop/production", "a", 20*time.Second); err != nil || d != (Drained{}) {
+	if d, err := next.Drain(t.Context(), "shop/production", "a", time.Minute); err != nil || d != (Drained{}) {
 		t.Errorf("drain: %+v %v", d, err)
 	}
 	old.stop()

@@ -97,10 +97,10 @@ func (in *inner) backend(h http.Handler) Backend {
 // client asks from inside.
 func (in *inner) client() *http.Client {
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-		return dialInside(ctx, in.n.Broker(), address, time.Second)
+		return dialInside(ctx, in.n.Broker(), address, 20*time.Second)
 	}}
 	in.t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+	return &http.Client{Transport: tr, Timeout: time.Minute}
 }
 
 // stage is a route to who is inside, that can be asked there and outside.
@@ -108,6 +108,8 @@ func (in *inner) stage(address string, b Backend) Route {
 	return Route{
 		Name: "shop/rehearsal", Protocol: HTTP, Listen: []string{address}, Inside: &Inside{Broker: in.n.Broker(), Listen: []string{address}},
 		Pools: []Pool{{Release: "stage", Weight: 100, Backends: []Backend{b}}},
+		// On a busy machine a broker that is started anew takes its time.
+		Timeouts: Timeouts{Dial: 30 * time.Second},
 	}
 }
 
@@ -138,7 +140,7 @@ func TestInside(t *testing.T) {
 				t.Errorf("%s, asked %s, it answers %d %q", when, where, status, body)
 			}
 		}
-		if c, err := dialInside(t.Context(), in.n.Broker(), e.addr, time.Second); !errors.Is(err, syscall.ECONNREFUSED) {
+		if c, err := dialInside(t.Context(), in.n.Broker(), e.addr, 20*time.Second); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("%s, production is reached from inside: %v, %v", when, c, err)
 		}
 	}
@@ -151,7 +153,7 @@ func TestInside(t *testing.T) {
 	in.must(err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, Options{Dir: e.dir, TakeOver: true, Stop: 5 * time.Second}) }()
+	go func() { ended <- Run(ctx, Options{Dir: e.dir, TakeOver: true, Stop: 20 * time.Second}) }()
 	eventually(t, "the successor answers", func() bool {
 		s, err := e.Stats(t.Context())
 		return err == nil && s.Instance != before.Instance

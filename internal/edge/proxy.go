@@ -63,9 +63,9 @@ func (e *edge) serve(address string, w http.ResponseWriter, r *http.Request) {
 	}
 	end := ending{cut: true} // should forward panic
 	defer func() {
-		a.pool.counts.leave()
-		a.pool.counts.record(end)
+		a.pool.counts.record(end) // before it leaves: whoever waited for the last one reads what came of it
 		a.route.marks.record(time.Now(), end)
+		a.pool.counts.leave()
 	}()
 	if a.cookie >= 0 {
 		w.Header()["Set-Cookie"] = []string{shareCookie + "=" + strconv.Itoa(a.cookie) + "; Path=/; HttpOnly; SameSite=Lax"}

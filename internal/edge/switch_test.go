@@ -27,7 +27,7 @@ func TestTwentySwitches(t *testing.T) {
 		name, before := fmt.Sprint("release-", i+1), fmt.Sprint("release-", i)
 		next := httptest.NewServer(l.backend(name))
 		e.swap(e.route(all(name, next.Listener.Addr().String())))
-		left, err := e.Drain(t.Context(), "shop/production", before, 10*time.Second)
+		left, err := e.Drain(t.Context(), "shop/production", before, time.Minute)
 		if err != nil || left != (Drained{}) {
 			t.Errorf("drain of %s: %+v %v", before, left, err)
 		}
@@ -47,7 +47,7 @@ func TestTwentySwitches(t *testing.T) {
 
 func TestHoldAcrossStopFirst(t *testing.T) {
 	e := start(t, Options{})
-	hold := func(r *Route) { r.Hold = 10 * time.Second }
+	hold := func(r *Route) { r.Hold = time.Minute }
 	e.swap(e.route(all("old", backendOf(t, says("old"))), hold))
 	c := client(t)
 	get(t, c, e.url("/"))
@@ -95,20 +95,23 @@ func TestHoldEnds(t *testing.T) {
 // Answers that take long, up and down, are whole across a switch, and the drain waits for them by event.
 func TestLongTransfersAcrossASwitch(t *testing.T) {
 	e := start(t, Options{})
-	const pieces, pause = 20, 10 * time.Millisecond // the same as 25 s of it, as far as the edge is concerned
+	const pieces = 20
+	goOn := make(chan struct{}) // each transfer stops half way, until the drain has seen all of them
+	release := sync.OnceFunc(func() { close(goOn) })
 	slow := backendOf(t, func(w http.ResponseWriter, r *http.Request) {
-		n, err := io.Copy(io.Discard, r.Body)
-		if err != nil {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return
 		}
 		w.Header().Set("Content-Length", fmt.Sprint(pieces*1024))
-		for range pieces {
+		for i := range pieces {
+			if i == pieces/2 {
+				<-goOn
+			}
 			_, _ = w.Write(make([]byte, 1024))
 			_ = http.NewResponseController(w).Flush()
-			time.Sleep(pause)
 		}
-		_ = n
 	})
+	t.Cleanup(release)
 	e.swap(e.route(all("old", slow)))
 	var transfers sync.WaitGroup
 	c := client(t)
@@ -116,7 +119,7 @@ func TestLongTransfersAcrossASwitch(t *testing.T) {
 		transfers.Go(func() {
 			var body io.Reader
 			if i%2 == 0 {
-				body = &trickle{left: pieces, pause: pause}
+				body = &trickle{left: pieces, goOn: goOn}
 			}
 			res, err := c.Post(e.url("/"), "application/octet-stream", body)
 			if err != nil {
@@ -137,7 +140,8 @@ func TestLongTransfersAcrossASwitch(t *testing.T) {
 	if d, err := e.Drain(t.Context(), "shop/production", "old", time.Nanosecond); err != nil || d.Left != 10 {
 		t.Errorf("a drain without patience: %+v %v", d, err)
 	}
-	if d, err := e.Drain(t.Context(), "shop/production", "old", 20*time.Second); err != nil || d != (Drained{}) {
+	release()
+	if d, err := e.Drain(t.Context(), "shop/production", "old", time.Minute); err != nil || d != (Drained{}) {
 		t.Errorf("drain: %+v %v", d, err)
 	}
 	transfers.Wait()
@@ -146,18 +150,19 @@ func TestLongTransfersAcrossASwitch(t *testing.T) {
 	}
 }
 
-// trickle is a body that comes in small pieces.
+// trickle is a body that comes in small pieces, half of them when it may go on.
 type trickle struct {
-	left  int
-	pause time.Duration
+	left int
+	goOn <-chan struct{}
 }
 
 func (t *trickle) Read(p []byte) (int, error) {
 	if t.left == 0 {
 		return 0, io.EOF
 	}
-	t.left--
-	time.Sleep(t.pause)
+	if t.left--; t.left == 10 {
+		<-t.goOn
+	}
 	return copy(p, "a piece of an upload"), nil
 }
 

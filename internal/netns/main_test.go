@@ -157,7 +157,7 @@ func mounts(t testing.TB, dir string) (all []string) {
 // eventually polls until what is asked for holds; why says what is still wrong.
 func eventually(t testing.TB, why func() string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		wrong := why()
 		if wrong == "" {
 			return

@@ -166,7 +166,7 @@ func TestMany(t *testing.T) {
 		if now := count(t, "fd"); now > descriptors {
 			return fmt.Sprintf("descriptors: %d, then %d", descriptors, now)
 		}
-		if now := count(t, "task"); now > threads+3 {
+		if now := count(t, "task"); now > threads+20 { // the runtime makes more where system calls take long
 			return fmt.Sprintf("threads: %d, then %d", threads, now)
 		}
 		return ""

@@ -142,7 +142,7 @@ func TestUser(t *testing.T) {
 // written waits until a child has written a whole line into a file, and gives it.
 func written(t *testing.T, name string) string {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		if b, err := os.ReadFile(name); err == nil && bytes.HasSuffix(b, []byte("\n")) {
 			return strings.TrimSpace(string(b))
 		}
@@ -168,7 +168,7 @@ func identify(t *testing.T, pid string) proc.Identity {
 // gone waits for the end of a process that was killed and is not ours to reap.
 func gone(t *testing.T, id proc.Identity) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); id.Alive(); <-time.After(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); id.Alive(); <-time.After(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Errorf("process %d still runs", id.PID)
 			return
@@ -178,11 +178,12 @@ func gone(t *testing.T, id proc.Identity) {
 
 func TestCancelEndsTheGroup(t *testing.T) {
 	for name, c := range map[string]struct {
-		line string
-		want string
+		line  string
+		grace time.Duration
+		want  string
 	}{
-		"asks first":    {`trap 'echo bye; exit 5' TERM; %s while :; do sleep 0.01; done`, "exit code 5, bye\n"},
-		"kills at last": {`trap '' TERM; %s while :; do sleep 0.01; done`, "ended by signal 9 (killed), "},
+		"asks first":    {`trap 'echo bye; exit 5' TERM; %s while :; do sleep 0.01; done`, time.Minute, "exit code 5, bye\n"},
+		"kills at last": {`trap '' TERM; %s while :; do sleep 0.01; done`, 300 * time.Millisecond, "ended by signal 9 (killed), "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "pid")
@@ -197,7 +198,7 @@ func TestCancelEndsTheGroup(t *testing.T) {
 			}
 			done := make(chan result)
 			go func() {
-				exit, err := proc.Run(ctx, proc.Command{Argv: proc.Shell(line), Env: path, Stdout: &out, Grace: 300 * time.Millisecond})
+				exit, err := proc.Run(ctx, proc.Command{Argv: proc.Shell(line), Env: path, Stdout: &out, Grace: c.grace})
 				done <- result{exit, err}
 			}()
 			grandchild := identify(t, written(t, file))

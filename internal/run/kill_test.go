@@ -90,7 +90,7 @@ func child() {
 
 // carryOut starts the run, or goes on with it, and waits for its end.
 func carryOut(dir, fails string, hook func(p Point, step string)) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	s, err := store.Open(ctx, filepath.Join(dir, "state.db"), options())
 	if err != nil {

@@ -153,7 +153,7 @@ func (r *running) start(ctx context.Context) error {
 		defer close(ended)
 		_ = cmd.Wait()
 	}()
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	go func() {
 		select {
@@ -254,7 +254,7 @@ func query[T any](t testing.TB, db *sql.DB, q string, args ...any) (v T) {
 // eventually polls until ok says true.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("never happened: %s", what)

@@ -134,7 +134,7 @@ func TestTheServerRefusesToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := migrateOptions(migrateFiles(t, "ALTER TABLE orders ADD note text"))
-	o.LockTimeout, o.Retries = time.Second, 1
+	o.LockTimeout, o.Retries = 2*time.Second, 1
 	told := fates(&o)
 	spared := ""
 	o.Blockers = func(b []migration.Blocker) []int {

@@ -194,8 +194,8 @@ func perform(ctx context.Context, conn *pgx.Conn, sql string) error {
 // A replica ends the sessions of a moment that stands in the way of what it has to replay one after the other, and those that
 // idle by hanging up. What it said before is read only by who reads before he writes.
 const (
-	hungUp  = time.Millisecond       // for a session that is about to be used
-	hangsUp = 500 * time.Millisecond // for the exporter, whose turn may come later than that of those who joined it
+	hungUp  = time.Millisecond // for a session that is about to be used
+	hangsUp = 2 * time.Second  // for the exporter, whose turn may come later than that of those who joined it
 )
 
 // cancelled is what a replica said when it ended a session of the moment, if it says so within that time.

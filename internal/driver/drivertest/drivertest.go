@@ -11,12 +11,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"greenroom/internal/app"
 	"greenroom/internal/driver"
+	"greenroom/internal/human"
 	"greenroom/internal/problem"
 	"greenroom/internal/proc"
 )
@@ -107,7 +109,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T, w World) *bench {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	b := &bench{T: t, world: w, ctx: ctx, dir: t.TempDir(), tmp: t.TempDir()}
 	b.Driver = b.open()
@@ -186,7 +188,7 @@ func (b *bench) web(words ...string) driver.Spec {
 }
 
 func httpHealth() app.Health {
-	return app.Health{HTTP: "/up", Interval: 20 * time.Millisecond, Timeout: 5 * time.Second, Retries: 2, Start: 20 * time.Second}
+	return app.Health{HTTP: "/up", Interval: 20 * time.Millisecond, Timeout: 10 * time.Second, Retries: 2, Start: time.Minute}
 }
 
 func (b *bench) start(s driver.Spec) driver.Status {
@@ -234,6 +236,30 @@ func (b *bench) startOrWaitFails(s driver.Spec, words ...string) {
 		return
 	}
 	b.waitFails(s.ID, words...)
+}
+
+// neverHealthy starts a replica that is not healthy in its time, and wants a problem that has all these words and tells the
+// time. On a busy machine a short one is over before the replica did and said anything: then it gets more.
+func (b *bench) neverHealthy(s driver.Spec, words ...string) {
+	b.Helper()
+	s.Health.Start = b.world.Short
+	for {
+		b.start(s)
+		st, err := b.Wait(b.ctx, s.ID)
+		if err == nil {
+			b.Fatalf("wait gave %+v, want a problem", st)
+		}
+		if says(err.Error(), words) || s.Health.Start > 30*time.Second {
+			b.wantProblem(err, append(words, human.Duration(s.Health.Start)+" after its start")...)
+			return
+		}
+		b.stop(s.ID)
+		s.Health.Start *= 4
+	}
+}
+
+func says(text string, words []string) bool {
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
 }
 
 func (b *bench) wantProblem(err error, words ...string) {

@@ -36,7 +36,7 @@ type fixture struct {
 func newFixture(t testing.TB) *fixture { return fixtureIn(t, t.TempDir()) }
 
 func fixtureIn(t testing.TB, dir string) *fixture {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	f := &fixture{TB: t, Driver: openProcess(t, dir), ctx: ctx, dir: dir, tmp: t.TempDir()}
 	t.Cleanup(f.stopAll)
@@ -63,7 +63,7 @@ func (f *fixture) shell(id, line string) driver.Spec {
 	return driver.Spec{
 		ID: id, App: "shop", Environment: "qa", Service: "web", Command: proc.Shell(line), Dir: f.tmp,
 		Env:  map[string]string{"PATH": os.Getenv("PATH")},
-		Stop: app.Stop{Signal: "SIGTERM", Grace: 2 * time.Second},
+		Stop: app.Stop{Signal: "SIGTERM", Grace: 20 * time.Second},
 	}
 }
 

@@ -55,8 +55,9 @@ func waitForEnd() {
 			fmt.Println("no")
 			continue
 		}
-		d, _ := time.ParseDuration(told("slow-stop")) // no time where nothing is told
-		time.Sleep(d)
+		for told("no-stop") != "" {
+			time.Sleep(20 * time.Millisecond)
+		}
 		return
 	}
 }
