@@ -366,7 +366,7 @@ func TestHealthcheckHangs(t *testing.T) {
 	s.Health = app.Health{Command: []string{"/app", "drivertest-app", "stay"}, Interval: 20 * time.Millisecond, Timeout: 2 * time.Second, Retries: 2, Start: 4 * time.Second}
 	f.start(s)
 	_, err := f.Wait(f.ctx, s.ID)
-	wantProblem(t, err, problem.Fail, "not healthy 4s after its start", "no answer within 2s")
+	wantProblem(t, err, problem.Fail, "not healthy 4 s after its start", "no answer within 2 s")
 	if err := f.Stop(f.ctx, s.ID); err != nil {
 		t.Error(err)
 	}

@@ -318,7 +318,7 @@ func (m *memory) judge(v *view, in container.InspectResponse, answer error, now 
 		}
 	case now.Sub(s.trying) > health.Start:
 		v.status.Phase = driver.Sick
-		v.status.Reason = fmt.Sprintf("not healthy %s after its start: %v", health.Start, answer)
+		v.status.Reason = fmt.Sprintf("not healthy %s after its start: %v", human.Duration(health.Start), answer)
 	default:
 		v.status.Reason = answer.Error()
 	}

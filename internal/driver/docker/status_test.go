@@ -66,7 +66,7 @@ func TestCommandAnswer(t *testing.T) {
 		"health command: not asked yet":          {Status: container.Starting},
 		"health command: exit code 4: dry":       {Status: container.Unhealthy, Log: last(4, "pump\ndry\n\n")},
 		"health command: exit code 4":            {Status: container.Starting, Log: last(4, "")},
-		"health command: no answer within 1s":    {Status: container.Starting, Log: last(-1, "Health check exceeded timeout (1s): x")},
+		"health command: no answer within 1 s":   {Status: container.Starting, Log: last(-1, "Health check exceeded timeout (1s): x")},
 		"health command: exit code -1: no shell": {Status: container.Starting, Log: last(-1, "no shell")},
 	} {
 		got := ""
