@@ -115,14 +115,33 @@ func (d *Driver) creation(s driver.Spec) (client.ContainerCreateOptions, error) 
 		LogConfig: logConfig(c.Log), PortBindings: bindings, RestartPolicy: policyOf(rec, false),
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, ReadonlyRootfs: c.ReadOnly, Sysctls: c.Sysctls, ExtraHosts: c.ExtraHosts,
 		Resources: resourcesOf(c), Mounts: append(mountsOf(c), d.fileMounts(s)...), Init: &c.Init, NetworkMode: "none",
+		Privileged: c.Privileged, PidMode: container.PidMode(c.PID), IpcMode: container.IpcMode(c.IPC),
 	}
+	confine(host, c)
 	networks := &network.NetworkingConfig{}
+	if c.Network != "" {
+		host.NetworkMode = container.NetworkMode(c.Network)
+	}
 	if len(c.Networks) > 0 {
 		first := c.Networks[0]
 		host.NetworkMode = container.NetworkMode(first.Network)
 		networks.EndpointsConfig = map[string]*network.EndpointSettings{first.Network: endpointOf(first)}
 	}
 	return client.ContainerCreateOptions{Name: name, Config: config, HostConfig: host, NetworkingConfig: networks}, nil
+}
+
+// confine says how a container is confined beside what it may reach.
+func confine(host *container.HostConfig, c *driver.Container) {
+	if c.NoNewPrivs {
+		host.SecurityOpt = append(host.SecurityOpt, "no-new-privileges")
+	}
+	for _, o := range c.SecurityOpt {
+		if o == "systempaths=unconfined" { // a word of the docker command's, which an Engine knows as two lists
+			host.MaskedPaths, host.ReadonlyPaths = []string{}, []string{}
+			continue
+		}
+		host.SecurityOpt = append(host.SecurityOpt, o)
+	}
 }
 
 func endpointOf(a driver.Attach) *network.EndpointSettings {
@@ -202,6 +221,11 @@ func resourcesOf(c *driver.Container) container.Resources {
 	r := container.Resources{NanoCPUs: int64(c.Resources.CPUs * 1e9), Memory: c.Resources.Memory, MemorySwap: c.Resources.Memory}
 	if c.Resources.Pids > 0 {
 		r.PidsLimit = &c.Resources.Pids
+	}
+	for _, d := range c.Devices {
+		if outside, inside, permissions, ok := driver.SplitDevice(d); ok {
+			r.Devices = append(r.Devices, container.DeviceMapping{PathOnHost: outside, PathInContainer: inside, CgroupPermissions: permissions})
+		}
 	}
 	for _, u := range c.Ulimits {
 		r.Ulimits = append(r.Ulimits, &container.Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard})
