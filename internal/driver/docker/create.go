@@ -107,7 +107,7 @@ func (d *Driver) creation(s driver.Spec) (client.ContainerCreateOptions, error) 
 	}
 	grace := int((s.Stop.Grace + time.Second - 1) / time.Second)
 	config := &container.Config{
-		Hostname: c.Hostname, User: s.User, ExposedPorts: ports, Env: environ(s, name), Cmd: s.Command, Healthcheck: healthcheck(s),
+		Hostname: c.Hostname, User: s.User, ExposedPorts: ports, Env: environ(s, name), Cmd: s.Command, Healthcheck: d.healthcheck(s),
 		Image: c.Image, WorkingDir: s.Dir, Entrypoint: c.Entrypoint, Labels: labels, StopSignal: s.Stop.Signal,
 		StopTimeout: &grace, // for whoever else stops it, such as an Engine that is going down
 	}
@@ -163,12 +163,12 @@ func policyOf(r record, wasHealthy bool) container.RestartPolicy {
 // soonStart is how often a starting container is asked by Engines that can do so, which are those from version 25 on.
 const soonStart = 200 * time.Millisecond
 
-func healthcheck(s driver.Spec) *container.HealthConfig {
+func (d *Driver) healthcheck(s driver.Spec) *container.HealthConfig {
 	if len(s.Health.Command) == 0 {
 		return &container.HealthConfig{Test: []string{"NONE"}} // the image's own is not what was asked for
 	}
 	return &container.HealthConfig{
-		Test: append([]string{"CMD"}, s.Health.Command...), Interval: s.Health.Interval, Timeout: s.Health.Timeout,
+		Test: append([]string{"CMD"}, s.Health.Command...), Interval: s.Health.Interval, Timeout: d.engineTimeout(s.Health.Timeout),
 		Retries: s.Health.Retries, StartPeriod: s.Health.Start,
 		StartInterval: min(soonStart, s.Health.Interval),
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+	"github.com/moby/moby/client/pkg/versions"
 
 	"greenroom/internal/driver"
 	"greenroom/internal/human"
@@ -65,6 +66,11 @@ func dial(host string, log *slog.Logger) (*engine, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	return e, nil
+}
+
+// knows says whether the Engine speaks that version of its API.
+func (e *engine) knows(version string) bool {
+	return versions.GreaterThanOrEqualTo(e.ClientVersion(), version)
 }
 
 // none says that no Engine answers, in the words of the error that the client had.

@@ -90,10 +90,7 @@ func TestJudge(t *testing.T) {
 	var m memory
 	look := func(restarts int, start time.Time, now time.Duration, answer error, misses int) driver.Phase {
 		in := container.InspectResponse{ID: "c", RestartCount: restarts, State: &container.State{Running: true, StartedAt: start.Format(time.RFC3339Nano)}}
-		v := view{rec: record{Health: app.Health{TCP: true, Start: time.Minute, Retries: 3}}, status: driver.Status{Phase: driver.Starting}}
-		m.mu.Lock()
-		m.known(in).misses = misses
-		m.mu.Unlock()
+		v := view{rec: record{Health: app.Health{TCP: true, Start: time.Minute, Retries: 3}}, status: driver.Status{Phase: driver.Starting}, misses: misses}
 		m.judge(&v, in, answer, at.Add(now))
 		return v.status.Phase
 	}
