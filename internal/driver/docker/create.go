@@ -52,12 +52,16 @@ func (d *Driver) create(ctx context.Context, s driver.Spec) (id string, err erro
 	case errdefs.IsNotFound(err) && strings.Contains(err.Error(), "image"):
 		return "", d.vanished(s, s.Container.Image)
 	case errdefs.IsNotFound(err) && strings.Contains(err.Error(), "network"):
-		return "", problem.New(problem.Unavailable, "%s can't be started: %s", s.ID, said(err)).
-			WithHint("deploy the release again, which makes its networks")
+		return "", networkGone(s, err)
 	case errdefs.IsConflict(err):
 		return "", d.nameTaken(ctx, s)
 	}
 	return "", failed(err, "%s can't be created", s.ID)
+}
+
+// networkGone says that somebody removed a network since it was made for the container.
+func networkGone(s driver.Spec, err error) error {
+	return problem.New(problem.Unavailable, "%s can't be started: %s", s.ID, said(err)).WithHint("deploy the release again, which makes its networks")
 }
 
 // errOurs says that the name which a container was to have is that of another of ours: somebody was faster.

@@ -208,6 +208,9 @@ func (d *Driver) connect(ctx context.Context, id string, s driver.Spec) error {
 			if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "container") {
 				return err
 			}
+			if errdefs.IsNotFound(err) {
+				return networkGone(s, err)
+			}
 			return failed(err, "%s can't be put into network %s", s.ID, a.Network)
 		}
 	}

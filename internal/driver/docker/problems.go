@@ -34,6 +34,8 @@ func (d *Driver) startProblem(ctx context.Context, id string, s driver.Spec, err
 	case is("Address already in use"):
 		return p(problem.Unavailable, "an address that it is to have in a network is another container's: %s", text).
 			WithHint("look who has it: docker network inspect NETWORK")
+	case is("network ") && is(" not found"):
+		return networkGone(s, err)
 	case is("no space left on device"):
 		return p(problem.Unavailable, "the disk of the Docker Engine is full").WithHint("make room: docker system df shows what takes it")
 	case is("unable to find user", "unable to find group"):
