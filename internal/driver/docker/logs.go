@@ -145,6 +145,9 @@ func (d *Driver) followLogs(ctx context.Context, in container.InspectResponse, r
 	for {
 		o.Timestamps = true
 		err := d.copyLogs(ctx, in, rec, o, w, &last)
+		if errors.Is(err, driver.ErrNotFound) {
+			return nil
+		}
 		if err != nil && !errors.Is(err, errCut) {
 			return err
 		}
@@ -226,7 +229,7 @@ func (d *Driver) copyLogs(ctx context.Context, in container.InspectResponse, rec
 		logs = got
 		return err
 	})
-	if errdefs.IsNotFound(err) {
+	if errdefs.IsNotFound(err) || err != nil && strings.Contains(err.Error(), "dead or marked for removal") {
 		return driver.ErrNotFound
 	}
 	if err != nil {
