@@ -23,15 +23,16 @@ type Container struct {
 	Secrets []SecretFile `json:"secrets,omitempty"`
 	Configs []ConfigFile `json:"configs,omitempty"`
 
-	Resources Resources         `json:"resources,omitzero"`
-	ReadOnly  bool              `json:"read_only,omitempty"` // its root file system
-	Init      bool              `json:"init,omitempty"`      // process 1 is one that passes signals on and reaps
-	CapAdd    []string          `json:"cap_add,omitempty"`   // without CAP_, upper case, sorted
-	CapDrop   []string          `json:"cap_drop,omitempty"`
-	Ulimits   []Ulimit          `json:"ulimits,omitempty"` // sorted by name
-	Sysctls   map[string]string `json:"sysctls,omitempty"`
-	Restart   RestartPolicy     `json:"restart,omitzero"` // zero: what Service.Restart says
-	Log       LogLimits         `json:"log,omitzero"`
+	Resources  Resources         `json:"resources,omitzero"`
+	ReadOnly   bool              `json:"read_only,omitempty"`         // its root file system
+	Init       bool              `json:"init,omitempty"`              // process 1 is one that passes signals on and reaps
+	NoNewPrivs bool              `json:"no_new_privileges,omitempty"` // nothing in it gets more rights than it began with
+	CapAdd     []string          `json:"cap_add,omitempty"`           // without CAP_, upper case, sorted
+	CapDrop    []string          `json:"cap_drop,omitempty"`
+	Ulimits    []Ulimit          `json:"ulimits,omitempty"` // sorted by name
+	Sysctls    map[string]string `json:"sysctls,omitempty"`
+	Restart    RestartPolicy     `json:"restart,omitzero"` // zero: what Service.Restart says
+	Log        LogLimits         `json:"log,omitzero"`
 
 	// What takes the walls around a container down. A definition has it only where a policy accepts it (see Dangers).
 	Privileged  bool     `json:"privileged,omitempty"`

@@ -1,6 +1,8 @@
 package definition
 
 import (
+	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,11 +102,40 @@ func (m *mapper) rights(s *service) {
 	c.Network = m.namespace(s, "network_mode", s.NetworkMode, "bridge", "default")
 	c.PID = m.namespace(s, "pid", s.Pid)
 	c.IPC = m.namespace(s, "ipc", s.Ipc, "private", "none", "shareable")
-	for _, d := range s.Devices {
+	for i, d := range s.Devices {
+		if !path.IsAbs(d.Source) || d.Target != "" && !path.IsAbs(d.Target) {
+			m.report.fault(m.at("services", s.Name, "devices", strconv.Itoa(i)), quote(clip(d.Source))+" is no path of a device", "write it as /dev/fuse, or /dev/ttyUSB0:/dev/modem")
+		}
 		c.Devices = append(c.Devices, device(d))
 	}
 	slices.Sort(c.Devices)
 	m.securityOptions(s)
+	m.machineNetwork(s)
+}
+
+// machineNetwork reports what a service in the machine's network can't have, since the machine has each of it once: for all
+// environments, and for a release beside the one before it.
+func (m *mapper) machineNetwork(s *service) {
+	c := s.out.Container
+	if c.Network == "" {
+		return
+	}
+	at := m.atKey("services", s.Name, "network_mode")
+	port := s.out.Port
+	if port == 0 && len(s.extra) > 0 {
+		port = s.extra[0].Container
+	}
+	if port != 0 {
+		m.report.fault(at, fmt.Sprintf("%s has port %d, which in the machine's network one release of one environment alone could have", s.Name, port),
+			"remove `network_mode`, or let what needs it be a service of its own without a port")
+	}
+	for _, name := range sortedKeys(s.Sysctls) {
+		if strings.HasPrefix(name, "net.") {
+			m.report.fault(m.atKey("services", s.Name, "sysctls", name), quote(clip(name))+" would be the whole machine's, in whose network "+s.Name+" is", "set it on the machine")
+		}
+	}
+	c.Aliases = nil
+	m.report.notice(at, s.Name+" is in the machine's network: no other service finds it by a name, and it finds others by their variables alone", "write ${DB_HOST:-db}:${DB_PORT:-5432} for the port of a service db")
 }
 
 func device(d types.DeviceMapping) string {
@@ -129,17 +160,19 @@ func (m *mapper) namespace(s *service, key, mode string, own ...string) string {
 	return ""
 }
 
-// securityOptions are those that take a confinement away; others can't be had.
+// unconfined are the confinements that can be taken away.
+var unconfined = []string{"apparmor", "seccomp", "systempaths"}
+
+// securityOptions are those that take a confinement away, and the one that adds one; others can't be had.
 func (m *mapper) securityOptions(s *service) {
 	for i, option := range s.SecurityOpt {
 		at := m.at("services", s.Name, "security_opt", strconv.Itoa(i))
 		key, value, _ := strings.Cut(strings.Replace(option, ":", "=", 1), "=")
 		switch {
-		case value == "unconfined", key == "label" && value == "disable":
+		case slices.Contains(unconfined, key) && value == "unconfined", key == "label" && value == "disable":
 			s.out.Container.SecurityOpt = append(s.out.Container.SecurityOpt, key+"="+value)
-		case key == "no-new-privileges" && value == "false":
-		case key == "no-new-privileges":
-			m.report.notice(at, quote(option)+" of "+s.Name+" is not honoured: the docker driver has nothing like it", "let the image run as a user of its own, with `user:`")
+		case key == "no-new-privileges" && slices.Contains([]string{"", "true", "false"}, value):
+			s.out.Container.NoNewPrivs = value != "false"
 		default:
 			m.report.fault(at, quote(clip(option))+" can't be had for "+s.Name, "remove it: the Engine's own profile holds")
 		}

@@ -1,12 +1,16 @@
 package driver
 
-import "net/netip"
+import (
+	"net/netip"
+	"path"
+	"strings"
+)
 
 // Container is what a container needs and a process doesn't, in the words of the Compose specification. Spec's own fields
 // keep their meaning: Command is Compose's command and replaces the image's where it is not empty, Dir is its working_dir
 // and User its user ("" is the image's), Env its environment, beside which the container has what the image sets. Health's
 // Command runs inside, as Compose's healthcheck. Listen is where the replica is dialled from this machine: a port that is
-// published on loopback, or the container's fixed address in one of its networks.
+// published on loopback, the container's fixed address in one of its networks, or in the machine's network a port of this machine.
 type Container struct {
 	Image      string   `json:"image"`                // by id or digest ("sha256:…" or "name@sha256:…"), never a tag: what a tag names moves
 	Entrypoint []string `json:"entrypoint,omitempty"` // replaces the image's, with which its command goes too
@@ -22,6 +26,7 @@ type Container struct {
 	CapDrop    []string          `json:"cap_drop,omitempty"`
 	ReadOnly   bool              `json:"read_only,omitempty"` // its root file system
 	Init       bool              `json:"init,omitempty"`      // process 1 is one that passes signals on and reaps
+	NoNewPrivs bool              `json:"no_new_privileges,omitempty"`
 	Ulimits    []Ulimit          `json:"ulimits,omitempty"`
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
 	Hostname   string            `json:"hostname,omitempty"`
@@ -29,6 +34,32 @@ type Container struct {
 
 	RestartPolicy RestartPolicy `json:"restart,omitzero"` // zero: what Spec.Restart says
 	Log           LogLimits     `json:"log,omitzero"`
+
+	// What takes the walls around it down.
+	Privileged  bool     `json:"privileged,omitempty"`
+	Network     string   `json:"network_mode,omitempty"` // host: the network of the Engine's machine, then Networks and Publish are empty; or ""
+	PID         string   `json:"pid,omitempty"`          // host, or ""
+	IPC         string   `json:"ipc,omitempty"`          // host, or ""
+	Devices     []string `json:"devices,omitempty"`      // see SplitDevice
+	SecurityOpt []string `json:"security_opt,omitempty"` // one of Unconfined each
+}
+
+// Unconfined are the values of Container.SecurityOpt: each takes one confinement away.
+var Unconfined = []string{"apparmor=unconfined", "label=disable", "seccomp=unconfined", "systempaths=unconfined"}
+
+// SplitDevice reads one of Compose's devices, HOST, HOST:CONTAINER or HOST:CONTAINER:PERMISSIONS. Both are absolute paths, and
+// the permissions some of r, w and m; without them they are all.
+func SplitDevice(text string) (host, container, permissions string, ok bool) {
+	parts := strings.Split(text, ":")
+	host, container, permissions = parts[0], parts[0], "rwm"
+	if len(parts) > 1 {
+		container = parts[1]
+	}
+	if len(parts) > 2 {
+		permissions = parts[2]
+	}
+	ok = len(parts) <= 3 && path.IsAbs(host) && path.IsAbs(container) && permissions != "" && strings.Trim(permissions, "rwm") == ""
+	return host, container, permissions, ok
 }
 
 // Mount is one of Compose's volumes: a named volume, or a folder of the machine that the Engine runs on.

@@ -72,6 +72,9 @@ func (s Spec) checkContainer() error {
 	case !slices.Contains([]string{"", "no", "always", "on-failure", "unless-stopped"}, c.RestartPolicy.Name):
 		return s.invalid("there is no restart policy %q, only no, always, on-failure and unless-stopped", c.RestartPolicy.Name)
 	}
+	if err := s.checkWalls(); err != nil {
+		return err
+	}
 	targets := map[string]bool{}
 	target := func(what, name string) error {
 		switch {
@@ -102,6 +105,30 @@ func (s Spec) checkContainer() error {
 		}
 		if len(f.Content) > MaxFile {
 			return s.invalid("the file for %s has more than %d bytes", f.Target, MaxFile)
+		}
+	}
+	return nil
+}
+
+// checkWalls is about what takes the walls around a container down.
+func (s Spec) checkWalls() error {
+	c := s.Container
+	for name, mode := range map[string]string{"network_mode": c.Network, "pid": c.PID, "ipc": c.IPC} {
+		if mode != "" && mode != "host" {
+			return s.invalid("its %s can't be %q, only the machine's (host) or its own", name, mode)
+		}
+	}
+	if c.Network == "host" && len(c.Networks)+len(c.Publish) > 0 {
+		return s.invalid("it is in the machine's network, and so it can be in no other, and publish no port")
+	}
+	for _, d := range c.Devices {
+		if _, _, _, ok := SplitDevice(d); !ok {
+			return s.invalid("%q is no device: it takes absolute paths, as /dev/fuse or /dev/sda:/dev/disk:r", d)
+		}
+	}
+	for _, o := range c.SecurityOpt {
+		if !slices.Contains(Unconfined, o) {
+			return s.invalid("there is no security option %q, only %s", o, strings.Join(Unconfined, ", "))
 		}
 	}
 	return nil

@@ -24,6 +24,13 @@ func TestCheckContainer(t *testing.T) {
 		"a file can't be at":       func(s *Spec) { s.Container.Files = []File{{Target: "/run/../etc/shadow"}} },
 		"has more than":            func(s *Spec) { s.Container.Files = []File{{Target: "/big", Content: make([]byte, MaxFile+1)}} },
 		"its folder \"here\" is":   func(s *Spec) { s.Dir = "here" },
+		"in no other, and publish": func(s *Spec) { s.Container.Network, s.Container.Publish = "host", []Publish{{Port: 1, Container: 1}} },
+		"it is in the machine's":   func(s *Spec) { s.Container.Network, s.Container.Networks = "host", []Attach{{Network: "x"}} },
+		"its network_mode can't":   func(s *Spec) { s.Container.Network = "container:x" },
+		"its pid can't be":         func(s *Spec) { s.Container.PID = "container:x" },
+		"its ipc can't be":         func(s *Spec) { s.Container.IPC = "shareable" },
+		"is no device":             func(s *Spec) { s.Container.Devices = []string{"nvidia.com/gpu=all"} },
+		"no security option":       func(s *Spec) { s.Container.SecurityOpt = []string{"seccomp={}"} },
 		"its health is asked over": func(s *Spec) { s.Health = app.Health{TCP: true} },
 	} {
 		s := Spec{ID: "web", Container: &Container{Image: "shop@" + digest, Mounts: []Mount{{Volume: "data", Target: "/data"}}}}
@@ -37,6 +44,24 @@ func TestCheckContainer(t *testing.T) {
 		}
 		if p := problem.From(err); p == nil || p.Code != problem.Invalid || !strings.Contains(p.Message, says) {
 			t.Errorf("%v, want that it says %q", err, says)
+		}
+	}
+}
+
+func TestSplitDevice(t *testing.T) {
+	for text, want := range map[string][3]string{
+		"/dev/fuse":            {"/dev/fuse", "/dev/fuse", "rwm"},
+		"/dev/sda:/dev/disk":   {"/dev/sda", "/dev/disk", "rwm"},
+		"/dev/sda:/dev/disk:r": {"/dev/sda", "/dev/disk", "r"},
+	} {
+		host, container, permissions, ok := SplitDevice(text)
+		if got := [3]string{host, container, permissions}; !ok || got != want {
+			t.Errorf("%q is %q, %v", text, got, ok)
+		}
+	}
+	for _, text := range []string{"", "dev/fuse", "/dev/fuse:", "/dev/fuse:fuse", "/dev/fuse:/dev/fuse:", "/dev/fuse:/dev/fuse:x", "/a:/b:r:w"} {
+		if _, _, _, ok := SplitDevice(text); ok {
+			t.Errorf("%q is a device", text)
 		}
 	}
 }

@@ -77,7 +77,9 @@ func (e *Environment) containerSpec(ctx context.Context, r release.Release, s ap
 		ID: e.replicaID(r.Digest(), s.Name, index), App: e.App, Environment: e.Name, Service: s.Name,
 		Release: string(r.Digest()), Index: index, Dir: s.Dir, User: s.Container.User, Health: s.Health, Stop: s.Stop, Restart: s.Restart,
 	}
-	v = v.fromContainers()
+	if s.Container.Network == "" { // in the machine's network it finds the others as a process of the machine does
+		v = v.fromContainers()
+	}
 	v.port = s.Port
 	spec.Command, spec.Secrets = v.command(s), v.secretsOf(s)
 	spec.Env = v.inContainer(s)
@@ -109,7 +111,8 @@ func settings(s app.Service) driver.Container {
 	c := driver.Container{
 		Image: s.Image, Entrypoint: from.Entrypoint, Resources: driver.Resources(from.Resources), CapAdd: from.CapAdd, CapDrop: from.CapDrop,
 		ReadOnly: from.ReadOnly, Init: from.Init, Sysctls: from.Sysctls, Hostname: from.Hostname, ExtraHosts: from.ExtraHosts,
-		RestartPolicy: driver.RestartPolicy(from.Restart), Log: driver.LogLimits(from.Log),
+		RestartPolicy: driver.RestartPolicy(from.Restart), Log: driver.LogLimits(from.Log), NoNewPrivs: from.NoNewPrivs,
+		Privileged: from.Privileged, Network: from.Network, PID: from.PID, IPC: from.IPC, Devices: from.Devices, SecurityOpt: from.SecurityOpt,
 	}
 	for _, u := range from.Ulimits {
 		c.Ulimits = append(c.Ulimits, driver.Ulimit(u))
@@ -120,8 +123,12 @@ func settings(s app.Service) driver.Container {
 	return c
 }
 
-// attach is which networks a container of the release is in. Both are there when it returns.
+// attach is which networks a container of the release is in: none of the Engine's where it is in the machine's own. All are there
+// when it returns.
 func (e *Environment) attach(ctx context.Context, d *docker.Driver, r release.Release, s app.Service) ([]driver.Attach, error) {
+	if s.Container.Network != "" {
+		return nil, e.outside(s)
+	}
 	own, err := e.engineNetwork(ctx, d, r.Digest().Short())
 	if err != nil {
 		return nil, err
@@ -130,7 +137,24 @@ func (e *Environment) attach(ctx context.Context, d *docker.Driver, r release.Re
 	if err != nil {
 		return nil, err
 	}
-	return []driver.Attach{{Network: own.ID, Aliases: []string{s.Name}}, {Network: all.ID}}, nil
+	return []driver.Attach{{Network: own.ID, Aliases: append([]string{s.Name}, s.Container.Aliases...)}, {Network: all.ID}}, nil
+}
+
+// outside says why a service can't be in the machine's network. A definition is refused for the port; what another Greenroom
+// has built may not have been read by this one.
+func (e *Environment) outside(s app.Service) error {
+	secluded, err := e.secluded()
+	switch {
+	case err != nil:
+		return err
+	case secluded:
+		return problem.New(problem.Blocked, "%s is in the machine's network (network_mode: host), out of which %s is to have no way", s.Name, e.Name).
+			WithHint("remove network_mode from %s, and build the release again", s.Name)
+	case s.Port != 0:
+		return problem.New(problem.Invalid, "%s is in the machine's network (network_mode: host) and has port %d, which one release of one environment alone could have", s.Name, s.Port).
+			WithHint("remove network_mode or the port of %s, and build the release again", s.Name)
+	}
+	return nil
 }
 
 // dial says where a replica of a container is dialled, and has it listen there.

@@ -52,12 +52,16 @@ func (d *Driver) create(ctx context.Context, s driver.Spec) (id string, err erro
 	case errdefs.IsNotFound(err) && strings.Contains(err.Error(), "image"):
 		return "", d.vanished(s, s.Container.Image)
 	case errdefs.IsNotFound(err) && strings.Contains(err.Error(), "network"):
-		return "", problem.New(problem.Unavailable, "%s can't be started: %s", s.ID, said(err)).
-			WithHint("deploy the release again, which makes its networks")
+		return "", networkGone(s, err)
 	case errdefs.IsConflict(err):
 		return "", d.nameTaken(ctx, s)
 	}
 	return "", failed(err, "%s can't be created", s.ID)
+}
+
+// networkGone says that somebody removed a network since it was made for the container.
+func networkGone(s driver.Spec, err error) error {
+	return problem.New(problem.Unavailable, "%s can't be started: %s", s.ID, said(err)).WithHint("deploy the release again, which makes its networks")
 }
 
 // errOurs says that the name which a container was to have is that of another of ours: somebody was faster.
@@ -107,7 +111,7 @@ func (d *Driver) creation(s driver.Spec) (client.ContainerCreateOptions, error) 
 	}
 	grace := int((s.Stop.Grace + time.Second - 1) / time.Second)
 	config := &container.Config{
-		Hostname: c.Hostname, User: s.User, ExposedPorts: ports, Env: environ(s, name), Cmd: s.Command, Healthcheck: healthcheck(s),
+		Hostname: c.Hostname, User: s.User, ExposedPorts: ports, Env: environ(s, name), Cmd: s.Command, Healthcheck: d.healthcheck(s),
 		Image: c.Image, WorkingDir: s.Dir, Entrypoint: c.Entrypoint, Labels: labels, StopSignal: s.Stop.Signal,
 		StopTimeout: &grace, // for whoever else stops it, such as an Engine that is going down
 	}
@@ -115,14 +119,33 @@ func (d *Driver) creation(s driver.Spec) (client.ContainerCreateOptions, error) 
 		LogConfig: logConfig(c.Log), PortBindings: bindings, RestartPolicy: policyOf(rec, false),
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, ReadonlyRootfs: c.ReadOnly, Sysctls: c.Sysctls, ExtraHosts: c.ExtraHosts,
 		Resources: resourcesOf(c), Mounts: append(mountsOf(c), d.fileMounts(s)...), Init: &c.Init, NetworkMode: "none",
+		Privileged: c.Privileged, PidMode: container.PidMode(c.PID), IpcMode: container.IpcMode(c.IPC),
 	}
+	confine(host, c)
 	networks := &network.NetworkingConfig{}
+	if c.Network != "" {
+		host.NetworkMode = container.NetworkMode(c.Network)
+	}
 	if len(c.Networks) > 0 {
 		first := c.Networks[0]
 		host.NetworkMode = container.NetworkMode(first.Network)
 		networks.EndpointsConfig = map[string]*network.EndpointSettings{first.Network: endpointOf(first)}
 	}
 	return client.ContainerCreateOptions{Name: name, Config: config, HostConfig: host, NetworkingConfig: networks}, nil
+}
+
+// confine says how a container is confined beside what it may reach.
+func confine(host *container.HostConfig, c *driver.Container) {
+	if c.NoNewPrivs {
+		host.SecurityOpt = append(host.SecurityOpt, "no-new-privileges")
+	}
+	for _, o := range c.SecurityOpt {
+		if o == "systempaths=unconfined" { // a word of the docker command's, which an Engine knows as two lists
+			host.MaskedPaths, host.ReadonlyPaths = []string{}, []string{}
+			continue
+		}
+		host.SecurityOpt = append(host.SecurityOpt, o)
+	}
 }
 
 func endpointOf(a driver.Attach) *network.EndpointSettings {
@@ -144,12 +167,12 @@ func policyOf(r record, wasHealthy bool) container.RestartPolicy {
 // soonStart is how often a starting container is asked by Engines that can do so, which are those from version 25 on.
 const soonStart = 200 * time.Millisecond
 
-func healthcheck(s driver.Spec) *container.HealthConfig {
+func (d *Driver) healthcheck(s driver.Spec) *container.HealthConfig {
 	if len(s.Health.Command) == 0 {
 		return &container.HealthConfig{Test: []string{"NONE"}} // the image's own is not what was asked for
 	}
 	return &container.HealthConfig{
-		Test: append([]string{"CMD"}, s.Health.Command...), Interval: s.Health.Interval, Timeout: s.Health.Timeout,
+		Test: append([]string{"CMD"}, s.Health.Command...), Interval: s.Health.Interval, Timeout: d.engineTimeout(s.Health.Timeout),
 		Retries: s.Health.Retries, StartPeriod: s.Health.Start,
 		StartInterval: min(soonStart, s.Health.Interval),
 	}
@@ -202,6 +225,11 @@ func resourcesOf(c *driver.Container) container.Resources {
 	r := container.Resources{NanoCPUs: int64(c.Resources.CPUs * 1e9), Memory: c.Resources.Memory, MemorySwap: c.Resources.Memory}
 	if c.Resources.Pids > 0 {
 		r.PidsLimit = &c.Resources.Pids
+	}
+	for _, d := range c.Devices {
+		if outside, inside, permissions, ok := driver.SplitDevice(d); ok {
+			r.Devices = append(r.Devices, container.DeviceMapping{PathOnHost: outside, PathInContainer: inside, CgroupPermissions: permissions})
+		}
 	}
 	for _, u := range c.Ulimits {
 		r.Ulimits = append(r.Ulimits, &container.Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard})

@@ -208,6 +208,9 @@ func (d *Driver) connect(ctx context.Context, id string, s driver.Spec) error {
 			if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "container") {
 				return err
 			}
+			if errdefs.IsNotFound(err) {
+				return networkGone(s, err)
+			}
 			return failed(err, "%s can't be put into network %s", s.ID, a.Network)
 		}
 	}
@@ -238,12 +241,21 @@ func (d *Driver) inspect(ctx context.Context, id string) (in container.InspectRe
 	err = d.engine.within(ctx, inspectTime, func(ctx context.Context) error {
 		got, err := d.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 		in = got.Container
+		if err == nil && startsAgain(in) {
+			return d.engine.stays(ctx)
+		}
 		return err
 	})
 	if err == nil && (in.State == nil || in.Config == nil || in.HostConfig == nil) {
 		err = errors.New("the Docker Engine tells nothing of container " + id)
 	}
 	return in, err
+}
+
+// startsAgain says whether a container has ended that an Engine starts again when it is back.
+func startsAgain(in container.InspectResponse) bool {
+	return in.State != nil && in.HostConfig != nil && in.State.Status == container.StateExited &&
+		!in.HostConfig.RestartPolicy.IsNone() && in.HostConfig.RestartPolicy.Name != ""
 }
 
 // Status is driver.Driver's.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+	"github.com/moby/moby/client/pkg/versions"
 
 	"greenroom/internal/driver"
 	"greenroom/internal/human"
@@ -29,8 +30,9 @@ const (
 // engine is the Engine's API. What is asked with ask is asked again while the Engine is away, so all of it is idempotent.
 type engine struct {
 	*client.Client
-	host string
-	log  *slog.Logger
+	host  string
+	log   *slog.Logger
+	hurry time.Duration // all waiting is that much shorter: 1, but in tests
 }
 
 // dial makes a client for an Engine, and asks whether it is there.
@@ -48,7 +50,7 @@ func dial(host string, log *slog.Logger) (*engine, error) {
 		return nil, problem.New(problem.Invalid, "%q is no address of an Engine: %w", host, err).
 			WithHint("write it as in DOCKER_HOST: unix:///var/run/docker.sock or tcp://127.0.0.1:2375")
 	}
-	e := &engine{Client: c, host: c.DaemonHost(), log: log}
+	e := &engine{Client: c, host: c.DaemonHost(), log: log, hurry: 1}
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
 	ping, err := c.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
@@ -64,6 +66,11 @@ func dial(host string, log *slog.Logger) (*engine, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	return e, nil
+}
+
+// knows says whether the Engine speaks that version of its API.
+func (e *engine) knows(version string) bool {
+	return versions.GreaterThanOrEqualTo(e.ClientVersion(), version)
 }
 
 // none says that no Engine answers, in the words of the error that the client had.
@@ -90,6 +97,7 @@ func (e *engine) ask(ctx context.Context, f func(context.Context) error) error {
 
 func (e *engine) within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
 	began, pause := time.Now(), firstPause
+	limit /= e.hurry
 	for {
 		one, cancel := context.WithTimeout(ctx, limit)
 		err := f(one)
@@ -105,7 +113,7 @@ func (e *engine) within(ctx context.Context, limit time.Duration, f func(context
 				WithHint("look at it: systemctl status docker; older ones hang in the check of a container's health until they are restarted")
 		case !away(err):
 			return err
-		case time.Since(began) > patience:
+		case time.Since(began) > patience/e.hurry:
 			return e.none(err)
 		}
 		if pause == firstPause {
@@ -120,7 +128,7 @@ func (e *engine) within(ctx context.Context, limit time.Duration, f func(context
 
 // away says whether an error is that of an Engine that is not there now, or went in the midst of its answer.
 func away(err error) bool {
-	for _, cut := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNREFUSED} {
+	for _, cut := range []error{errGoing, io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNREFUSED} {
 		if errors.Is(err, cut) {
 			return true
 		}
@@ -132,6 +140,32 @@ func away(err error) bool {
 	text := err.Error()
 	return errdefs.IsUnavailable(err) || strings.Contains(text, "context canceled") || strings.Contains(text, "containerd: connection") ||
 		strings.Contains(text, "transport is closing")
+}
+
+// errGoing says that the Engine goes down, and still answers those who were connected.
+var errGoing = errors.New("it goes down")
+
+// stayTime is how long an Engine that stays may take to answer somebody new.
+const stayTime = 5 * time.Second
+
+// stays is nil when the Engine takes up somebody new, which one that goes down does not. It has ended its containers by then,
+// and that these have ended is not all there is to say of those that it starts again when it is back.
+func (e *engine) stays(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stayTime/e.hurry)
+	defer cancel()
+	conn, err := e.Dialer()(ctx)
+	if err != nil {
+		return errGoing
+	}
+	defer conn.Close() //nolint:errcheck // it was asked
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	if _, err := io.WriteString(conn, "HEAD /_ping HTTP/1.0\r\n\r\n"); err != nil {
+		return errGoing
+	}
+	if _, err := io.ReadFull(conn, make([]byte, len("HTTP/"))); err != nil {
+		return errGoing
+	}
+	return nil
 }
 
 // said is the Engine's own sentence, without what the client puts before it.

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"time"
 
 	"greenroom/internal/driver"
 )
@@ -10,4 +11,10 @@ import (
 func Create(ctx context.Context, d *Driver, s driver.Spec) error {
 	_, err := d.create(ctx, s.WithDefaults())
 	return err
+}
+
+// Hurry has a driver wait for the Engine only the given part of its time.
+func Hurry(d *Driver, part int) *Driver {
+	d.engine.hurry = time.Duration(part)
+	return d
 }

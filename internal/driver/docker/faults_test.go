@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -261,6 +262,13 @@ func TestRemovedByHand(t *testing.T) {
 		_, err := f.Wait(f.ctx, "slow")
 		done <- err
 	}()
+	ended, followed := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := f.Ended(f.ctx, "web")
+		ended <- err
+	}()
+	go func() { followed <- f.Logs(f.ctx, "web", driver.LogOptions{Follow: true}, io.Discard) }()
+	f.until("it runs", func() bool { return f.living() == 1 })
 	for _, id := range []string{"web", "slow"} {
 		if _, err := f.stranger.ContainerRemove(f.ctx, f.nameOf(id), client.ContainerRemoveOptions{Force: true}); err != nil {
 			t.Fatal(err)
@@ -271,6 +279,12 @@ func TestRemovedByHand(t *testing.T) {
 	}
 	if _, err := f.Status(f.ctx, "web"); !errors.Is(err, driver.ErrNotFound) {
 		t.Errorf("status of one that was removed: %v", err)
+	}
+	if err := <-ended; err != nil && !errors.Is(err, driver.ErrNotFound) { // it may be seen ended before it is gone
+		t.Errorf("awaiting the end of one that was removed: %v", err)
+	}
+	if err := <-followed; err != nil && !errors.Is(err, driver.ErrNotFound) {
+		t.Errorf("following one that was removed: %v", err)
 	}
 	if err := f.Stop(f.ctx, "web"); err != nil {
 		t.Error(err)
@@ -366,7 +380,7 @@ func TestHealthcheckHangs(t *testing.T) {
 	s.Health = app.Health{Command: []string{"/app", "drivertest-app", "stay"}, Interval: 20 * time.Millisecond, Timeout: 2 * time.Second, Retries: 2, Start: 4 * time.Second}
 	f.start(s)
 	_, err := f.Wait(f.ctx, s.ID)
-	wantProblem(t, err, problem.Fail, "not healthy 4s after its start", "no answer within 2s")
+	wantProblem(t, err, problem.Fail, "not healthy 4 s after its start", "no answer within 2 s")
 	if err := f.Stop(f.ctx, s.ID); err != nil {
 		t.Error(err)
 	}
@@ -416,6 +430,39 @@ func TestDiskFull(t *testing.T) {
 	if st := f.status("web"); st.Phase != driver.Healthy {
 		t.Errorf("what ran before: %+v", st)
 	}
+
+	// Now not even a container's own small files find room.
+	full := filepath.Join(f.engine.Data(), "full")
+	if err := fillUp(full); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	_, err = f.Start(f.ctx, f.spec("more", "stay"))
+	wantProblem(t, err, problem.Unavailable, "the disk of the Docker Engine is full")
+	if _, err := f.Status(f.ctx, "more"); !errors.Is(err, driver.ErrNotFound) {
+		t.Errorf("what could not be started: %v", err)
+	}
+	if st := f.status("web"); st.Phase != driver.Healthy {
+		t.Errorf("what ran before: %+v", st)
+	}
+	if err := f.Stop(f.ctx, "web"); err != nil {
+		t.Errorf("a stop, which makes room: %v", err)
+	}
+	if err := os.Remove(full); err != nil {
+		t.Fatal(err)
+	}
+	f.startAndWait(f.spec("more", "stay"))
+}
+
+// fillUp writes a file until the disk is full.
+func fillUp(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4<<10))
+	}
+	return errors.Join(err, f.Close())
 }
 
 // TestFollowOverRestart follows one that ends and is started again.
@@ -494,5 +541,25 @@ func TestStray(t *testing.T) {
 	case <-time.After(5 * time.Second): // it was killed, and its parent is a step behind
 		t.Error("it runs after the stop")
 		_ = stray.Process.Kill()
+	}
+}
+
+// TestHealthcheckGivenUp has less time for a health command than a program takes to be started. An Engine before version 23 that
+// is told so gives it up while it is being started, and hangs.
+func TestHealthcheckGivenUp(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Start(t))
+	s := f.spec("web", "stay")
+	s.Health = app.Health{Command: []string{"/app", "drivertest-app", "exit:0"}, Interval: 10 * time.Millisecond, Timeout: 10 * time.Millisecond, Retries: 2, Start: 2 * time.Second}
+	f.start(s)
+	_, err := f.Wait(f.ctx, s.ID)
+	if err != nil { // a fast machine may do it
+		wantProblem(t, err, problem.Fail, "no answer within 10 ms")
+	}
+	for range 20 { // it is asked all the time
+		f.status(s.ID)
+	}
+	if err := f.Stop(f.ctx, s.ID); err != nil {
+		t.Error(err)
 	}
 }

@@ -19,14 +19,14 @@ import (
 // probeTime is the longest that looking at one container waits for its answer.
 const probeTime = 2 * time.Second
 
-// probed asks a container over the network after its health; nil is healthy. A replica that was healthy is asked at its
+// probed asks a container over the network after its health, and tells how often in a row the answer was bad; nil is healthy. A replica that was healthy is asked at its
 // interval, whoever looks, and in between the last answer holds.
-func (d *Driver) probed(ctx context.Context, in container.InspectResponse, rec record) error {
+func (d *Driver) probed(ctx context.Context, in container.InspectResponse, rec record) (error, int) {
 	d.memory.mu.Lock()
 	s := d.memory.known(in)
 	if s.healthy && time.Since(s.asked) < rec.Health.Interval {
 		defer d.memory.mu.Unlock()
-		return s.answer
+		return s.answer, s.misses
 	}
 	before := s.asked
 	d.memory.mu.Unlock()
@@ -37,7 +37,7 @@ func (d *Driver) probed(ctx context.Context, in container.InspectResponse, rec r
 	late := one.Err() != nil
 	cancel()
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return ctx.Err(), 0
 	}
 	if answer != nil && late {
 		answer = fmt.Errorf("%w (no answer within %s)", answer, human.Duration(limit))
@@ -46,13 +46,13 @@ func (d *Driver) probed(ctx context.Context, in container.InspectResponse, rec r
 	defer d.memory.mu.Unlock()
 	s = d.memory.known(in)
 	if s.started != in.State.StartedAt || s.asked != before { // somebody else asked meanwhile
-		return answer
+		return answer, s.misses
 	}
 	s.asked, s.answer = time.Now(), answer
 	if answer != nil {
 		s.misses++
 	}
-	return answer
+	return answer, s.misses
 }
 
 func probe(ctx context.Context, rec record, clean func(string) string) error {

@@ -50,7 +50,11 @@ func (d *Driver) keepLogs(ctx context.Context, in container.InspectResponse) err
 		return nil
 	}
 	var out bytes.Buffer // bounded by the container's own limits
-	err := d.copyLogs(ctx, in, readRecord(in.Config.Labels), client.ContainerLogsOptions{}, &out)
+	err := errCut
+	for n := 0; n < attempts && errors.Is(err, errCut); n++ {
+		out.Reset()
+		err = d.copyLogs(ctx, in, readRecord(in.Config.Labels), client.ContainerLogsOptions{}, &out, nil)
+	}
 	if err != nil || out.Len() == 0 { // then what the replica before it printed is worth more
 		return err
 	}

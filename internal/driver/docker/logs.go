@@ -16,6 +16,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"greenroom/internal/driver"
+	"greenroom/internal/problem"
 	"greenroom/internal/redact"
 )
 
@@ -75,8 +76,8 @@ func (d *Driver) lastLines(ctx context.Context, in container.InspectResponse, re
 	var out tail
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	err := d.copyLogs(ctx, in, rec, client.ContainerLogsOptions{Tail: strconv.Itoa(driver.RememberLines)}, &out)
-	if err != nil {
+	err := d.copyLogs(ctx, in, rec, client.ContainerLogsOptions{Tail: strconv.Itoa(driver.RememberLines)}, &out, nil)
+	if err != nil && !errors.Is(err, errCut) {
 		return nil
 	}
 	return driver.LastLines(out.String())
@@ -123,48 +124,92 @@ func (d *Driver) Logs(ctx context.Context, id string, o driver.LogOptions, w io.
 		options.Tail = strconv.Itoa(o.Tail)
 	}
 	if !o.Follow {
-		return d.copyLogs(ctx, in, rec, options, w)
+		err := d.copyLogs(ctx, in, rec, options, w, nil)
+		if errors.Is(err, errCut) {
+			return problem.New(problem.Unavailable, "the Docker Engine at %s went away while the logs of %s were read: what there is of them is not all", d.engine.host, id).
+				WithHint("try again")
+		}
+		return err
 	}
 	return d.followLogs(ctx, in, rec, options, w)
 }
 
 // followLogs copies a container's output until ctx ends or the container is gone. The Engine ends it with each end of the
-// container.
+// container, and with its own. Then it goes on behind the last that came, which the Engine's times tell.
 func (d *Driver) followLogs(ctx context.Context, in container.InspectResponse, rec record, o client.ContainerLogsOptions, w io.Writer) error {
 	id, name := in.ID, in.Config.Labels[labelReplica]
 	defer d.reads.begin(id)()
 	news := d.follow(ctx, name)
 	defer news.stop()
+	last := ""
 	for {
-		if err := d.copyLogs(ctx, in, rec, o, w); err != nil {
+		o.Timestamps = true
+		err := d.copyLogs(ctx, in, rec, o, w, &last)
+		if errors.Is(err, driver.ErrNotFound) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, errCut) {
 			return err
 		}
-		d.reads.reached(id)
-		ran, ended := in.State.StartedAt, ""
-		for {
-			var err error
-			if in, err = d.inspect(ctx, id); errdefs.IsNotFound(err) {
+		if err == nil {
+			d.reads.reached(id)
+		}
+		for ran := in.State.StartedAt; ; {
+			var gone error
+			if in, gone = d.inspect(ctx, id); errdefs.IsNotFound(gone) {
 				return nil
-			} else if err != nil {
-				return failed(err, "the logs of %s can't be read", name)
+			} else if gone != nil {
+				return failed(gone, "the logs of %s can't be read", name)
 			}
-			if ended == "" && (in.State.StartedAt != ran || !in.State.Running || in.State.Restarting) {
-				ended = in.State.FinishedAt
-			}
-			if in.State.StartedAt != ran && in.State.Running {
+			if err != nil || in.State.Running && !in.State.Restarting && in.State.StartedAt != ran {
 				break
 			}
 			if err := news.next(ctx, time.Second); err != nil {
 				return err
 			}
 		}
-		d.reads.again(id)
-		o.Tail, o.Since = "", ended
+		if err == nil {
+			d.reads.again(id)
+		}
+		if last != "" { // else nothing came yet, and all is still asked for
+			o.Tail, o.Since = "", after(last)
+		}
 	}
 }
 
-// copyLogs copies what the Engine kept of a container's output, without its secrets.
-func (d *Driver) copyLogs(ctx context.Context, in container.InspectResponse, rec record, o client.ContainerLogsOptions, w io.Writer) error {
+// after is the Engine's next time after one that it told.
+func after(stamp string) string {
+	t, err := time.Parse(time.RFC3339Nano, stamp)
+	if err != nil {
+		return stamp
+	}
+	return t.Add(time.Nanosecond).Format(time.RFC3339Nano)
+}
+
+// stamped takes the Engine's time off each piece of output, and keeps the last. The Engine hands over a piece with one write.
+type stamped struct {
+	w    io.Writer
+	last *string
+}
+
+func (s stamped) Write(p []byte) (int, error) {
+	stamp, rest, ok := bytes.Cut(p, []byte{' '})
+	if !ok {
+		return len(p), nil
+	}
+	*s.last = string(stamp)
+	if _, err := s.w.Write(rest); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// errCut says that the Engine went before it had told all of a log.
+var errCut = errors.New("the Docker Engine went away")
+
+// copyLogs copies what the Engine kept of a container's output, without its secrets. What came when the Engine went is copied, and
+// the error is errCut. last, which goes with o.Timestamps, is told the time of the last piece.
+func (d *Driver) copyLogs(ctx context.Context, in container.InspectResponse, rec record, o client.ContainerLogsOptions, w io.Writer, last *string) error {
 	o.ShowStdout, o.ShowStderr = true, true
 	r, err := d.redactor(ctx, in, rec)
 	if err != nil {
@@ -184,7 +229,7 @@ func (d *Driver) copyLogs(ctx context.Context, in container.InspectResponse, rec
 		logs = got
 		return err
 	})
-	if errdefs.IsNotFound(err) {
+	if errdefs.IsNotFound(err) || err != nil && strings.Contains(err.Error(), "dead or marked for removal") {
 		return driver.ErrNotFound
 	}
 	if err != nil {
@@ -192,13 +237,19 @@ func (d *Driver) copyLogs(ctx context.Context, in container.InspectResponse, rec
 	}
 	defer logs.Close() //nolint:errcheck // read only
 	clean := r.Writer(w)
-	_, err = stdcopy.StdCopy(clean, clean, logs)
+	var out io.Writer = clean
+	if last != nil {
+		out = stamped{out, last}
+	}
+	_, err = stdcopy.StdCopy(out, out, logs)
 	err = errors.Join(err, clean.Close())
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return ctx.Err()
-	case away(err) || errors.Is(err, io.ErrClosedPipe):
-		return nil // the Engine went, or the reader: what there was is copied
+	case errors.Is(err, io.ErrClosedPipe):
+		return nil // the reader went
+	case away(err):
+		return errCut
 	}
 	return failed(err, "the logs of %s can't be read", in.Config.Labels[labelReplica])
 }

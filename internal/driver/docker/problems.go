@@ -34,6 +34,8 @@ func (d *Driver) startProblem(ctx context.Context, id string, s driver.Spec, err
 	case is("Address already in use"):
 		return p(problem.Unavailable, "an address that it is to have in a network is another container's: %s", text).
 			WithHint("look who has it: docker network inspect NETWORK")
+	case is("network ") && is(" not found"):
+		return networkGone(s, err)
 	case is("no space left on device"):
 		return p(problem.Unavailable, "the disk of the Docker Engine is full").WithHint("make room: docker system df shows what takes it")
 	case is("unable to find user", "unable to find group"):
@@ -48,6 +50,9 @@ func (d *Driver) startProblem(ctx context.Context, id string, s driver.Spec, err
 	case is("exec format error"):
 		return p(problem.Invalid, "%s is no program for this machine", d.program(ctx, id, s)).
 			WithHint("an image must be built for this processor; a script needs a first line such as #!/bin/sh")
+	case is("unable to apply caps"):
+		return p(problem.Invalid, "the Docker Engine has not got the rights itself that it is to give: %s", text).
+			WithHint("take privileged or the cap_add that this machine has not got out of the service, or run the Engine outside a container")
 	case is("bind source path does not exist"):
 		return p(problem.Invalid, "a folder that it mounts is not there: %s", text).WithHint("make it, or mend the service's volumes")
 	}

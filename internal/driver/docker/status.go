@@ -28,6 +28,7 @@ const (
 type view struct {
 	status   driver.Status
 	rec      record
+	misses   int      // bad answers in a row about its health
 	failures int      // ends in a row without having been healthy, as far as this driver saw
 	last     []string // lines that it printed, of one that does not run
 	running  bool
@@ -38,8 +39,8 @@ func (v view) patience(elapsed time.Duration) time.Duration {
 	if v.running && !v.rec.Command && driver.HasHealth(v.rec.Health) {
 		return driver.Pace(v.rec.Health, false, elapsed)
 	}
-	if v.running { // the Engine tells, but not when the time to become healthy is over
-		return max(min(time.Until(v.status.Since.Add(v.rec.Health.Start)), time.Second), firstPause)
+	if v.running { // the Engine tells, where it asks at all, but not when the time to become healthy is over
+		return max(min(time.Until(v.status.Since.Add(v.rec.Health.Start)), soonStart), firstPause)
 	}
 	return time.Second
 }
@@ -62,12 +63,12 @@ func (d *Driver) view(ctx context.Context, id string) (view, error) {
 	var answer error
 	switch {
 	case rec.Command:
-		answer = commandAnswer(in.State.Health, rec.Health.Timeout, d.cleaner(ctx, in, rec))
+		answer, v.misses = d.commandHealth(ctx, in, rec)
 	case driver.HasHealth(rec.Health):
-		answer = d.probed(ctx, in, rec)
-		if ctx.Err() != nil {
-			return v, ctx.Err()
-		}
+		answer, v.misses = d.probed(ctx, in, rec)
+	}
+	if ctx.Err() != nil {
+		return v, ctx.Err()
 	}
 	d.memory.judge(&v, in, answer, time.Now())
 	if v.status.Phase != driver.Healthy {
@@ -210,25 +211,6 @@ func (d *Driver) letRestart(ctx context.Context, id string, rec record) error {
 	return failed(err, "the restart policy of container %.12s can't be set", id)
 }
 
-// commandAnswer is what a container's healthcheck says; nil is healthy. The Engine counts its retries.
-func commandAnswer(h *container.Health, timeout time.Duration, clean func(string) string) error {
-	if h != nil && h.Status == container.Healthy {
-		return nil
-	}
-	if h == nil || len(h.Log) == 0 || h.Log[len(h.Log)-1] == nil {
-		return errors.New("health command: not asked yet")
-	}
-	r := h.Log[len(h.Log)-1]
-	if r.ExitCode == -1 && strings.Contains(r.Output, "exceeded timeout") {
-		return fmt.Errorf("health command: no answer within %s", human.Duration(timeout))
-	}
-	says := fmt.Sprintf("health command: exit code %d", r.ExitCode)
-	if lines := driver.LastLines(clean(r.Output)); len(lines) > 0 {
-		says += ": " + lines[len(lines)-1]
-	}
-	return errors.New(says)
-}
-
 // memory is what this driver saw of containers, and what the Engine does not keep: whether one was healthy since it
 // started. A new driver begins anew, and says "starting" of a container whose time to become healthy is not over.
 type memory struct {
@@ -242,6 +224,8 @@ type seen struct {
 	misses   int    // failed answers in a row
 	asked    time.Time
 	answer   error
+	asking   bool   // somebody asks now
+	question string // the last one that was asked in the container; it may hang
 	phase    driver.Phase
 	since    time.Time
 	restarts int       // at which it was last healthy, or first seen
@@ -275,7 +259,7 @@ func (m *memory) known(in container.InspectResponse) *seen {
 		s.restarts = in.RestartCount
 	}
 	if in.State.StartedAt != s.started {
-		s.started, s.healthy, s.misses, s.asked, s.answer, s.phase = in.State.StartedAt, false, 0, time.Time{}, nil, ""
+		s.started, s.healthy, s.misses, s.asked, s.answer, s.question, s.phase = in.State.StartedAt, false, 0, time.Time{}, nil, "", ""
 		if s.trying.IsZero() {
 			s.trying = timeOf(in.State.StartedAt)
 		}
@@ -313,12 +297,12 @@ func (m *memory) judge(v *view, in container.InspectResponse, answer error, now 
 		v.status.Phase = driver.Healthy
 	case s.healthy:
 		v.status.Phase, v.status.Reason = driver.Healthy, ""
-		if v.rec.Command || s.misses >= health.Retries {
+		if v.misses >= health.Retries {
 			v.status.Phase, v.status.Reason = driver.Sick, answer.Error()
 		}
 	case now.Sub(s.trying) > health.Start:
 		v.status.Phase = driver.Sick
-		v.status.Reason = fmt.Sprintf("not healthy %s after its start: %v", health.Start, answer)
+		v.status.Reason = fmt.Sprintf("not healthy %s after its start: %v", human.Duration(health.Start), answer)
 	default:
 		v.status.Reason = answer.Error()
 	}

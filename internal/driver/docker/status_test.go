@@ -66,7 +66,7 @@ func TestCommandAnswer(t *testing.T) {
 		"health command: not asked yet":          {Status: container.Starting},
 		"health command: exit code 4: dry":       {Status: container.Unhealthy, Log: last(4, "pump\ndry\n\n")},
 		"health command: exit code 4":            {Status: container.Starting, Log: last(4, "")},
-		"health command: no answer within 1s":    {Status: container.Starting, Log: last(-1, "Health check exceeded timeout (1s): x")},
+		"health command: no answer within 1 s":   {Status: container.Starting, Log: last(-1, "Health check exceeded timeout (1s): x")},
 		"health command: exit code -1: no shell": {Status: container.Starting, Log: last(-1, "no shell")},
 	} {
 		got := ""
@@ -90,10 +90,7 @@ func TestJudge(t *testing.T) {
 	var m memory
 	look := func(restarts int, start time.Time, now time.Duration, answer error, misses int) driver.Phase {
 		in := container.InspectResponse{ID: "c", RestartCount: restarts, State: &container.State{Running: true, StartedAt: start.Format(time.RFC3339Nano)}}
-		v := view{rec: record{Health: app.Health{TCP: true, Start: time.Minute, Retries: 3}}, status: driver.Status{Phase: driver.Starting}}
-		m.mu.Lock()
-		m.known(in).misses = misses
-		m.mu.Unlock()
+		v := view{rec: record{Health: app.Health{TCP: true, Start: time.Minute, Retries: 3}}, status: driver.Status{Phase: driver.Starting}, misses: misses}
 		m.judge(&v, in, answer, at.Add(now))
 		return v.status.Phase
 	}

@@ -44,8 +44,11 @@ func (d *Driver) end(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if !in.State.Running || in.State.Restarting || in.State.Paused {
+	if !in.State.Running || in.State.Restarting {
 		return nil
+	}
+	if in.State.Paused {
+		d.unpause(ctx, id)
 	}
 	stop := readRecord(in.Config.Labels).Stop
 	grace, cancel := context.WithTimeout(ctx, stop.Grace)
@@ -65,6 +68,22 @@ func (d *Driver) end(ctx context.Context, id string) error {
 		d.reads.drain(ctx, id)
 	}
 	return ctx.Err()
+}
+
+// unpause lets a container that somebody paused go on, so that it can end as it would: what it has not written is lost else. One
+// that can't is killed.
+func (d *Driver) unpause(ctx context.Context, id string) {
+	err := d.engine.ask(ctx, func(ctx context.Context) error {
+		_, err := d.engine.ContainerUnpause(ctx, id, client.ContainerUnpauseOptions{})
+		return err
+	})
+	if err != nil && !notPaused(err) {
+		d.log.Warn("a paused container does not go on before it is ended", "container", id, "error", err)
+	}
+}
+
+func notPaused(err error) bool {
+	return notRunning(err) || strings.Contains(err.Error(), "is not paused")
 }
 
 func notRunning(err error) bool {

@@ -13,7 +13,9 @@ import (
 // halfStarted says whether the Engine died while it started this container and knows nothing of it any more, although it
 // may run: an Engine before version 23 asks containerd only about containers that it knows to have started.
 func halfStarted(err error) bool {
-	return strings.Contains(err.Error(), "task ") && strings.Contains(err.Error(), "already exists")
+	text := err.Error()
+	return strings.Contains(text, "task ") && strings.Contains(text, "already exists") ||
+		strings.Contains(text, "failed to start shim: mkdir") && strings.Contains(text, "file exists") // what it began with is there
 }
 
 // strayTime is how long what is killed may take to be gone.

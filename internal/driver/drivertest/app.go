@@ -35,6 +35,8 @@ func Main() {
 //	eat:MIB        takes so much memory
 //	env:FILE       writes its environment to the file
 //	show:FILE      prints a file
+//	link:FILE      prints where a link leads
+//	may:FILE       prints r if it may be read, w if it may be written to, as a line that begins with the file's name
 //	show-env:NAME  prints a variable
 //	get:URL        asks for it and prints the status, or why there is none
 //	count:FILE     appends a byte to the file
@@ -74,6 +76,12 @@ func act(words []string) {
 			must(err)
 			_, err = os.Stdout.Write(text)
 			must(err)
+		case "link":
+			leads, err := os.Readlink(what)
+			must(err)
+			fmt.Println(leads)
+		case "may":
+			may(what)
 		case "show-env":
 			fmt.Println(os.Getenv(what))
 		case "get":
@@ -127,6 +135,17 @@ func act(words []string) {
 			must(fmt.Errorf("unknown word %q", word))
 		}
 	}
+}
+
+func may(file string) {
+	rights := ""
+	for right, flag := range map[string]int{"r": os.O_RDONLY, "w": os.O_WRONLY} {
+		if f, err := os.OpenFile(file, flag, 0); err == nil {
+			rights += right
+			must(f.Close())
+		}
+	}
+	fmt.Println(file, rights)
 }
 
 func printLines(n int) {

@@ -68,7 +68,16 @@ var (
 func Start(t testing.TB) *Engine {
 	t.Helper()
 	need(t)
-	e := newEngine(t, false, 0)
+	e := newEngine(t, "{}", false, 0)
+	t.Cleanup(e.End)
+	return e
+}
+
+// StartLive is Start of an Engine whose containers outlive it, as its option live-restore has it.
+func StartLive(t testing.TB) *Engine {
+	t.Helper()
+	need(t)
+	e := newEngine(t, `{"live-restore": true}`, false, 0)
 	t.Cleanup(e.End)
 	return e
 }
@@ -80,7 +89,7 @@ func StartSmall(t testing.TB, size int64) *Engine {
 	if os.Getenv(place) == "" {
 		t.Skip("SKIPPED: this machine makes no world for a small disk")
 	}
-	e := newEngine(t, false, size)
+	e := newEngine(t, "{}", false, size)
 	t.Cleanup(e.End)
 	return e
 }
@@ -99,7 +108,7 @@ func Shared(t testing.TB) *Engine {
 	defer shared.Unlock()
 	if shared.engine == nil {
 		// Two that filter would remove each other's rules, and on the machine itself those of its own Engine.
-		shared.engine = newEngine(t, os.Getenv(place) != "", 0)
+		shared.engine = newEngine(t, "{}", os.Getenv(place) != "", 0)
 	}
 	return shared.engine
 }
@@ -139,7 +148,7 @@ func need(t testing.TB) {
 	}
 }
 
-func newEngine(t testing.TB, filter bool, size int64) *Engine {
+func newEngine(t testing.TB, options string, filter bool, size int64) *Engine {
 	t.Helper()
 	dir, err := os.MkdirTemp(os.Getenv(place), "e") // short: sockets lie in it
 	if err != nil {
@@ -149,7 +158,7 @@ func newEngine(t testing.TB, filter bool, size int64) *Engine {
 	number++
 	e := &Engine{t: t, dir: dir, n: number, filter: filter, Host: "unix://" + filepath.Join(dir, "docker.sock")}
 	numbered.Unlock()
-	if err := os.WriteFile(e.file("daemon.json"), []byte("{}\n"), 0o600); err != nil { // else the machine's would be read
+	if err := os.WriteFile(e.file("daemon.json"), []byte(options), 0o600); err != nil { // else the machine's would be read
 		t.Fatal(err)
 	}
 	if size > 0 {
@@ -218,6 +227,29 @@ func (e *Engine) start() error {
 		return nil
 	case <-time.After(startTime):
 		return errors.New("it did not serve in time")
+	}
+}
+
+// Shut has the Engine go down as it does when the machine's init asks it to: with its containers, unless they outlive it.
+func (e *Engine) Shut(t testing.TB) {
+	t.Helper()
+	if err := e.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = e.cmd.Wait() // it was asked to
+	e.cmd, e.crashed = nil, true
+}
+
+// Freeze has the Engine answer nobody until Thaw. Whoever comes is let in, by the kernel.
+func (e *Engine) Freeze(t testing.TB) { e.signal(t, syscall.SIGSTOP) }
+
+// Thaw ends Freeze.
+func (e *Engine) Thaw(t testing.TB) { e.signal(t, syscall.SIGCONT) }
+
+func (e *Engine) signal(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	if err := e.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
 	}
 }
 

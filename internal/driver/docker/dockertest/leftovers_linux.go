@@ -34,6 +34,8 @@ func (e *Engine) sweep() []error {
 	if killed || e.crashed {
 		e.unmountAll()
 	}
+	// An Engine leaves the machine's own network, once a container was in it, and there may have been none.
+	_ = syscall.Unmount(e.file("exec/netns/default"), syscall.MNT_DETACH)
 	if left := e.mounts(); len(left) > 0 {
 		all = append(all, fmt.Errorf("mounts are left: %v", left))
 		e.unmountAll()
