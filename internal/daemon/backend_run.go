@@ -199,10 +199,33 @@ func (d *Daemon) facts(ctx context.Context, a store.App, r api.RunRequest, to re
 	if f.OldContents, err = d.contents(ctx, f.Old); err != nil {
 		return f, err
 	}
+	if f.Stays, err = d.stays(ctx, a, f); err != nil {
+		return f, err
+	}
 	if env.Rollout.Downtime && r.Kind == plan.Promotion {
 		f.Downtime, err = d.downtime(ctx, a, f)
 	}
 	return f, err
+}
+
+// stays are the services that the promotion leaves as they are. A restore starts all of it anew on other data.
+func (d *Daemon) stays(ctx context.Context, a store.App, f promotion.Facts) ([]string, error) {
+	if f.Kind == plan.Restore {
+		return nil, nil
+	}
+	env, ok := d.world.Open(a.Policy, f.Environment.Name)
+	if !ok {
+		return nil, nil
+	}
+	next, err := d.world.Release(ctx, f.New)
+	if err != nil {
+		return nil, err
+	}
+	live, err := d.world.Release(ctx, f.Old)
+	if err != nil {
+		return nil, err
+	}
+	return env.Stays(ctx, next, live)
 }
 
 // downtime is how long it will take where the rehearsal found that the old release can't live on the new schema; nil

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -74,7 +75,7 @@ func (e *Environment) bringImage(ctx context.Context, d *docker.Driver, r releas
 // containerSpec is what the Engine needs to run one replica of a container.
 func (e *Environment) containerSpec(ctx context.Context, r release.Release, s app.Service, v variables, index int) (driver.Spec, error) {
 	spec := driver.Spec{
-		ID: e.replicaID(r.Digest(), s.Name, index), App: e.App, Environment: e.Name, Service: s.Name,
+		ID: e.replicaID(r, s, index), App: e.App, Environment: e.Name, Service: s.Name,
 		Release: string(r.Digest()), Index: index, Dir: s.Dir, User: s.Container.User, Health: s.Health, Stop: s.Stop, Restart: s.Restart,
 	}
 	v = v.fromContainers()
@@ -97,6 +98,9 @@ func (e *Environment) containerSpec(ctx context.Context, r release.Release, s ap
 		return spec, err
 	}
 	spec.Container = &c
+	if r.Contents.Lasting(s) {
+		e.asLasting(&spec, s, v)
+	}
 	if s.Port == 0 || s.Job {
 		return spec, nil
 	}
@@ -130,7 +134,11 @@ func (e *Environment) attach(ctx context.Context, d *docker.Driver, r release.Re
 	if err != nil {
 		return nil, err
 	}
-	return []driver.Attach{{Network: own.ID, Aliases: []string{s.Name}}, {Network: all.ID}}, nil
+	names := append([]string{s.Name}, s.Container.Aliases...)
+	if r.Contents.Lasting(s) { // first, so that its way out stays when it leaves the other
+		return []driver.Attach{{Network: all.ID, Aliases: names}, {Network: own.ID, Passing: true}}, nil
+	}
+	return []driver.Attach{{Network: own.ID, Aliases: names}, {Network: all.ID}}, nil
 }
 
 // dial says where a replica of a container is dialled, and has it listen there.
@@ -146,8 +154,12 @@ func (e *Environment) dial(ctx context.Context, spec *driver.Spec, s app.Service
 		spec.Container.Publish = []driver.Publish{{Port: at.Port(), Container: uint16(s.Port), Protocol: "tcp"}} //nolint:gosec // a port
 		return nil
 	}
-	networks := spec.Container.Networks
-	networks[len(networks)-1].IPv4 = at.Addr()
+	for i, n := range slices.Backward(spec.Container.Networks) {
+		if !n.Passing {
+			spec.Container.Networks[i].IPv4 = at.Addr()
+			break
+		}
+	}
 	return nil
 }
 
@@ -292,6 +304,9 @@ func (e *Environment) runContainerJob(ctx context.Context, r release.Release, s 
 	return err
 }
 
+// commandSuffix ends the id of a container in which a command of a release runs.
+const commandSuffix = ".command"
+
 // containerCommand is command for a service that is a container: it runs in another one of the same image. One that an earlier
 // control plane left behind is ended first.
 func (e *Environment) containerCommand(ctx context.Context, r release.Release, s app.Service, v variables, line string, more map[string]string, timeout time.Duration) (failed, output string, err error) {
@@ -299,7 +314,7 @@ func (e *Environment) containerCommand(ctx context.Context, r release.Release, s
 	if err != nil {
 		return "", "", err
 	}
-	spec.ID = e.replicaID(r.Digest(), s.Name, 0) + ".command"
+	spec.ID = strings.Join([]string{e.App, e.Name, s.Name, r.Digest().Short()}, ".") + commandSuffix
 	spec.Command, spec.Container.Entrypoint = withoutShell(line)
 	for i := range spec.Container.Networks { // the names and the address are the service's
 		spec.Container.Networks[i].Aliases, spec.Container.Networks[i].IPv4 = nil, netip.Addr{}

@@ -192,19 +192,21 @@ func (e *Environment) StopAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var services, servers []string
+	var services, lasting, servers []string
 	for _, s := range all {
-		if s.Release == "" {
-			servers = append(servers, s.ID)
-		} else {
+		switch {
+		case s.Release != "":
 			services = append(services, s.ID)
+		case !strings.HasSuffix(s.ID, serverSuffix):
+			lasting = append(lasting, s.ID)
+		default:
+			servers = append(servers, s.ID)
 		}
 	}
-	if err := e.stop(ctx, services); err != nil {
-		return err
-	}
-	if err := e.stop(ctx, servers); err != nil {
-		return err
+	for _, ids := range [][]string{services, lasting, servers} {
+		if err := e.stop(ctx, ids); err != nil {
+			return err
+		}
 	}
 	return errors.Join(e.endResident(ctx), e.endNetwork(), e.leaveEngine(ctx, false))
 }

@@ -75,7 +75,7 @@ func (e *Environment) Replicas(r release.Release) []driver.Status {
 			continue
 		}
 		for i := range e.Settings.Scale.Of(s.Replicas) {
-			out = append(out, driver.Status{ID: e.replicaID(r.Digest(), s.Name, i), Service: s.Name, Index: i})
+			out = append(out, driver.Status{ID: e.replicaID(r, s, i), Service: s.Name, Index: i})
 		}
 	}
 	return out
@@ -108,14 +108,14 @@ func (e *Environment) launch(ctx context.Context, r release.Release, alive map[s
 			continue
 		}
 		for i := range e.Settings.Scale.Of(s.Replicas) {
-			if alive[e.replicaID(r.Digest(), s.Name, i)] {
+			if alive[e.replicaID(r, s, i)] {
 				continue
 			}
 			spec, err := e.spec(ctx, r, s, v, i)
 			if err != nil {
 				return err
 			}
-			if _, err := e.world.Driver.Start(ctx, spec); err != nil {
+			if err := e.run(ctx, r, s, spec); err != nil {
 				return fmt.Errorf("%s: %w", s.Name, err)
 			}
 		}

@@ -66,8 +66,13 @@ func freeFrom(first int, taken func(int) bool) (int, error) {
 }
 
 // replicaID names a replica for the driver.
-func (e *Environment) replicaID(d release.Digest, service string, index int) string {
-	return fmt.Sprintf("%s.%s.%s.%s.%d", e.App, e.Name, service, d.Short(), index)
+func (e *Environment) replicaID(r release.Release, s app.Service, index int) string {
+	return e.replicas(r, s) + strconv.Itoa(index)
+}
+
+// replicas is how the names of a service's replicas begin, and no others do.
+func (e *Environment) replicas(r release.Release, s app.Service) string {
+	return fmt.Sprintf("%s.%s.%s.%s.", e.App, e.Name, s.Name, identity(r, s))
 }
 
 func (e *Environment) replicaPort(ctx context.Context, id string) (int, error) {
@@ -150,7 +155,7 @@ func (e *Environment) promised(releases []release.Release) []string {
 				continue
 			}
 			for i := range e.Settings.Scale.Of(s.Replicas) {
-				keys = append(keys, replicaKey(e.replicaID(r.Digest(), s.Name, i)))
+				keys = append(keys, replicaKey(e.replicaID(r, s, i)))
 			}
 		}
 	}
@@ -164,7 +169,7 @@ func (e *Environment) containerKeys(r release.Release) (keys []string) {
 			continue
 		}
 		for i := range e.Settings.Scale.Of(s.Replicas) {
-			keys = append(keys, replicaKey(e.replicaID(r.Digest(), s.Name, i)))
+			keys = append(keys, replicaKey(e.replicaID(r, s, i)))
 		}
 	}
 	return keys
