@@ -55,8 +55,12 @@ func (e *Engine) begin(app string) (*docker.Driver, error) {
 	return e.Driver()
 }
 
-// of is the driver where the app has, or may have, something in the Engine; nil where it has not. An app of "" is any.
+// of is the driver where the app has, or may have, something in the Engine; nil where it has not, and in a world without
+// one. An app of "" is any.
 func (e *Engine) of(app string) (*docker.Driver, error) {
+	if e == nil {
+		return nil, nil
+	}
 	there, err := os.ReadDir(e.home.Containers())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
