@@ -52,13 +52,14 @@ type World struct {
 
 	FirstAddress int // the port from which environments' own addresses are given out, usually the constant of that name
 
-	arriving sync.Mutex   // a database is being made what its backup from another machine holds
-	networks sync.Mutex   // held while a stage's network is made or removed
-	moving   sync.Mutex   // held while an environment gets its resident
-	reasons  sync.Map     // RouteName -> why it has none
-	unpacked sync.RWMutex // read: files are being unpacked; written: those that nobody needs are being removed
-	held     sync.RWMutex // read: releases come in, go out, or are about to be named; written: those that nobody names are being removed
-	tidy     bool         // no sweep of releases that was interrupted left anything; guarded by held
+	arriving sync.Mutex           // a database is being made what its backup from another machine holds
+	networks sync.Mutex           // held while a stage's network is made or removed
+	moving   sync.Mutex           // held while an environment gets its resident
+	reasons  sync.Map             // RouteName -> why it has none
+	unpacked sync.RWMutex         // read: files are being unpacked; written: those that nobody needs are being removed
+	held     sync.RWMutex         // read: releases come in, go out, or are about to be named; written: those that nobody names are being removed
+	idle     map[string]time.Time // since when no release needs an image that the Engine keeps; guarded by held
+	tidy     bool                 // no sweep of releases that was interrupted left anything; guarded by held
 }
 
 // LogCheck knows whether the log of what happened is whole.
