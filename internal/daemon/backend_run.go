@@ -85,9 +85,8 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 	if f.NewContents, err = d.contents(ctx, b.Release); err != nil {
 		return plan.Plan{}, err
 	}
-	if refused := a.Policy.Unaccepted(f.NewContents); len(refused) > 0 { // a stage is on this machine as well
-		return plan.Plan{}, problem.New(problem.Blocked, "%s has containers that the policy in force does not accept: %s", b.Release.Short(), app.DangerText(refused)).
-			WithHint("greenroom apply, once production accepts it in greenroom.yaml")
+	if err := withinWalls(a.Policy, f.New, f.NewContents); err != nil { // a stage is on this machine as well
+		return plan.Plan{}, err
 	}
 	baseline, err := d.world.Production(ctx, a.Policy)
 	if err != nil {
@@ -104,6 +103,17 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 	}
 	f.Snapshot, err = d.chosen(ctx, a.Policy, f, r.Snapshot, baseline)
 	return rehearsal.Make(f), err
+}
+
+// withinWalls is a problem where the policy in force does not accept what a release takes of the walls around its containers. One
+// that is live is kept up all the same: it was accepted when it came.
+func withinWalls(p app.Policy, id release.Digest, c app.Contents) error {
+	refused := p.Unaccepted(c)
+	if len(refused) == 0 {
+		return nil
+	}
+	return problem.New(problem.Blocked, "%s has containers that the policy in force does not accept: %s", id.Short(), app.DangerText(refused)).
+		WithHint("greenroom apply, once production accepts it in greenroom.yaml")
 }
 
 // chosen is the snapshot that a rehearsal is to be held on: the one that is asked for, and where production is on another
@@ -350,6 +360,9 @@ func (d *Daemon) cannotCarry(ctx context.Context, a store.App, record store.Envi
 	}
 	if c == record.Live {
 		return "it is live", nil
+	}
+	if refused := a.Policy.Unaccepted(r.Contents); len(refused) > 0 {
+		return "the policy in force does not accept what its containers have: " + app.DangerText(refused), nil
 	}
 	live, err := d.contents(ctx, record.Live)
 	if err != nil {
