@@ -74,6 +74,24 @@ func (e *Engine) of(app string) (*docker.Driver, error) {
 	return e.Driver()
 }
 
+// away says why the Engine can't be asked about what an app has in it; nil where it can, and where there is nothing to ask.
+func (e *Engine) away(ctx context.Context, app string) error {
+	d, err := e.of(app)
+	if err != nil || d == nil {
+		return err
+	}
+	return d.Answers(ctx)
+}
+
+// forget notes that an app has nothing in the Engine any more.
+func (e *Engine) forget(app string) error {
+	err := os.Remove(filepath.Join(e.home.Containers(), app))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // Close gives back the connection to the Engine.
 func (e *Engine) Close() error {
 	e.mu.Lock()

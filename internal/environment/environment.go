@@ -156,6 +156,9 @@ func (e *Environment) Remove(ctx context.Context) error {
 // Inhabited are the environments and stages of which anything runs, which have a network, or of which anything is in the edge's table, whether a policy
 // knows them or not. They are good for Leave alone.
 func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
+	if err := w.Engine.away(ctx, ""); err != nil {
+		return nil, err
+	}
 	running, err := w.Driver.List(ctx, driver.Filter{})
 	if err != nil {
 		return nil, err
@@ -185,6 +188,22 @@ func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
 		}
 	}
 	return all, err
+}
+
+// stopProcesses stops what of the environment runs outside the Engine.
+func (e *Environment) stopProcesses(ctx context.Context) error {
+	d, ok := e.world.Driver.(Drivers)
+	if !ok {
+		return nil
+	}
+	all, err := d.Processes.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
+	if err != nil {
+		return err
+	}
+	if err := each(len(all), func(i int) error { return d.Processes.Stop(ctx, all[i].ID) }); err != nil {
+		return err
+	}
+	return errors.Join(e.endResident(ctx), e.endNetwork())
 }
 
 // StopAll stops every replica of the environment, the database server last, and takes away its network.

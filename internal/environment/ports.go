@@ -99,11 +99,12 @@ func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.It
 // machine can take it. The environment's own address is changed only while nobody knows it: from then on people hear
 // who has it.
 func (e *Environment) claim(ctx context.Context, releases []release.Release) (renewed bool, err error) {
-	listens, err := e.listening(ctx)
+	promised := e.promised(releases)
+	listens, err := e.listening(ctx, promised)
 	if err != nil {
 		return false, err
 	}
-	for _, key := range e.promised(releases) {
+	for _, key := range promised {
 		if listens[key] {
 			continue
 		}
@@ -122,19 +123,21 @@ func (e *Environment) claim(ctx context.Context, releases []release.Release) (re
 	return renewed || again, err
 }
 
-// listening are the keys of the ports on which replicas of the environment, or the edge for it, listen already.
-func (e *Environment) listening(ctx context.Context) (map[string]bool, error) {
-	here, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
-	if err != nil {
-		return nil, err
-	}
+// listening are those keys of ports on which replicas of the environment, or the edge for it, listen already.
+func (e *Environment) listening(ctx context.Context, promised []string) (map[string]bool, error) {
 	table, err := e.world.Edge.Table(ctx)
 	if err != nil {
 		return nil, err
 	}
 	listens := map[string]bool{}
-	for _, s := range here {
-		listens[replicaKey(s.ID)] = true
+	if slices.ContainsFunc(promised, func(key string) bool { return strings.HasPrefix(key, replicaKey("")) }) {
+		here, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range here {
+			listens[replicaKey(s.ID)] = true
+		}
 	}
 	for _, r := range table.Routes {
 		listens[addressKey(r.Name)] = true

@@ -32,7 +32,7 @@ func (w *World) sweepImages(ctx context.Context, d engineImages) (removed int, e
 		return 0, nil
 	}
 	defer w.held.Unlock()
-	needed, err := w.neededImages(ctx)
+	needed, err := w.neededImages(ctx, "")
 	if err != nil {
 		return 0, err
 	}
@@ -59,8 +59,26 @@ func (w *World) sweepImages(ctx context.Context, d engineImages) (removed int, e
 	return len(pruned), err
 }
 
-// neededImages are the images of all releases whose files are here. One that can't be read may need any, so then it is an error.
-func (w *World) neededImages(ctx context.Context) (ids []string, err error) {
+// EraseImages has the Engine remove what it keeps for an app that has nothing else there. The releases can bring their images back.
+func (w *World) EraseImages(ctx context.Context, app string) error {
+	d, err := w.Engine.of(app)
+	if err != nil || d == nil {
+		return err
+	}
+	defer w.HoldReleases()()
+	needed, err := w.neededImages(ctx, app)
+	if err != nil {
+		return err
+	}
+	if _, err := d.Prune(ctx, needed); err != nil {
+		return err
+	}
+	return w.Engine.forget(app)
+}
+
+// neededImages are the images of all releases whose files are here, but those of one app. One that can't be read may need any, so
+// then it is an error.
+func (w *World) neededImages(ctx context.Context, but string) (ids []string, err error) {
 	releases, err := w.Artifacts.List()
 	if err != nil {
 		return nil, err
@@ -71,7 +89,7 @@ func (w *World) neededImages(ctx context.Context) (ids []string, err error) {
 			return nil, err
 		}
 		for _, s := range r.Contents.Services {
-			if s.Container != nil {
+			if s.Container != nil && r.App != but {
 				ids = append(ids, s.Image)
 			}
 		}

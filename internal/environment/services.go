@@ -191,8 +191,12 @@ func (e *Environment) Forget(ctx context.Context, r release.Release) error {
 	return e.world.Store.ReleasePrefixes(ctx, keys...)
 }
 
-// Health tells of each service of a release how many replicas are healthy, and why others are not.
+// Health tells of each service of a release how many replicas are healthy, and why others are not. Where the Engine that they
+// run in is away it is a problem.
 func (e *Environment) Health(ctx context.Context, r release.Release) ([]ServiceHealth, error) {
+	if err := e.world.Engine.away(ctx, e.App); err != nil {
+		return nil, err
+	}
 	all, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
 	if err != nil {
 		return nil, err
