@@ -33,11 +33,13 @@ func (e *Environment) containers(ctx context.Context, r release.Release, s app.S
 	if err != nil {
 		return nil, err
 	}
-	has, err := d.Has(ctx, s.Image)
-	if err != nil || has {
-		return d, err
-	}
-	return d, e.bringImage(ctx, d, r, s)
+	return d, e.asked.image(s.Image, func() error {
+		has, err := d.Has(ctx, s.Image)
+		if err != nil || has {
+			return err
+		}
+		return e.bringImage(ctx, d, r, s)
+	})
 }
 
 // bringImage puts an image into the Engine that was taken out of it, or came to this machine with the release.
@@ -191,11 +193,13 @@ func (e *Environment) commonNetwork(ctx context.Context, d *docker.Driver) (dock
 }
 
 func (e *Environment) engineNetwork(ctx context.Context, d *docker.Driver, name string) (docker.Network, error) {
-	secluded, err := e.secluded()
-	if err != nil {
-		return docker.Network{}, err
-	}
-	return d.EnsureNetwork(ctx, e.App, e.Name, name, secluded)
+	return e.asked.network(name, func() (docker.Network, error) {
+		secluded, err := e.secluded()
+		if err != nil {
+			return docker.Network{}, err
+		}
+		return d.EnsureNetwork(ctx, e.App, e.Name, name, secluded)
+	})
 }
 
 // freeIn is an address of the upper half of a subnet: those of the lower one the Engine gives to whoever asks for none.
@@ -380,6 +384,7 @@ func (e *Environment) leaveNetworks(ctx context.Context, kept func(name string) 
 	if err != nil || d == nil {
 		return err
 	}
+	defer e.asked.forget()
 	return d.RemoveNetworks(ctx, e.App, e.Name, kept)
 }
 
@@ -390,5 +395,6 @@ func (e *Environment) leaveEngine(ctx context.Context, data bool) error {
 	if err != nil || d == nil {
 		return err
 	}
+	defer e.asked.forget()
 	return d.Remove(ctx, e.App, e.Name, data)
 }

@@ -83,6 +83,7 @@ type Environment struct {
 	like     string          // a stage: the environment that it is built like, whose secrets it has
 	contains bool            // a stage: what runs there has containers
 	world    *World
+	asked    *asked // of the Engine, by this value
 }
 
 // Open is the environment of that name under a policy.
@@ -91,7 +92,7 @@ func (w *World) Open(p app.Policy, name string) (*Environment, bool) {
 	if !ok {
 		return nil, false
 	}
-	return &Environment{App: p.App, Name: name, Settings: s, world: w}, true
+	return &Environment{App: p.App, Name: name, Settings: s, world: w, asked: new(asked)}, true
 }
 
 // Stage is a stage built like the environment that production comes after, or like production where there is none.
@@ -99,7 +100,7 @@ func (w *World) Stage(p app.Policy, name string) *Environment {
 	settings := p.Staging()
 	like := settings.Name
 	settings.Name, settings.Hosts = name, nil
-	return &Environment{App: p.App, Name: name, Settings: settings, Stage: true, like: like, world: w}
+	return &Environment{App: p.App, Name: name, Settings: settings, Stage: true, like: like, world: w, asked: new(asked)}
 }
 
 // For is the stage for a release, which decides where its services run.
@@ -156,10 +157,7 @@ func (e *Environment) Remove(ctx context.Context) error {
 // Inhabited are the environments and stages of which anything runs, which have a network, or of which anything is in the edge's table, whether a policy
 // knows them or not. They are good for Leave alone.
 func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
-	if err := w.Engine.away(ctx, ""); err != nil {
-		return nil, err
-	}
-	running, err := w.Driver.List(ctx, driver.Filter{})
+	running, err := w.places(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -172,11 +170,11 @@ func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
 	add := func(app, name string) {
 		if at := [2]string{app, name}; !seen[at] {
 			seen[at] = true
-			all = append(all, &Environment{App: app, Name: name, world: w})
+			all = append(all, &Environment{App: app, Name: name, world: w, asked: new(asked)})
 		}
 	}
-	for _, s := range running {
-		add(s.App, s.Environment)
+	for _, at := range running {
+		add(at[0], at[1])
 	}
 	networks, err := netns.List(w.Home.Networks(), 2)
 	for _, names := range networks {
@@ -188,6 +186,30 @@ func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
 		}
 	}
 	return all, err
+}
+
+// places are the apps and environments of which anything runs. How it is does not matter, which takes an Engine its time to tell.
+func (w *World) places(ctx context.Context) (all [][2]string, err error) {
+	processes := w.Driver
+	if d, ok := w.Driver.(Drivers); ok {
+		processes = d.Processes
+	}
+	running, err := processes.List(ctx, driver.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range running {
+		all = append(all, [2]string{s.App, s.Environment})
+	}
+	if err := w.Engine.away(ctx, ""); err != nil {
+		return nil, err
+	}
+	d, err := w.Engine.of("")
+	if err != nil || d == nil {
+		return all, err
+	}
+	contained, err := d.Environments(ctx)
+	return append(all, contained...), err
 }
 
 // stopProcesses stops what of the environment runs outside the Engine.

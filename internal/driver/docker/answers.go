@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/moby/moby/api/types/image"
@@ -42,4 +43,15 @@ func (d *Driver) Kept(ctx context.Context) (ids []string, err error) {
 		ids = append(ids, i.ID)
 	}
 	return ids, nil
+}
+
+// Environments are the apps and environments that containers are there for, each once.
+func (d *Driver) Environments(ctx context.Context) (all [][2]string, err error) {
+	there, err := d.containers(ctx)
+	for _, c := range there {
+		if at := [2]string{c.Labels[labelApp], c.Labels[labelEnvironment]}; at[0] != "" && !slices.Contains(all, at) {
+			all = append(all, at)
+		}
+	}
+	return all, err
 }

@@ -183,6 +183,14 @@ func newEngine(t testing.TB, filter bool, size int64) *Engine {
 
 func (e *Engine) file(name string) string { return filepath.Join(e.dir, name) }
 
+// Configure says what is in the Engine's daemon.json from its next start on.
+func (e *Engine) Configure(t testing.TB, config string) {
+	t.Helper()
+	if err := os.WriteFile(e.file("daemon.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Data is the folder in which the Engine keeps all that it has.
 func (e *Engine) Data() string { return e.file("data") }
 
