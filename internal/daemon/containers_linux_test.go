@@ -55,7 +55,7 @@ func contained() sources {
   cache:
     build: {context: ., dockerfile: cache.Dockerfile}
     command: /app cache
-    environment: {KIND: small}
+    environment: {KIND: small, LISTEN: 0.0.0.0}
     expose: ["6379"]
     volumes: ["cache:/data"]
     deploy: {update_config: {order: stop-first}}
@@ -331,15 +331,22 @@ func (c *containers) engineDies(live bool) {
 	if from == c.first {
 		to = c.second
 	}
+	T0 := time.Now()
 	begun := c.begin(to)
 	c.awaitStep(begun.ID, "start")
 	c.engine.Kill(c.TB)
+	c.Log("killed", time.Since(T0))
 	code, out := c.greenroom("status", "--app", appUnderTest)
 	if code != 0 || !strings.Contains(out, "no Docker Engine answers") {
 		c.Errorf("status ends with %d while the Engine is away:\n%s", code, out)
 	}
 	c.engine.Return(c.TB)
+	c.Log("returned", time.Since(T0))
 	ended := c.await(begun.ID)
+	c.Log("ended", time.Since(T0), ended.Outcome, ended.Reason)
+	for _, e := range ended.Journal {
+		c.Log(e.At.Sub(T0), e.Step, e.State, e.Error)
+	}
 	switch ended.Outcome {
 	case plan.Succeeded:
 		from = to
@@ -348,6 +355,7 @@ func (c *containers) engineDies(live bool) {
 		c.Fatalf("%s: %s", ended.Outcome, ended.Reason)
 	}
 	c.wantLive(from)
+	c.Log("live", time.Since(T0))
 	if live {
 		c.customers.wantFlawless(c, c.customers.cut())
 	} else {

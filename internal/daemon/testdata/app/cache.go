@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 // cache keeps one number, in memory alone, and knows whether it finds the others by their names.
@@ -17,7 +18,8 @@ func cache() error {
 	mux.HandleFunc("GET /count", answer(func(*http.Request) (string, error) { return fmt.Sprint(n.Add(1)), nil }))
 	mux.HandleFunc("GET /web", answer(func(*http.Request) (string, error) { return get(http.Get("http://web:8080/up")) }))
 	mux.HandleFunc("GET /kind", answer(func(*http.Request) (string, error) { return cmp.Or(os.Getenv("KIND"), "none"), nil }))
-	server := &http.Server{Addr: "0.0.0.0:6379", Handler: mux}
+	mux.HandleFunc("GET /up", func(http.ResponseWriter, *http.Request) {})
+	server := &http.Server{Addr: cmp.Or(os.Getenv("LISTEN"), "127.0.0.1") + ":" + os.Getenv("PORT"), Handler: mux}
 	go func() {
 		waitForEnd()
 		_ = server.Shutdown(context.Background())
@@ -34,5 +36,7 @@ func fromCache(path string) (string, error) {
 	if at == "" {
 		return "", nil
 	}
-	return get(http.Get(at + path))
+	// One that is stopped may leave packets that nobody answers.
+	c := http.Client{Timeout: 2 * time.Second}
+	return get(c.Get(at + path))
 }
