@@ -50,6 +50,9 @@ func (e *Environment) Stays(ctx context.Context, next, live release.Release) (na
 	if len(shared) == 0 {
 		return nil, nil
 	}
+	if err := e.world.Engine.away(ctx, e.App); err != nil {
+		return nil, err
+	}
 	v, err := e.variables(ctx, live) // what is there for the live one: nothing is made for a plan
 	if err != nil {
 		return nil, err
