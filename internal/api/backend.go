@@ -35,7 +35,8 @@ type Backend interface {
 	// environment that is up already is told as such. The last event of each environment has Step set to its name and
 	// State done or failed; the stream's error tells what did not come up.
 	Up(ctx context.Context, r EnvironmentsRequest) (Stream[Event], error)
-	// Down stops environments, keeps their data, and tells the progress as Up does. Everything means those of every app.
+	// Down stops environments, keeps their data unless Volumes says otherwise, and tells the progress as Up does. Everything
+	// means those of every app.
 	Down(ctx context.Context, r EnvironmentsRequest) (Stream[Event], error)
 
 	// Import takes a finished release: layout is an OCI image layout as a tar archive, whose blobs are verified. A

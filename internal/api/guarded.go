@@ -59,8 +59,11 @@ func (g guarded) Apply(ctx context.Context, r Registration, dry bool) (Applied, 
 
 // environmentsRow is the row for starting or stopping environments.
 func environmentsRow(method string, r EnvironmentsRequest) string {
-	if r.Everything {
+	switch {
+	case r.Everything:
 		return method + "/all"
+	case r.Volumes:
+		return method + "/data"
 	}
 	return method
 }

@@ -132,6 +132,10 @@ func TestWhichRightIsAsked(t *testing.T) {
 			return err
 		},
 			[]string{`owner in ""`}},
+		{"down, with the data", func(b Backend) error {
+			_, err := b.Down(t.Context(), EnvironmentsRequest{App: "shop", Volumes: true})
+			return err
+		}, []string{`owner in "shop"`}},
 		{"up, all", func(b Backend) error {
 			_, err := b.Up(t.Context(), EnvironmentsRequest{App: "shop", Everything: true})
 			return err

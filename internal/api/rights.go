@@ -36,6 +36,7 @@ var rights = map[string]app.Right{
 	"Down":        app.RightOperate,
 	"Up/all":      RightOwner,
 	"Down/all":    RightOwner,
+	"Down/data":   RightOwner, // what is gone then comes back from nowhere
 	"Shutdown":    RightOwner,
 	"StateBackup": RightOwner,
 	"Import":      app.RightBuild,

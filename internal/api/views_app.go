@@ -38,6 +38,7 @@ type EnvironmentsRequest struct {
 	App          string   `json:"app,omitempty"`
 	Environments []string `json:"environments,omitempty"` // none: all of the app's
 	Everything   bool     `json:"everything,omitempty"`   // of every app; App and Environments are empty
+	Volumes      bool     `json:"volumes,omitempty"`      // Down's: with all data, and with all environments of an app also its images
 }
 
 // ReleaseInfo is what the builder tells about a release beside its artifacts; none of it is part of its identity.

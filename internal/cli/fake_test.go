@@ -95,7 +95,7 @@ func (f *fake) Up(_ context.Context, r api.EnvironmentsRequest) (api.Stream[api.
 }
 
 func (f *fake) Down(_ context.Context, r api.EnvironmentsRequest) (api.Stream[api.Event], error) {
-	f.did("down %s %v %v", r.App, r.Environments, r.Everything)
+	f.did("down %s %v %v%s", r.App, r.Environments, r.Everything, map[bool]string{true: " with data"}[r.Volumes])
 	f.up = len(r.Environments) > 0
 	return events(api.Event{Step: "dev", State: plan.Started, Text: "stop dev"}, api.Event{Step: "dev", State: plan.Done}), nil
 }

@@ -131,6 +131,11 @@ func TestDown(t *testing.T) {
 		{"down", []string{"down shop [] false", "shutdown"}, 0},
 		{"down --everything", []string{"down  [] true", "shutdown"}, 0},
 		{"down --control-plane", []string{"shutdown"}, 0},
+		{"down --volumes --yes", []string{"down shop [] false with data", "shutdown"}, 0},
+		{"down qa --volumes --yes", []string{"down shop [qa] false with data"}, 0},
+		{"down --everything --volumes -y", []string{"down  [] true with data", "shutdown"}, 0},
+		{"down --volumes", nil, 2}, // nobody is here to be asked
+		{"down --volumes --control-plane", nil, 2},
 		{"down qa --everything", nil, 2},
 		{"down --control-plane --everything", nil, 2},
 	} {

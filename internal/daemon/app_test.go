@@ -106,6 +106,7 @@ func (h *house) write(s sources) (dir string) {
 	for name, text := range map[string]string{
 		"compose.yaml": s.compose, "greenroom.yaml": s.definition, "VERSION": s.version, "TABLE": s.table, "migrate.sql": s.migrate,
 		"mask.yaml": s.mask, "Dockerfile": "FROM scratch\nWORKDIR /app\nCOPY bin/app /app/bin/app\nCOPY VERSION TABLE migrate.sql /app/\n",
+		"cache.Dockerfile": "FROM scratch\nCOPY bin/app /app\n",
 	} {
 		must(h, os.WriteFile(filepath.Join(dir, name), []byte(fill.Replace(text)), 0o644))
 	}

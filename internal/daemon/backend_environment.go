@@ -14,6 +14,7 @@ import (
 	"greenroom/internal/edge"
 	"greenroom/internal/environment"
 	"greenroom/internal/evidence"
+	"greenroom/internal/gate"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
@@ -47,9 +48,59 @@ func (d *Daemon) Down(ctx context.Context, r api.EnvironmentsRequest) (api.Strea
 	if err := d.endRehearsals(ctx, r); err != nil {
 		return nil, err
 	}
-	return d.each(ctx, targets, store.Down, "down", func(ctx context.Context, e *environment.Environment, _ func(string)) error {
-		return e.Down(ctx)
-	}), nil
+	down := func(ctx context.Context, e *environment.Environment, _ func(string)) error { return e.Down(ctx) }
+	if !r.Volumes {
+		return d.each(ctx, targets, store.Down, "down", down), nil
+	}
+	erase := d.each(ctx, targets, store.Down, "down, with its data", func(ctx context.Context, e *environment.Environment, say func(string)) error {
+		if err := down(ctx, e, say); err != nil {
+			return err
+		}
+		say("its data")
+		return d.erase(ctx, e)
+	})
+	if len(r.Environments) > 0 && !r.Everything {
+		return erase, nil
+	}
+	return d.thenImages(ctx, erase, targets), nil
+}
+
+// erase takes away the data of an environment that was stopped. That nothing is live there is recorded before: a release that
+// comes up on a database which it did not make would be broken, and what a kill leaves is taken for an unknown schema.
+func (d *Daemon) erase(ctx context.Context, e *environment.Environment) error {
+	record, err := d.world.Store.Environment(ctx, e.App, e.Name)
+	if err != nil {
+		return err
+	}
+	record.Live, record.Previous, record.Since = "", nil, time.Time{}
+	record.Schema, record.SchemaState = "", gate.SchemaNone
+	by := store.Audit{Actor: api.Actor(ctx), Action: "data removed", App: e.App, Environment: e.Name}
+	if err := d.world.Store.Change(ctx, by, func(t *store.Tx) error { return t.PutEnvironment(ctx, record) }); err != nil {
+		return err
+	}
+	return e.Erase(ctx)
+}
+
+// thenImages removes the images of the environments' apps as well, when they are gone.
+func (d *Daemon) thenImages(ctx context.Context, erase api.Stream[api.Event], targets []*environment.Environment) api.Stream[api.Event] {
+	return func(yield func(api.Event, error) bool) {
+		for e, err := range erase {
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+		var done []string
+		for _, e := range targets {
+			if slices.Contains(done, e.App) {
+				continue
+			}
+			done = append(done, e.App)
+			if err := d.world.EraseImages(context.WithoutCancel(ctx), e.App); err != nil {
+				yield(api.Event{}, err)
+				return
+			}
+		}
+	}
 }
 
 // endRehearsals cancels the rehearsals of the apps that are stopped as a whole, and returns when their stages are gone:
@@ -167,6 +218,9 @@ func (d *Daemon) each(ctx context.Context, targets []*environment.Environment, w
 
 func (d *Daemon) address(ctx context.Context, e *environment.Environment, want store.Want) string {
 	if want == store.Down {
+		if _, err := os.Stat(e.Folder()); errors.Is(err, os.ErrNotExist) {
+			return "stopped"
+		}
 		return "stopped, its data is kept"
 	}
 	url, err := e.URL(ctx)
@@ -390,6 +444,13 @@ func (d *Daemon) serviceStatus(ctx context.Context, e *environment.Environment, 
 		return err
 	}
 	health, err := e.Health(ctx, live)
+	if p := problem.From(err); p != nil && p.Code == problem.Unavailable && ctx.Err() == nil {
+		if s.State == api.EnvironmentUp {
+			s.State = api.EnvironmentTrouble
+		}
+		s.Reason = p.Message
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -53,6 +53,9 @@ func (d *Daemon) planRestore(ctx context.Context, a store.App, r api.RunRequest)
 		}
 	}
 	f, err := d.facts(ctx, a, r, to)
+	if err == nil && to != c.live.Digest() {
+		err = withinWalls(a.Policy, to, f.NewContents)
+	}
 	f.Copy = &args
 	return promotion.Make(f), yes, err
 }

@@ -85,9 +85,8 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 	if f.NewContents, err = d.contents(ctx, b.Release); err != nil {
 		return plan.Plan{}, err
 	}
-	if refused := a.Policy.Unaccepted(f.NewContents); len(refused) > 0 { // a stage is on this machine as well
-		return plan.Plan{}, problem.New(problem.Blocked, "%s has containers that the policy in force does not accept: %s", b.Release.Short(), app.DangerText(refused)).
-			WithHint("greenroom apply, once production accepts it in greenroom.yaml")
+	if err := withinWalls(a.Policy, f.New, f.NewContents); err != nil { // a stage is on this machine as well
+		return plan.Plan{}, err
 	}
 	baseline, err := d.world.Production(ctx, a.Policy)
 	if err != nil {
@@ -104,6 +103,17 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 	}
 	f.Snapshot, err = d.chosen(ctx, a.Policy, f, r.Snapshot, baseline)
 	return rehearsal.Make(f), err
+}
+
+// withinWalls is a problem where the policy in force does not accept what a release takes of the walls around its containers. One
+// that is live is kept up all the same: it was accepted when it came.
+func withinWalls(p app.Policy, id release.Digest, c app.Contents) error {
+	refused := p.Unaccepted(c)
+	if len(refused) == 0 {
+		return nil
+	}
+	return problem.New(problem.Blocked, "%s has containers that the policy in force does not accept: %s", id.Short(), app.DangerText(refused)).
+		WithHint("greenroom apply, once production accepts it in greenroom.yaml")
 }
 
 // chosen is the snapshot that a rehearsal is to be held on: the one that is asked for, and where production is on another
@@ -199,10 +209,33 @@ func (d *Daemon) facts(ctx context.Context, a store.App, r api.RunRequest, to re
 	if f.OldContents, err = d.contents(ctx, f.Old); err != nil {
 		return f, err
 	}
+	if f.Stays, err = d.stays(ctx, a, f); err != nil {
+		return f, err
+	}
 	if env.Rollout.Downtime && r.Kind == plan.Promotion {
 		f.Downtime, err = d.downtime(ctx, a, f)
 	}
 	return f, err
+}
+
+// stays are the services that the promotion leaves as they are. A restore starts all of it anew on other data.
+func (d *Daemon) stays(ctx context.Context, a store.App, f promotion.Facts) ([]string, error) {
+	if f.Kind == plan.Restore {
+		return nil, nil
+	}
+	env, ok := d.world.Open(a.Policy, f.Environment.Name)
+	if !ok {
+		return nil, nil
+	}
+	next, err := d.world.Release(ctx, f.New)
+	if err != nil {
+		return nil, err
+	}
+	live, err := d.world.Release(ctx, f.Old)
+	if err != nil {
+		return nil, err
+	}
+	return env.Stays(ctx, next, live)
 }
 
 // downtime is how long it will take where the rehearsal found that the old release can't live on the new schema; nil
@@ -327,6 +360,9 @@ func (d *Daemon) cannotCarry(ctx context.Context, a store.App, record store.Envi
 	}
 	if c == record.Live {
 		return "it is live", nil
+	}
+	if refused := a.Policy.Unaccepted(r.Contents); len(refused) > 0 {
+		return "the policy in force does not accept what its containers have: " + app.DangerText(refused), nil
 	}
 	live, err := d.contents(ctx, record.Live)
 	if err != nil {

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 
 	"greenroom/internal/human"
@@ -37,8 +38,8 @@ func (d *Daemon) holdReleases() (free func()) {
 	}
 }
 
-// makeRoom removes, at once and each time after a run has ended, what would make the state folder grow for ever: the files of
-// releases that nothing names, and what old runs told. What goes wrong is logged once for as long as it stays the same.
+// makeRoom removes, at once and each time after a run has ended, what would make the state folder and the Docker Engine grow for
+// ever: the files and images of releases that nothing names, and what old runs told. What goes wrong is logged once for as long as it stays the same.
 func (d *Daemon) makeRoom(ctx context.Context) {
 	told := ""
 	for {
@@ -46,6 +47,7 @@ func (d *Daemon) makeRoom(ctx context.Context) {
 		if err == nil {
 			err = d.sweepRuns(ctx)
 		}
+		err = errors.Join(err, d.sweepImages(ctx))
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -74,6 +76,14 @@ func (d *Daemon) sweepReleases(ctx context.Context) error {
 	}
 	if s.More {
 		d.room.ask()
+	}
+	return err
+}
+
+func (d *Daemon) sweepImages(ctx context.Context) error {
+	n, err := d.world.SweepImages(ctx)
+	if n > 0 {
+		d.log.Info("had the Docker Engine remove images that no release needs", "images", n)
 	}
 	return err
 }

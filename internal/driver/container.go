@@ -82,6 +82,7 @@ type Attach struct {
 	Network string     `json:"network"`           // its name in the Engine
 	Aliases []string   `json:"aliases,omitempty"` // names by which others in the network find it
 	IPv4    netip.Addr `json:"ipv4,omitzero"`     // ipv4_address; zero: the Engine gives it one
+	Passing bool       `json:"-"`                 // it may be taken out of it, and put into others: nothing that tells specs apart
 }
 
 // Publish makes a port of the container one of this machine's loopback. An Engine does not do so for a container that is in

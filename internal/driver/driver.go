@@ -34,6 +34,7 @@ type Spec struct {
 	Dir         string            `json:"dir"`               // absolute; a container's may be "": its image's
 	Env         map[string]string `json:"env"`               // the whole environment, nothing is inherited
 	Secrets     []string          `json:"secrets"`           // values in Env that are taken out of all that the replica prints
+	Keyed       string            `json:"keyed,omitempty"`   // a keyed fingerprint of its secrets, where one with others is another; "" where they make no difference
 	User        string            `json:"user,omitempty"`    // system user to run as, confined as in proc.Confine; "" is the daemon's own
 	Network     string            `json:"network,omitempty"` // file of the network namespace that all of it is in, secluded as in proc.Seclude; "" is the daemon's own
 	Listen      Endpoint          `json:"listen"`            // where it will listen; zero for a service without a port

@@ -169,6 +169,7 @@ func SpecDigest(s Spec) (string, error) {
 	s.Secrets = nil
 	if s.Container != nil {
 		c := *s.Container
+		c.Networks = slices.DeleteFunc(slices.Clone(c.Networks), func(a Attach) bool { return a.Passing })
 		c.Files = slices.Clone(c.Files)
 		for i := range c.Files {
 			if c.Files[i].Secret {

@@ -187,8 +187,8 @@ func (m *migrator) letPass(ctx context.Context) {
 // whose are the sessions of a run's migrator.
 func (e *Environment) whose(r release.Release, db data.Database, run string) data.Whose {
 	w := data.Whose{Name: migratorName(run)}
-	if service := r.Contents.Migrations.AtStart; service != "" && db != nil {
-		if c := e.clientsOf(r, db, e.replicaID(r.Digest(), service, 0)); c != nil {
+	if service, ok := r.Contents.Service(r.Contents.Migrations.AtStart); ok && db != nil {
+		if c := e.clientsOf(r, db, e.replicaID(r, service, 0)); c != nil {
 			w.Clients = c.of
 		}
 	}
@@ -198,7 +198,11 @@ func (e *Environment) whose(r release.Release, db data.Database, run string) dat
 // endStart ends what a replica left in the server that died while it migrated, or was stopped. One that is healthy, or still
 // on the way, is left alone with all its sessions; so is one that took longer than a start may, since a migration may.
 func (e *Environment) endStart(ctx context.Context, r release.Release, w data.Whose) (ended int, err error) {
-	id := e.replicaID(r.Digest(), r.Contents.Migrations.AtStart, 0)
+	service, err := e.migratingService(r)
+	if err != nil {
+		return 0, err
+	}
+	id := e.replicaID(r, service, 0)
 	s, err := e.world.Driver.Status(ctx, id)
 	switch {
 	case errors.Is(err, driver.ErrNotFound):

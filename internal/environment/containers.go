@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,11 +33,13 @@ func (e *Environment) containers(ctx context.Context, r release.Release, s app.S
 	if err != nil {
 		return nil, err
 	}
-	has, err := d.Has(ctx, s.Image)
-	if err != nil || has {
-		return d, err
-	}
-	return d, e.bringImage(ctx, d, r, s)
+	return d, e.asked.image(s.Image, func() error {
+		has, err := d.Has(ctx, s.Image)
+		if err != nil || has {
+			return err
+		}
+		return e.bringImage(ctx, d, r, s)
+	})
 }
 
 // bringImage puts an image into the Engine that was taken out of it, or came to this machine with the release.
@@ -74,7 +77,7 @@ func (e *Environment) bringImage(ctx context.Context, d *docker.Driver, r releas
 // containerSpec is what the Engine needs to run one replica of a container.
 func (e *Environment) containerSpec(ctx context.Context, r release.Release, s app.Service, v variables, index int) (driver.Spec, error) {
 	spec := driver.Spec{
-		ID: e.replicaID(r.Digest(), s.Name, index), App: e.App, Environment: e.Name, Service: s.Name,
+		ID: e.replicaID(r, s, index), App: e.App, Environment: e.Name, Service: s.Name,
 		Release: string(r.Digest()), Index: index, Dir: s.Dir, User: s.Container.User, Health: s.Health, Stop: s.Stop, Restart: s.Restart,
 	}
 	if s.Container.Network == "" { // in the machine's network it finds the others as a process of the machine does
@@ -99,6 +102,9 @@ func (e *Environment) containerSpec(ctx context.Context, r release.Release, s ap
 		return spec, err
 	}
 	spec.Container = &c
+	if r.Contents.Lasting(s) {
+		e.asLasting(&spec, s, v)
+	}
 	if s.Port == 0 || s.Job {
 		return spec, nil
 	}
@@ -137,7 +143,11 @@ func (e *Environment) attach(ctx context.Context, d *docker.Driver, r release.Re
 	if err != nil {
 		return nil, err
 	}
-	return []driver.Attach{{Network: own.ID, Aliases: append([]string{s.Name}, s.Container.Aliases...)}, {Network: all.ID}}, nil
+	names := append([]string{s.Name}, s.Container.Aliases...)
+	if r.Contents.Lasting(s) { // first, so that its way out stays when it leaves the other
+		return []driver.Attach{{Network: all.ID, Aliases: names}, {Network: own.ID, Passing: true}}, nil
+	}
+	return []driver.Attach{{Network: own.ID, Aliases: names}, {Network: all.ID}}, nil
 }
 
 // outside says why a service can't be in the machine's network. A definition is refused for the port; what another Greenroom
@@ -170,8 +180,12 @@ func (e *Environment) dial(ctx context.Context, spec *driver.Spec, s app.Service
 		spec.Container.Publish = []driver.Publish{{Port: at.Port(), Container: uint16(s.Port), Protocol: "tcp"}} //nolint:gosec // a port
 		return nil
 	}
-	networks := spec.Container.Networks
-	networks[len(networks)-1].IPv4 = at.Addr()
+	for i, n := range slices.Backward(spec.Container.Networks) {
+		if !n.Passing {
+			spec.Container.Networks[i].IPv4 = at.Addr()
+			break
+		}
+	}
 	return nil
 }
 
@@ -203,11 +217,13 @@ func (e *Environment) commonNetwork(ctx context.Context, d *docker.Driver) (dock
 }
 
 func (e *Environment) engineNetwork(ctx context.Context, d *docker.Driver, name string) (docker.Network, error) {
-	secluded, err := e.secluded()
-	if err != nil {
-		return docker.Network{}, err
-	}
-	return d.EnsureNetwork(ctx, e.App, e.Name, name, secluded)
+	return e.asked.network(name, func() (docker.Network, error) {
+		secluded, err := e.secluded()
+		if err != nil {
+			return docker.Network{}, err
+		}
+		return d.EnsureNetwork(ctx, e.App, e.Name, name, secluded)
+	})
 }
 
 // freeIn is an address of the upper half of a subnet: those of the lower one the Engine gives to whoever asks for none.
@@ -316,6 +332,9 @@ func (e *Environment) runContainerJob(ctx context.Context, r release.Release, s 
 	return err
 }
 
+// commandSuffix ends the id of a container in which a command of a release runs.
+const commandSuffix = ".command"
+
 // containerCommand is command for a service that is a container: it runs in another one of the same image. One that an earlier
 // control plane left behind is ended first.
 func (e *Environment) containerCommand(ctx context.Context, r release.Release, s app.Service, v variables, line string, more map[string]string, timeout time.Duration) (failed, output string, err error) {
@@ -323,7 +342,7 @@ func (e *Environment) containerCommand(ctx context.Context, r release.Release, s
 	if err != nil {
 		return "", "", err
 	}
-	spec.ID = e.replicaID(r.Digest(), s.Name, 0) + ".command"
+	spec.ID = strings.Join([]string{e.App, e.Name, s.Name, r.Digest().Short()}, ".") + commandSuffix
 	spec.Command, spec.Container.Entrypoint = withoutShell(line)
 	for i := range spec.Container.Networks { // the names and the address are the service's
 		spec.Container.Networks[i].Aliases, spec.Container.Networks[i].IPv4 = nil, netip.Addr{}
@@ -389,6 +408,7 @@ func (e *Environment) leaveNetworks(ctx context.Context, kept func(name string) 
 	if err != nil || d == nil {
 		return err
 	}
+	defer e.asked.forget()
 	return d.RemoveNetworks(ctx, e.App, e.Name, kept)
 }
 
@@ -399,5 +419,6 @@ func (e *Environment) leaveEngine(ctx context.Context, data bool) error {
 	if err != nil || d == nil {
 		return err
 	}
+	defer e.asked.forget()
 	return d.Remove(ctx, e.App, e.Name, data)
 }

@@ -55,8 +55,12 @@ func (e *Engine) begin(app string) (*docker.Driver, error) {
 	return e.Driver()
 }
 
-// of is the driver where the app has, or may have, something in the Engine; nil where it has not. An app of "" is any.
+// of is the driver where the app has, or may have, something in the Engine; nil where it has not, and in a world without
+// one. An app of "" is any.
 func (e *Engine) of(app string) (*docker.Driver, error) {
+	if e == nil {
+		return nil, nil
+	}
 	there, err := os.ReadDir(e.home.Containers())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -68,6 +72,24 @@ func (e *Engine) of(app string) (*docker.Driver, error) {
 		return nil, nil
 	}
 	return e.Driver()
+}
+
+// away says why the Engine can't be asked about what an app has in it; nil where it can, and where there is nothing to ask.
+func (e *Engine) away(ctx context.Context, app string) error {
+	d, err := e.of(app)
+	if err != nil || d == nil {
+		return err
+	}
+	return d.Answers(ctx)
+}
+
+// forget notes that an app has nothing in the Engine any more.
+func (e *Engine) forget(app string) error {
+	err := os.Remove(filepath.Join(e.home.Containers(), app))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Close gives back the connection to the Engine.

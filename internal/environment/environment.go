@@ -52,13 +52,14 @@ type World struct {
 
 	FirstAddress int // the port from which environments' own addresses are given out, usually the constant of that name
 
-	arriving sync.Mutex   // a database is being made what its backup from another machine holds
-	networks sync.Mutex   // held while a stage's network is made or removed
-	moving   sync.Mutex   // held while an environment gets its resident
-	reasons  sync.Map     // RouteName -> why it has none
-	unpacked sync.RWMutex // read: files are being unpacked; written: those that nobody needs are being removed
-	held     sync.RWMutex // read: releases come in, go out, or are about to be named; written: those that nobody names are being removed
-	tidy     bool         // no sweep of releases that was interrupted left anything; guarded by held
+	arriving sync.Mutex           // a database is being made what its backup from another machine holds
+	networks sync.Mutex           // held while a stage's network is made or removed
+	moving   sync.Mutex           // held while an environment gets its resident
+	reasons  sync.Map             // RouteName -> why it has none
+	unpacked sync.RWMutex         // read: files are being unpacked; written: those that nobody needs are being removed
+	held     sync.RWMutex         // read: releases come in, go out, or are about to be named; written: those that nobody names are being removed
+	idle     map[string]time.Time // since when no release needs an image that the Engine keeps; guarded by held
+	tidy     bool                 // no sweep of releases that was interrupted left anything; guarded by held
 }
 
 // LogCheck knows whether the log of what happened is whole.
@@ -82,6 +83,7 @@ type Environment struct {
 	like     string          // a stage: the environment that it is built like, whose secrets it has
 	contains bool            // a stage: what runs there has containers
 	world    *World
+	asked    *asked // of the Engine, by this value
 }
 
 // Open is the environment of that name under a policy.
@@ -90,7 +92,7 @@ func (w *World) Open(p app.Policy, name string) (*Environment, bool) {
 	if !ok {
 		return nil, false
 	}
-	return &Environment{App: p.App, Name: name, Settings: s, world: w}, true
+	return &Environment{App: p.App, Name: name, Settings: s, world: w, asked: new(asked)}, true
 }
 
 // Stage is a stage built like the environment that production comes after, or like production where there is none.
@@ -98,7 +100,7 @@ func (w *World) Stage(p app.Policy, name string) *Environment {
 	settings := p.Staging()
 	like := settings.Name
 	settings.Name, settings.Hosts = name, nil
-	return &Environment{App: p.App, Name: name, Settings: settings, Stage: true, like: like, world: w}
+	return &Environment{App: p.App, Name: name, Settings: settings, Stage: true, like: like, world: w, asked: new(asked)}
 }
 
 // For is the stage for a release, which decides where its services run.
@@ -155,7 +157,7 @@ func (e *Environment) Remove(ctx context.Context) error {
 // Inhabited are the environments and stages of which anything runs, which have a network, or of which anything is in the edge's table, whether a policy
 // knows them or not. They are good for Leave alone.
 func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
-	running, err := w.Driver.List(ctx, driver.Filter{})
+	running, err := w.places(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -168,11 +170,11 @@ func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
 	add := func(app, name string) {
 		if at := [2]string{app, name}; !seen[at] {
 			seen[at] = true
-			all = append(all, &Environment{App: app, Name: name, world: w})
+			all = append(all, &Environment{App: app, Name: name, world: w, asked: new(asked)})
 		}
 	}
-	for _, s := range running {
-		add(s.App, s.Environment)
+	for _, at := range running {
+		add(at[0], at[1])
 	}
 	networks, err := netns.List(w.Home.Networks(), 2)
 	for _, names := range networks {
@@ -186,25 +188,67 @@ func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
 	return all, err
 }
 
+// places are the apps and environments of which anything runs. How it is does not matter, which takes an Engine its time to tell.
+func (w *World) places(ctx context.Context) (all [][2]string, err error) {
+	processes := w.Driver
+	if d, ok := w.Driver.(Drivers); ok {
+		processes = d.Processes
+	}
+	running, err := processes.List(ctx, driver.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range running {
+		all = append(all, [2]string{s.App, s.Environment})
+	}
+	if err := w.Engine.away(ctx, ""); err != nil {
+		return nil, err
+	}
+	d, err := w.Engine.of("")
+	if err != nil || d == nil {
+		return all, err
+	}
+	contained, err := d.Environments(ctx)
+	return append(all, contained...), err
+}
+
+// stopProcesses stops what of the environment runs outside the Engine.
+func (e *Environment) stopProcesses(ctx context.Context) error {
+	d, ok := e.world.Driver.(Drivers)
+	if !ok {
+		return nil
+	}
+	all, err := d.Processes.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
+	if err != nil {
+		return err
+	}
+	if err := each(len(all), func(i int) error { return d.Processes.Stop(ctx, all[i].ID) }); err != nil {
+		return err
+	}
+	return errors.Join(e.endResident(ctx), e.endNetwork())
+}
+
 // StopAll stops every replica of the environment, the database server last, and takes away its network.
 func (e *Environment) StopAll(ctx context.Context) error {
 	all, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
 	if err != nil {
 		return err
 	}
-	var services, servers []string
+	var services, lasting, servers []string
 	for _, s := range all {
-		if s.Release == "" {
-			servers = append(servers, s.ID)
-		} else {
+		switch {
+		case s.Release != "":
 			services = append(services, s.ID)
+		case !strings.HasSuffix(s.ID, serverSuffix):
+			lasting = append(lasting, s.ID)
+		default:
+			servers = append(servers, s.ID)
 		}
 	}
-	if err := e.stop(ctx, services); err != nil {
-		return err
-	}
-	if err := e.stop(ctx, servers); err != nil {
-		return err
+	for _, ids := range [][]string{services, lasting, servers} {
+		if err := e.stop(ctx, ids); err != nil {
+			return err
+		}
 	}
 	return errors.Join(e.endResident(ctx), e.endNetwork(), e.leaveEngine(ctx, false))
 }

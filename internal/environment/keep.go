@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"greenroom/internal/app"
 	"greenroom/internal/driver"
+	"greenroom/internal/problem"
 	"greenroom/internal/release"
 )
 
@@ -15,6 +18,9 @@ import (
 // what belongs to nobody. It starts and does not wait for health, and says what it had to mend. It must not be called
 // while a run owns the environment.
 func (e *Environment) Keep(ctx context.Context, live *release.Release) (mended []string, err error) {
+	if err := e.world.Engine.away(ctx, e.App); err != nil { // else everybody waits for it
+		return nil, err
+	}
 	running, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
 	if err != nil {
 		return nil, err
@@ -75,7 +81,7 @@ func (e *Environment) Replicas(r release.Release) []driver.Status {
 			continue
 		}
 		for i := range e.Settings.Scale.Of(s.Replicas) {
-			out = append(out, driver.Status{ID: e.replicaID(r.Digest(), s.Name, i), Service: s.Name, Index: i})
+			out = append(out, driver.Status{ID: e.replicaID(r, s, i), Service: s.Name, Index: i})
 		}
 	}
 	return out
@@ -108,14 +114,14 @@ func (e *Environment) launch(ctx context.Context, r release.Release, alive map[s
 			continue
 		}
 		for i := range e.Settings.Scale.Of(s.Replicas) {
-			if alive[e.replicaID(r.Digest(), s.Name, i)] {
+			if alive[e.replicaID(r, s, i)] {
 				continue
 			}
 			spec, err := e.spec(ctx, r, s, v, i)
 			if err != nil {
 				return err
 			}
-			if _, err := e.world.Driver.Start(ctx, spec); err != nil {
+			if err := e.run(ctx, r, s, spec); err != nil {
 				return fmt.Errorf("%s: %w", s.Name, err)
 			}
 		}
@@ -138,12 +144,36 @@ func (e *Environment) Up(ctx context.Context, live *release.Release, say func(st
 }
 
 // Down stops everything of the environment and keeps its data, and its address: the edge answers there that nothing runs,
-// so that nobody else can take it.
+// so that nobody else can take it. Where the Engine is away, what runs in it goes on, and the error is a problem that says so.
 func (e *Environment) Down(ctx context.Context) error {
 	if err := e.Route(ctx, Traffic{}); err != nil {
 		return err
 	}
-	return e.StopAll(ctx)
+	away := e.world.Engine.away(ctx, e.App)
+	if away == nil {
+		return e.StopAll(ctx)
+	}
+	if err := errors.Join(e.stopProcesses(ctx), ctx.Err()); err != nil {
+		return err
+	}
+	return problem.New(problem.Unavailable, "nobody is let in to %s any more, but its containers may still run: %w", e.Name, away).
+		WithHint("%s; then: greenroom down %s", problem.From(away).Hint, e.Name)
+}
+
+// Erase takes away all data of an environment of which nothing runs: volumes, databases, backups and snapshots.
+func (e *Environment) Erase(ctx context.Context) error {
+	if err := e.leaveEngine(ctx, true); err != nil {
+		return err
+	}
+	if err := e.world.Store.ReleasePrefixes(ctx, addressKey(e.RouteName()+"/"), replicaKey(e.App+"."+e.Name+".")); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(e.Folder()); err != nil {
+		return err
+	}
+	// The folder of the app's environments, as long as no other is in it.
+	_ = os.Remove(filepath.Dir(e.Folder()))
+	return nil
 }
 
 // Leave stops everything of an environment that nobody knows any more and gives its address away.

@@ -66,8 +66,13 @@ func freeFrom(first int, taken func(int) bool) (int, error) {
 }
 
 // replicaID names a replica for the driver.
-func (e *Environment) replicaID(d release.Digest, service string, index int) string {
-	return fmt.Sprintf("%s.%s.%s.%s.%d", e.App, e.Name, service, d.Short(), index)
+func (e *Environment) replicaID(r release.Release, s app.Service, index int) string {
+	return e.replicas(r, s) + strconv.Itoa(index)
+}
+
+// replicas is how the names of a service's replicas begin, and no others do.
+func (e *Environment) replicas(r release.Release, s app.Service) string {
+	return fmt.Sprintf("%s.%s.%s.%s.", e.App, e.Name, s.Name, identity(r, s))
 }
 
 func (e *Environment) replicaPort(ctx context.Context, id string) (int, error) {
@@ -94,11 +99,12 @@ func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.It
 // machine can take it. The environment's own address is changed only while nobody knows it: from then on people hear
 // who has it.
 func (e *Environment) claim(ctx context.Context, releases []release.Release) (renewed bool, err error) {
-	listens, err := e.listening(ctx)
+	promised := e.promised(releases)
+	listens, err := e.listening(ctx, promised)
 	if err != nil {
 		return false, err
 	}
-	for _, key := range e.promised(releases) {
+	for _, key := range promised {
 		if listens[key] {
 			continue
 		}
@@ -117,19 +123,21 @@ func (e *Environment) claim(ctx context.Context, releases []release.Release) (re
 	return renewed || again, err
 }
 
-// listening are the keys of the ports on which replicas of the environment, or the edge for it, listen already.
-func (e *Environment) listening(ctx context.Context) (map[string]bool, error) {
-	here, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
-	if err != nil {
-		return nil, err
-	}
+// listening are those keys of ports on which replicas of the environment, or the edge for it, listen already.
+func (e *Environment) listening(ctx context.Context, promised []string) (map[string]bool, error) {
 	table, err := e.world.Edge.Table(ctx)
 	if err != nil {
 		return nil, err
 	}
 	listens := map[string]bool{}
-	for _, s := range here {
-		listens[replicaKey(s.ID)] = true
+	if slices.ContainsFunc(promised, func(key string) bool { return strings.HasPrefix(key, replicaKey("")) }) {
+		here, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range here {
+			listens[replicaKey(s.ID)] = true
+		}
 	}
 	for _, r := range table.Routes {
 		listens[addressKey(r.Name)] = true
@@ -150,7 +158,7 @@ func (e *Environment) promised(releases []release.Release) []string {
 				continue
 			}
 			for i := range e.Settings.Scale.Of(s.Replicas) {
-				keys = append(keys, replicaKey(e.replicaID(r.Digest(), s.Name, i)))
+				keys = append(keys, replicaKey(e.replicaID(r, s, i)))
 			}
 		}
 	}
@@ -164,7 +172,7 @@ func (e *Environment) containerKeys(r release.Release) (keys []string) {
 			continue
 		}
 		for i := range e.Settings.Scale.Of(s.Replicas) {
-			keys = append(keys, replicaKey(e.replicaID(r.Digest(), s.Name, i)))
+			keys = append(keys, replicaKey(e.replicaID(r, s, i)))
 		}
 	}
 	return keys

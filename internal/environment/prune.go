@@ -13,6 +13,7 @@ import (
 
 	"greenroom/internal/artifact"
 	"greenroom/internal/plan"
+	"greenroom/internal/problem"
 	"greenroom/internal/release"
 )
 
@@ -56,27 +57,41 @@ func (w *World) pruneSnapshots() error {
 	return errors.Join(all...)
 }
 
-// inUse are the short ids of the releases whose files may be needed at any time.
+// inUse are the folders' names of what may be needed at any time: releases by their short ids, and what outlives them.
 func (w *World) inUse(ctx context.Context) (map[string]bool, error) {
-	used := map[string]bool{}
-	keep := func(ds ...release.Digest) {
-		for _, d := range ds {
-			used[d.Short()] = true
-		}
-	}
 	environments, err := w.Store.Environments(ctx, "")
 	if err != nil {
 		return nil, err
 	}
+	var releases []release.Digest
 	for _, e := range environments {
-		keep(e.Live)
-		keep(e.Previous[:min(1, len(e.Previous))]...)
+		releases = append(append(releases, e.Live), e.Previous[:min(1, len(e.Previous))]...)
 	}
 	runs, err := w.Store.Unfinished(ctx)
-	for _, r := range runs {
-		keep(r.Plan.Release, r.Plan.From)
+	if err != nil {
+		return nil, err
 	}
-	return used, err
+	for _, r := range runs {
+		releases = append(releases, r.Plan.Release, r.Plan.From)
+	}
+	used := map[string]bool{}
+	for _, d := range releases {
+		if d == "" || used[d.Short()] {
+			continue
+		}
+		used[d.Short()] = true
+		r, err := w.Release(ctx, d)
+		if p := problem.From(err); p != nil && p.Code == problem.NotFound {
+			continue // it can't be unpacked either
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range r.Contents.Services {
+			used[identity(r, s)] = true
+		}
+	}
+	return used, nil
 }
 
 // copiesInUse are the ids of copies that runs under way restore or rehearse on, and of their own: the backup that a restore

@@ -235,7 +235,7 @@ func (e *Environment) pool(ctx context.Context, r release.Release, s app.Service
 		p.Health = &edge.Health{Path: s.Health.HTTP, Interval: s.Health.Interval, Timeout: s.Health.Timeout}
 	}
 	for i := range e.Settings.Scale.Of(s.Replicas) {
-		id := e.replicaID(r.Digest(), s.Name, i)
+		id := e.replicaID(r, s, i)
 		at, err := e.endpoint(ctx, s, id)
 		if err != nil {
 			return p, err

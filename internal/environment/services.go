@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,11 +74,19 @@ func (e *Environment) startReplica(ctx context.Context, r release.Release, s app
 	if err != nil {
 		return err
 	}
-	if _, err := e.world.Driver.Start(ctx, spec); err != nil {
+	if err := e.run(ctx, r, s, spec); err != nil {
 		return err
 	}
 	_, err = e.world.Driver.Wait(ctx, spec.ID)
 	return err
+}
+
+// run has a replica run.
+func (e *Environment) run(ctx context.Context, r release.Release, s app.Service, spec driver.Spec) error {
+	if _, err := e.world.Driver.Start(ctx, spec); err != nil || !r.Contents.Lasting(s) {
+		return err
+	}
+	return e.join(ctx, r, spec.ID) // it may be there since another release
 }
 
 // spec is all that a driver needs to run a replica.
@@ -90,7 +99,7 @@ func (e *Environment) spec(ctx context.Context, r release.Release, s app.Service
 		return driver.Spec{}, err
 	}
 	spec := driver.Spec{
-		ID: e.replicaID(r.Digest(), s.Name, index), App: e.App, Environment: e.Name, Service: s.Name,
+		ID: e.replicaID(r, s, index), App: e.App, Environment: e.Name, Service: s.Name,
 		Release: string(r.Digest()), Index: index, Dir: filepath.Join(dir, s.Dir), Health: s.Health, Stop: s.Stop, Restart: s.Restart,
 		User: v.resident.Name, Network: v.network,
 	}
@@ -141,19 +150,29 @@ func (e *Environment) Stop(ctx context.Context, r release.Release, services []st
 		if !slices.Contains(services, s.Name) {
 			continue
 		}
-		running, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name, Service: s.Name, Release: string(r.Digest())})
+		running, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name, Service: s.Name})
 		if err != nil {
 			return err
 		}
-		ids := make([]string, len(running))
-		for i, st := range running {
-			ids[i] = st.ID
+		var ids []string
+		for _, st := range running {
+			if e.belongs(st, r, s) {
+				ids = append(ids, st.ID)
+			}
 		}
 		if err := e.stop(ctx, ids); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// belongs says whether a replica is one of a release's service, or a command of it.
+func (e *Environment) belongs(st driver.Status, r release.Release, s app.Service) bool {
+	if s.Kind == app.KindPostgres {
+		return st.Service == s.Name && st.Release == ""
+	}
+	return st.Service == s.Name && (st.Release == string(r.Digest()) || strings.HasPrefix(st.ID, e.replicas(r, s)))
 }
 
 func (e *Environment) stop(ctx context.Context, ids []string) error {
@@ -172,8 +191,12 @@ func (e *Environment) Forget(ctx context.Context, r release.Release) error {
 	return e.world.Store.ReleasePrefixes(ctx, keys...)
 }
 
-// Health tells of each service of a release how many replicas are healthy, and why others are not.
+// Health tells of each service of a release how many replicas are healthy, and why others are not. Where the Engine that they
+// run in is away it is a problem.
 func (e *Environment) Health(ctx context.Context, r release.Release) ([]ServiceHealth, error) {
+	if err := e.world.Engine.away(ctx, e.App); err != nil {
+		return nil, err
+	}
 	all, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
 	if err != nil {
 		return nil, err
@@ -184,12 +207,11 @@ func (e *Environment) Health(ctx context.Context, r release.Release) ([]ServiceH
 			continue
 		}
 		h := ServiceHealth{Service: s.Name, Wanted: e.Settings.Scale.Of(s.Replicas)}
-		d := string(r.Digest())
 		if s.Kind == app.KindPostgres {
-			h.Wanted, d = 1, ""
+			h.Wanted = 1
 		}
 		for _, st := range all {
-			if st.Service != s.Name || st.Release != d {
+			if !e.belongs(st, r, s) || strings.HasSuffix(st.ID, commandSuffix) {
 				continue
 			}
 			if st.Phase == driver.Healthy {
@@ -229,7 +251,8 @@ func (e *Environment) Files(ctx context.Context, r release.Release, service stri
 	if _, ok := r.Files[name]; !ok {
 		return "", problem.New(problem.Invalid, "release %s has no files for service %s", r.Digest().Short(), service)
 	}
-	dir := filepath.Join(e.world.Home.Files(), r.Digest().Short(), service)
+	s, _ := r.Contents.Service(service)
+	dir := filepath.Join(e.world.Home.Files(), identity(r, s), service)
 	e.world.unpacked.RLock()
 	defer e.world.unpacked.RUnlock()
 	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {

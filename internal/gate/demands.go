@@ -72,7 +72,7 @@ func (q Question) walls() []Demand {
 	if len(all) == 0 {
 		return nil
 	}
-	d := Demand{Name: "containers within their walls", Answer: Yes, Reason: "the policy accepts " + app.DangerText(all)}
+	d := Demand{Name: demandWalls, Answer: Yes, Reason: "the policy accepts " + app.DangerText(all)}
 	if refused := q.Policy.Unaccepted(contents); len(refused) > 0 {
 		d.Answer, d.Reason = No, "the policy in force does not accept "+app.DangerText(refused)
 		d.Next = "greenroom apply, once production accepts it in greenroom.yaml"

@@ -89,6 +89,7 @@ const (
 	demandSense  = "a sensible question"
 	demandLog    = "a log that is whole"
 	demandSchema = "a schema that is known"
+	demandWalls  = "containers within their walls"
 )
 
 // Demand is one thing that the environment asks for.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"greenroom/internal/app"
 	"greenroom/internal/evidence"
 	"greenroom/internal/problem"
 )
@@ -31,6 +32,9 @@ func TestBreak(t *testing.T) {
 		{"a log with a fault", func(w *world) { w.LogFault = "entry 7 of the log is missing" }, because, []string{demandLog, "a rehearsal"}, "", ""},
 		{"a question that makes no sense", func(w *world) { w.Release = "" }, loud, nil, problem.Blocked, "makes no sense"},
 		{"an environment that nobody knows", func(w *world) { w.Environment = "moon" }, loud, nil, problem.Blocked, "makes no sense"},
+		{"walls that the policy wants up", func(w *world) {
+			w.Services = []app.Service{{Name: "agent", Container: &app.Container{Privileged: true}}}
+		}, loud, nil, problem.Blocked, "does not accept privileged of agent, and nobody but the policy can"},
 		{"half-migrated, in silence", func(w *world) { w.Schema = SchemaHalfMigrated }, because, nil, problem.Blocked, "does not skip that in silence"},
 		{"a schema that nobody knows, in silence", func(w *world) { w.Schema = "" }, because, nil, problem.Blocked, "does not skip that in silence"},
 		{"half-migrated, and said so", func(w *world) { w.Schema = SchemaHalfMigrated }, loud, []string{demandSchema}, "", ""},

@@ -5,6 +5,7 @@ package promotion
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"greenroom/internal/app"
@@ -24,6 +25,7 @@ const (
 	ActionStopOld   = "promotion.stop-old"  // stop the old release's services. Back: start them and wait for their health
 	ActionMigrate   = "promotion.migrate"   // change the schema. Back: restore the backup where nothing was written since, else keep
 	ActionSeed      = "promotion.seed"      // fill a fresh database outside production. Back: nothing
+	ActionStay      = "promotion.stay"      // have what did not change run for the new release too. Back: nothing, it goes on for the old one
 	ActionStart     = "promotion.start"     // start the new release's services, wait for health. Back: stop them
 	ActionCandidate = "promotion.candidate" // production journeys on the new release before it has traffic. Back: nothing
 	ActionShare     = "promotion.share"     // give the new release its share of traffic and watch it. Back: all to the old one
@@ -48,6 +50,8 @@ type Facts struct {
 	New, Old    release.Digest
 	NewContents app.Contents
 	OldContents app.Contents // zero where Old is empty
+	// Stays are services that run and did not change, and outlive releases as long as they don't (app.Contents.Lasting).
+	Stays []string
 	// Downtime is set where the old release can't live on the new schema and the definition accepts downtime: how long
 	// the rehearsal's migration and start took together.
 	Downtime *time.Duration
@@ -68,7 +72,7 @@ type PauseArgs struct {
 	Expected    time.Duration `json:"expected,omitempty"` // how long it will take, as rehearsed
 }
 
-// ServicesArgs are the arguments of ActionStart and ActionStopOld.
+// ServicesArgs are the arguments of ActionStay, ActionStart and ActionStopOld.
 type ServicesArgs struct {
 	Services []string `json:"services"`
 }
@@ -148,6 +152,7 @@ func (b *builder) startFirst() {
 		b.stopWorkers()
 	}
 	b.migrate()
+	b.stay()
 	b.start("start", b.services(app.StartFirst))
 	b.candidate()
 	b.askAgain("gate-again")
@@ -170,10 +175,12 @@ func (b *builder) swapWorkers() {
 	if !b.migratesAlone() {
 		b.stopWorkers()
 	}
-	b.start("start-workers", b.services(app.StopFirst))
+	b.start("start-workers", b.changed(b.services(app.StopFirst)))
 }
 
-func (b *builder) stopWorkers() { b.stopOld("stop-workers", b.oldServices(app.StopFirst)) }
+func (b *builder) stopWorkers() {
+	b.stopOld("stop-workers", b.changed(b.oldServices(app.StopFirst)))
+}
 
 // migratesAlone says whether what migrates as it starts must not run twice: then the old one ends before.
 func (b *builder) migratesAlone() bool {
@@ -222,9 +229,10 @@ func (b *builder) withDowntime() {
 // exchange stops the old release, migrates, and starts the new one.
 func (b *builder) exchange() {
 	b.drain()
-	b.stopOld("stop-old", b.oldServices(anyOrder))
+	b.stopOld("stop-old", b.changed(b.oldServices(anyOrder)))
 	b.migrate()
-	b.start("start", b.services(anyOrder))
+	b.stay()
+	b.start("start", b.changed(b.services(anyOrder)))
 	b.candidate()
 	b.askAgain("gate-again")
 	b.share(100)
@@ -268,6 +276,25 @@ func (b *builder) start(name string, services []string) {
 		return
 	}
 	with(b.step(name, ActionStart, true, "start %s", b.counted(services)), ServicesArgs{Services: services})
+}
+
+// stay is where everything of the old release is not stopped for the sake of its data.
+func (b *builder) stay() {
+	if len(b.Stays) == 0 {
+		return
+	}
+	as := "stays as it is"
+	if len(b.Stays) > 1 {
+		as = "stay as they are"
+	}
+	with(b.step("stay", ActionStay, false, "%s %s", join(b.Stays), as), ServicesArgs{Services: b.Stays})
+}
+
+// changed are those of the services that do not stay as they are.
+func (b *builder) changed(services []string) []string { return without(services, b.Stays) }
+
+func without(names, those []string) []string {
+	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(those, name) })
 }
 
 func (b *builder) stopOld(name string, services []string) {

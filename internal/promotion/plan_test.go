@@ -51,6 +51,12 @@ func TestMake(t *testing.T) {
 	web.NewContents.Migrations = &app.Migrations{AtStart: "web", Service: "web"}
 	rollback := facts(true, app.StartFirst, true)
 	rollback.Kind = plan.Rollback
+	stays := facts(true, app.StartFirst, true)
+	stays.Stays = []string{"worker"}
+	held := facts(true, app.StopFirst, true)
+	held.Stays = []string{"worker"}
+	stopped := downtime
+	stopped.Stays = []string{"worker"}
 	for _, c := range []struct {
 		name string
 		f    Facts
@@ -73,6 +79,12 @@ func TestMake(t *testing.T) {
 		{"what migrates as it starts and may run twice", web,
 			"prepare gate backup way-back migrate start candidate gate-again share-10 share-50 stop-workers start-workers share-100 live verify drain watch retire measure"},
 		{"downtime accepted", downtime,
+			"prepare gate way-back maintenance drain stop-old backup migrate start candidate gate-again share-100 live open verify watch retire measure"},
+		{"what did not change stays", stays,
+			"prepare gate backup way-back migrate stay start candidate gate-again share-10 share-50 share-100 live verify drain watch retire measure"},
+		{"also while the others are exchanged", held,
+			"prepare gate backup way-back gate-hold hold drain stop-old migrate stay start candidate gate-again share-100 live resume verify watch retire measure"},
+		{"but not while nobody may write", stopped,
 			"prepare gate way-back maintenance drain stop-old backup migrate start candidate gate-again share-100 live open verify watch retire measure"},
 		{"rollback migrates nothing and asks no gate", rollback,
 			"prepare backup way-back start candidate share-10 share-50 stop-workers start-workers share-100 live verify drain watch retire measure"},
@@ -233,6 +245,35 @@ func TestArgumentsSurviveTheJournal(t *testing.T) {
 		is, err2 := after(back, s.Name)
 		if err1 != nil || err2 != nil || was.percent != is.percent || was.started != is.started {
 			t.Errorf("%s: %+v became %+v", s.Name, was, is)
+		}
+	}
+}
+
+// What stays is told, and is in no step that stops or starts anything.
+func TestStays(t *testing.T) {
+	for _, order := range []app.Order{app.StartFirst, app.StopFirst} {
+		f := facts(true, order, true)
+		for _, c := range []*app.Contents{&f.NewContents, &f.OldContents} {
+			c.Services = append(c.Services, app.Service{Name: "cache", Kind: app.KindContainer, Replicas: 1, Order: app.StopFirst})
+		}
+		f.Stays = []string{"cache", "worker"}
+		told := false
+		for _, s := range Make(f).Steps {
+			var a ServicesArgs
+			if s.Args != nil {
+				if err := json.Unmarshal(s.Args, &a); err != nil {
+					t.Fatal(err)
+				}
+			}
+			switch {
+			case s.Action == ActionStay:
+				told = s.Says == "cache and worker stay as they are"
+			case strings.Contains(strings.Join(a.Services, " "), "cache"):
+				t.Errorf("%s: step %s is about %v", order, s.Name, a.Services)
+			}
+		}
+		if !told {
+			t.Errorf("%s: the plan does not say that they stay", order)
 		}
 	}
 }

@@ -82,6 +82,7 @@ func (p *Promotions) Actions() map[string]run.Action {
 		ActionStopOld:   step{p: p, do: p.stopOld, undo: p.startOld},
 		ActionMigrate:   step{p: p, do: p.migrate, undo: p.unmigrate},
 		ActionSeed:      step{p: p, do: p.seed},
+		ActionStay:      step{p: p, do: p.stay},
 		ActionStart:     step{p: p, do: p.start, undo: p.stopNew},
 		ActionCandidate: step{p: p, do: p.candidate},
 		ActionShare:     step{p: p, do: p.share, undo: p.unshare},

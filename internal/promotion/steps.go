@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"greenroom/internal/edge"
+	"greenroom/internal/environment"
 	"greenroom/internal/gate"
 	"greenroom/internal/human"
 	"greenroom/internal/plan"
@@ -116,6 +117,15 @@ func (p *Promotions) start(ctx context.Context, t *run.Task, sc *scene) (any, er
 		return nil, err
 	}
 	return nil, sc.env.Start(ctx, sc.New, a.Services, say(t))
+}
+
+// stay has what did not change run for the new release as well. It runs already, unless it died since the plan was made.
+func (p *Promotions) stay(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	var a ServicesArgs
+	if err := t.Args(&a); err != nil {
+		return nil, err
+	}
+	return nil, sc.env.Start(ctx, sc.New, a.Services, func(string) {})
 }
 
 // stopNew lets the new release finish what it has and stops it.
@@ -234,9 +244,9 @@ func (p *Promotions) drain(ctx context.Context, t *run.Task, sc *scene) (any, er
 	return d, err
 }
 
-// retire stops the old release and gives its addresses back.
+// retire stops the old release, but for what the new one has of it, and gives its addresses back.
 func (p *Promotions) retire(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	if err := sc.env.Stop(ctx, sc.Old, selected(sc.Old.Contents, anyOrder)); err != nil {
+	if err := sc.env.Stop(ctx, sc.Old, without(selected(sc.Old.Contents, anyOrder), environment.Shared(sc.Old, sc.New))); err != nil {
 		return nil, err
 	}
 	if _, err := p.route(ctx, t, sc); err != nil {

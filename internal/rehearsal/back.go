@@ -30,7 +30,7 @@ func (r *Rehearsals) back(ctx context.Context, t *run.Task, s *set) (any, error)
 			return r.notRun(CheckRollback, "the stage could not be made what it was before the interruption: "+m.Failed), nil
 		}
 	}
-	if err := s.stage.Stop(ctx, s.New, stopFirst(s.New)); err != nil {
+	if err := s.stage.Stop(ctx, s.New, s.own(s.New, stopFirst)); err != nil {
 		return nil, err
 	}
 	if err := s.stage.Start(ctx, s.Old, stopFirst(s.Old), say(t)); err != nil {
@@ -104,7 +104,7 @@ func (r *Rehearsals) wayBack(ctx context.Context, t *run.Task, s *set, lives boo
 // goDown migrates down, has the old release's journeys run, and migrates up again.
 func (r *Rehearsals) goDown(ctx context.Context, t *run.Task, s *set) (*migration.Back, error) {
 	back := &migration.Back{How: wayDown}
-	if err := s.stage.Stop(ctx, s.New, processes(s.New)); err != nil { // it can't live on what comes now
+	if err := s.stage.Stop(ctx, s.New, s.own(s.New, processes)); err != nil { // it can't live on what comes now
 		return nil, err
 	}
 	used, err := s.stage.Census(ctx, s.New)

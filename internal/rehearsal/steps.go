@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"greenroom/internal/app"
@@ -159,7 +160,7 @@ func (r *Rehearsals) oldOnNew(ctx context.Context, t *run.Task, s *set) (any, er
 // does. That it does not start is a finding.
 func (r *Rehearsals) returnOld(ctx context.Context, t *run.Task, s *set) (failed any, err error) {
 	began := r.World.Now()
-	if err := s.stage.Stop(ctx, s.New, stopFirst(s.New)); err != nil {
+	if err := s.stage.Stop(ctx, s.New, s.own(s.New, stopFirst)); err != nil {
 		return nil, err
 	}
 	err = s.stage.Start(ctx, s.Old, stopFirst(s.Old), say(t))
@@ -264,7 +265,7 @@ func (r *Rehearsals) swapWorkers(ctx context.Context, _ *run.Task, s *set) error
 	if !s.HasOld {
 		return nil
 	}
-	return s.stage.Stop(ctx, s.Old, stopFirst(s.Old))
+	return s.stage.Stop(ctx, s.Old, s.own(s.Old, stopFirst))
 }
 
 func (r *Rehearsals) check(ctx context.Context, t *run.Task, s *set) (any, error) {
@@ -336,6 +337,16 @@ func (s *set) both() []release.Release {
 func processes(r release.Release) []string { return named(r, func(app.Service) bool { return true }) }
 func stopFirst(r release.Release) []string {
 	return named(r, func(s app.Service) bool { return s.Order == app.StopFirst })
+}
+
+// own are those of a release's services that the other release on the stage has not as they are, which go on for it.
+func (s *set) own(r release.Release, of func(release.Release) []string) []string {
+	other := s.New
+	if r.Digest() == s.New.Digest() {
+		other = s.Old
+	}
+	shared := environment.Shared(r, other)
+	return slices.DeleteFunc(of(r), func(name string) bool { return slices.Contains(shared, name) })
 }
 
 func named(r release.Release, which func(app.Service) bool) []string {

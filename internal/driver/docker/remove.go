@@ -41,14 +41,14 @@ func (d *Driver) Remove(ctx context.Context, app, environment string, volumes bo
 	return errors.Join(errs...)
 }
 
-// RemoveNetworks takes away the networks of an environment that keep says no to, by the names that they were made with. No
-// container may be in them any more.
+// RemoveNetworks takes away the networks of an environment that keep says no to, by the names that they were made with. Its
+// replicas that are in them leave them.
 func (d *Driver) RemoveNetworks(ctx context.Context, app, environment string, keep func(name string) bool) error {
 	there, err := d.networks(ctx, d.filters(labelApp, app, labelEnvironment, environment))
 	errs := []error{err}
 	for _, n := range there {
 		if !keep(n.Labels[labelName]) {
-			errs = append(errs, d.removeNetwork(ctx, n))
+			errs = append(errs, d.leave(ctx, n), d.removeNetwork(ctx, n))
 		}
 	}
 	return errors.Join(errs...)

@@ -22,9 +22,9 @@ import (
 )
 
 func main() {
-	commands := map[string]func() error{"serve": serve, "work": work, "migrate": migrate, "journey": journey, "try": try}
+	commands := map[string]func() error{"serve": serve, "work": work, "migrate": migrate, "journey": journey, "try": try, "cache": cache}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "app serve|work|migrate|journey|try")
+		fmt.Fprintln(os.Stderr, "app serve|work|migrate|journey|try|cache")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](); err != nil {

@@ -86,8 +86,12 @@ func handler(db *sql.DB) http.Handler {
 		}
 	})
 	mux.HandleFunc("GET /{$}", answer(func(r *http.Request) (string, error) {
+		if _, err := fromCache("/count"); err != nil {
+			return "", err
+		}
 		return version(), db.PingContext(r.Context())
 	}))
+	mux.HandleFunc("GET /cache/{what}", answer(func(r *http.Request) (string, error) { return fromCache("/" + r.PathValue("what")) }))
 	mux.HandleFunc("POST /write", answer(func(r *http.Request) (string, error) {
 		_, err := db.ExecContext(r.Context(), "INSERT INTO "+table()+" (id, release) VALUES ($1, $2)", r.FormValue("id"), version())
 		return version(), err

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,7 +33,8 @@ type Engine struct {
 	t       testing.TB
 	dir     string
 	n       int
-	filter  bool // it filters packets, which networks without a way out take
+	number  *os.File // locked: the number is this Engine's
+	filter  bool     // it filters packets, which networks without a way out take
 	log     logBuffer
 	cmd     *exec.Cmd
 	crashed bool // it was killed, and had no time to unmount
@@ -58,10 +60,30 @@ func (l *logBuffer) last() string {
 	return string(b[max(0, len(b)-4<<10):])
 }
 
-var (
-	numbered sync.Mutex
-	number   int
-)
+// engines is how many there can be on a machine at once: each has addresses of its own, also beside those of other programs'
+// tests.
+const engines = 50
+
+// takeNumber finds an Engine's number, which it has until the file is closed.
+func takeNumber(t testing.TB) (int, *os.File) {
+	t.Helper()
+	dir := filepath.Join(os.TempDir(), "greenroom-test-engines")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for n := range engines {
+		f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(n)), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			return n, f
+		}
+		_ = f.Close() // only read from
+	}
+	t.Fatal("all addresses for Engines are in use")
+	return 0, nil
+}
 
 // Start starts an Engine, which is ended with the test. Where there can be none the test is skipped, which in CI is a
 // failure.
@@ -154,10 +176,8 @@ func newEngine(t testing.TB, options string, filter bool, size int64) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	numbered.Lock()
-	number++
-	e := &Engine{t: t, dir: dir, n: number, filter: filter, Host: "unix://" + filepath.Join(dir, "docker.sock")}
-	numbered.Unlock()
+	e := &Engine{t: t, dir: dir, filter: filter, Host: "unix://" + filepath.Join(dir, "docker.sock")}
+	e.n, e.number = takeNumber(t)
 	if err := os.WriteFile(e.file("daemon.json"), []byte(options), 0o600); err != nil { // else the machine's would be read
 		t.Fatal(err)
 	}
@@ -172,11 +192,19 @@ func newEngine(t testing.TB, options string, filter bool, size int64) *Engine {
 
 func (e *Engine) file(name string) string { return filepath.Join(e.dir, name) }
 
+// Configure says what is in the Engine's daemon.json from its next start on.
+func (e *Engine) Configure(t testing.TB, config string) {
+	t.Helper()
+	if err := os.WriteFile(e.file("daemon.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Data is the folder in which the Engine keeps all that it has.
 func (e *Engine) Data() string { return e.file("data") }
 
 // Range is the beginning of the addresses that the Engine has for networks, RANGE.0.0/20.
-func (e *Engine) Range() string { return fmt.Sprintf("10.%d", 200+e.n%50) }
+func (e *Engine) Range() string { return fmt.Sprintf("10.%d", 200+e.n) }
 
 func (e *Engine) cgroup() string { return fmt.Sprintf("greenroom-test-%d-%d", os.Getpid(), e.n) }
 
@@ -286,5 +314,5 @@ func (e *Engine) end() error {
 		}
 		e.cmd = nil
 	}
-	return errors.Join(append(all, e.sweep()...)...)
+	return errors.Join(append(append(all, e.sweep()...), e.number.Close())...)
 }

@@ -1,0 +1,57 @@
+package docker
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/moby/moby/api/types/image"
+	"github.com/moby/moby/client"
+
+	"greenroom/internal/problem"
+)
+
+// soonTime is how long an Engine may take that is asked whether it is there, by somebody who does not wait for it.
+const soonTime = 2 * time.Second
+
+// Answers asks the Engine once, without patience. Where it does not answer the error is a problem (problem.Unavailable).
+func (d *Driver) Answers(ctx context.Context) error {
+	soon, cancel := context.WithTimeout(ctx, soonTime)
+	defer cancel()
+	_, err := d.engine.Ping(soon, client.PingOptions{})
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return ctx.Err()
+	case soon.Err() != nil:
+		return problem.New(problem.Unavailable, "the Docker Engine at %s does not answer", d.engine.host).WithHint("look at it: systemctl status docker")
+	}
+	return d.engine.none(err)
+}
+
+// Kept are the ids of the images that Keep tagged.
+func (d *Driver) Kept(ctx context.Context) (ids []string, err error) {
+	var there []image.Summary
+	err = d.engine.ask(ctx, func(ctx context.Context) error {
+		got, err := d.engine.ImageList(ctx, client.ImageListOptions{Filters: client.Filters{}.Add("reference", d.named("image"))})
+		there = got.Items
+		return err
+	})
+	if err != nil {
+		return nil, failed(err, "the images can't be listed")
+	}
+	for _, i := range there {
+		ids = append(ids, i.ID)
+	}
+	return ids, nil
+}
+
+// Environments are the apps and environments that containers are there for, each once.
+func (d *Driver) Environments(ctx context.Context) (all [][2]string, err error) {
+	there, err := d.containers(ctx)
+	for _, c := range there {
+		if at := [2]string{c.Labels[labelApp], c.Labels[labelEnvironment]}; at[0] != "" && !slices.Contains(all, at) {
+			all = append(all, at)
+		}
+	}
+	return all, err
+}
