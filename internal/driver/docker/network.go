@@ -21,12 +21,16 @@ type Network struct {
 	Name    string
 	Subnet  netip.Prefix
 	Gateway netip.Addr // this machine, as its containers see it; on Linux their addresses are reached from here
+	Bridge  string     // the interface that it is, on the machine that the Engine runs on
 }
 
+// noAddress keeps the Engine from giving the machine that it runs on an address in a network.
+const noAddress = "com.docker.network.bridge.inhibit_ipv4"
+
 // EnsureNetwork makes sure that an environment has the network of that name. A container in it may be given a fixed address
-// of its subnet. An internal one has no way out as long as the Engine filters packets, which it does unless it was told not
-// to: its containers reach one another and this machine, and nothing else. One that is there and is not as asked for is a
-// problem, since its containers would have to leave it first.
+// of its subnet. In an internal one containers have a route to one another alone, and the machine has no address: whoever
+// wants to reach them from here gives it the Gateway's, on the Bridge, behind a wall. One that is there and is not as asked
+// for is a problem, since its containers would have to leave it first.
 func (d *Driver) EnsureNetwork(ctx context.Context, app, environment, name string, internal bool) (Network, error) {
 	full := d.named(app, environment, name)
 	labels := d.labels(labelApp, app, labelEnvironment, environment, labelName, name)
@@ -65,11 +69,11 @@ func (d *Driver) EnsureNetwork(ctx context.Context, app, environment, name strin
 }
 
 func asAsked(n network.Summary, internal bool) (Network, error) {
-	if n.Internal != internal {
+	if n.Internal != internal || internal && n.Options[noAddress] != "true" {
 		return Network{}, problem.New(problem.Blocked, "network %s is there, and whether it has a way out is not as it should be", n.Name).
 			WithHint("stop what runs in it, and start it again: the network is made anew then")
 	}
-	got := Network{ID: n.ID, Name: n.Name}
+	got := Network{ID: n.ID, Name: n.Name, Bridge: "br-" + n.ID[:min(12, len(n.ID))]}
 	for _, c := range n.IPAM.Config {
 		if c.Subnet.IsValid() && c.Subnet.Addr().Is4() {
 			got.Subnet, got.Gateway = c.Subnet, c.Gateway
@@ -84,6 +88,10 @@ func asAsked(n network.Summary, internal bool) (Network, error) {
 // createNetwork makes a network with a subnet that stands in its definition: in no other can an address be chosen. Which
 // subnet is free the Engine alone knows, so it is asked with a network that is removed again.
 func (d *Driver) createNetwork(ctx context.Context, name string, internal bool, labels map[string]string) error {
+	options := map[string]string{}
+	if internal {
+		options[noAddress] = "true"
+	}
 	for range 5 {
 		subnet, err := d.freeSubnet(ctx, name, labels)
 		if err != nil {
@@ -91,7 +99,7 @@ func (d *Driver) createNetwork(ctx context.Context, name string, internal bool, 
 		}
 		err = d.engine.ask(ctx, func(ctx context.Context) error {
 			_, err := d.engine.NetworkCreate(ctx, name, client.NetworkCreateOptions{
-				Driver: "bridge", Internal: internal, Labels: labels,
+				Driver: "bridge", Internal: internal, Labels: labels, Options: options,
 				IPAM: &network.IPAM{Driver: "default", Config: []network.IPAMConfig{{Subnet: subnet}}},
 			})
 			return err
