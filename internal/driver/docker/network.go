@@ -68,6 +68,26 @@ func (d *Driver) EnsureNetwork(ctx context.Context, app, environment, name strin
 	return Network{}, problem.New(problem.Unavailable, "network %s can't be made: somebody removes it all the time", full)
 }
 
+// InternalNetworks are those networks of an environment that are internal.
+func (d *Driver) InternalNetworks(ctx context.Context, app, environment string) ([]Network, error) {
+	there, err := d.networks(ctx, d.filters(labelApp, app, labelEnvironment, environment))
+	if err != nil {
+		return nil, err
+	}
+	var all []Network
+	for _, n := range there {
+		if !n.Internal || n.Name != d.named(app, environment, n.Labels[labelName]) { // a trial, see freeSubnet
+			continue
+		}
+		one, err := asAsked(n, true)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
 func asAsked(n network.Summary, internal bool) (Network, error) {
 	if n.Internal != internal || internal && n.Options[noAddress] != "true" {
 		return Network{}, problem.New(problem.Blocked, "network %s is there, and whether it has a way out is not as it should be", n.Name).
