@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"greenroom/internal/account"
 	"greenroom/internal/app"
@@ -247,8 +248,11 @@ func (e *Environment) serverWithin(ctx context.Context, r release.Release) (stri
 var (
 	walledOff = kind{decoys.what, silent(decoys)}
 	neighbors = kind{others.what, silent(others)}
-	datagrams = kind{"datagrams to the machine", unheardOf}
-	resolvers = kind{lookups.what, unresolved}
+	// Older Engines give a container a default route, by an address that nobody has.
+	gateless      = kind{abroad.what, lost(abroad)}
+	namesGateless = kind{names.what, lost(names)}
+	datagrams     = kind{"datagrams to the machine", unheardOf}
+	resolvers     = kind{lookups.what, unresolved}
 )
 
 // silent is the judge of another kind's tries where no answer shows that nobody was reached.
@@ -256,6 +260,16 @@ func silent(k kind) func(netns.Answer) (evidence.Verdict, string) {
 	return func(a netns.Answer) (evidence.Verdict, string) {
 		if a.Late && !a.Reached {
 			return evidence.Pass, "no answer"
+		}
+		return k.judge(a)
+	}
+}
+
+// lost is the judge of another kind's tries where the way leads by a neighbour that is not there.
+func lost(k kind) func(netns.Answer) (evidence.Verdict, string) {
+	return func(a netns.Answer) (evidence.Verdict, string) {
+		if a.Errno == syscall.EHOSTUNREACH && !a.Reached && !a.Late {
+			return evidence.Pass, a.Error
 		}
 		return k.judge(a)
 	}
@@ -269,7 +283,7 @@ func unheardOf(a netns.Answer) (evidence.Verdict, string) {
 	case a.Sent:
 		return evidence.Pass, "it did not come through"
 	}
-	return abroad.judge(a)
+	return gateless.judge(a)
 }
 
 // unresolved is the judge of a name for which the Engine was asked.
@@ -517,16 +531,13 @@ func (w *wallSurvey) inContainer(ctx context.Context, d *docker.Driver, st drive
 	if err != nil {
 		return place{}, false, errors.Join(err, ns.Close())
 	}
-	add := func(k kind, network, address, token string) {
-		attempts = append(attempts, attempt{kind: k, try: netns.Try{Network: network, Address: address, Token: token}})
+	add := func(k kind, t netns.Try) { attempts = append(attempts, attempt{kind: k, try: t}) }
+	add(gateless, netns.Try{Network: "tcp", Address: outside4, Patient: true})
+	add(gateless, netns.Try{Network: "tcp", Address: outside6, Patient: true})
+	for _, server := range nameservers() { // by TCP: who sends a datagram is not told that its way is lost
+		add(namesGateless, netns.Try{Network: "tcp", Address: server, Patient: true})
 	}
-	add(abroad, "tcp", outside4, "")
-	add(abroad, "tcp", outside6, "")
-	add(abroad, "udp", names4, "")
-	for _, server := range nameservers() {
-		add(names, "udp", server, "")
-	}
-	add(resolvers, "resolver", engineNames, netip.AddrPortFrom(nobodyToAsk, 53).String())
+	add(resolvers, netns.Try{Network: "resolver", Address: engineNames, Token: netip.AddrPortFrom(nobodyToAsk, 53).String()})
 	return place{from: st.ID, file: fmt.Sprintf("/proc/self/fd/%d", ns.Fd()), attempts: append(attempts, w.own...), close: ns.Close}, true, nil
 }
 

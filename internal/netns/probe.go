@@ -35,6 +35,8 @@ type Try struct {
 	// Token is what whoever listens there says at once, so that nobody else is taken for him; "" where he says nothing. A
 	// datagram is its token.
 	Token string `json:"token,omitempty"`
+	// Patient tries for longer: a neighbour that is not there is asked for three times, a second apart.
+	Patient bool `json:"patient,omitempty"`
 }
 
 // Answer is what came of a try.
@@ -59,8 +61,11 @@ type Answers struct {
 	Answers    []Answer `json:"answers"`    // in the order of the tries
 }
 
-// TryTime bounds each try.
-const TryTime = 2 * time.Second
+// TryTime bounds each try, PatientTime one that is patient.
+const (
+	TryTime     = 2 * time.Second
+	PatientTime = 8 * time.Second
+)
 
 // Probe is the body of the self-test: a process inside, as root, that becomes the user of the question on in, tries
 // everything at once, and writes its answers to out.
@@ -134,7 +139,11 @@ func (a *Answers) look(ctx context.Context) (err error) {
 
 // Do tries it from where the caller is, as the caller.
 func (t Try) Do(ctx context.Context) Answer {
-	ctx, cancel := context.WithTimeout(ctx, TryTime)
+	limit := TryTime
+	if t.Patient {
+		limit = PatientTime
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	switch t.Network {
 	case "name":

@@ -15,8 +15,8 @@ import (
 	"greenroom/internal/proc"
 )
 
-// Plug is a network namespace that is connected to a bridge as a container's is, and has what none of an internal network
-// has: a route to everywhere, by this machine. What can't be reached from there can't be from any container. It is gone
+// Plug is a network namespace that is connected to a bridge as a container's is, and has a route to everywhere by this
+// machine, which no container of the network has. What can't be reached from there can't be from any of them. It is gone
 // when it is closed, or when this process ends.
 type Plug struct {
 	ns    *os.File

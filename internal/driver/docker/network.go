@@ -20,16 +20,20 @@ type Network struct {
 	ID      string // what a driver.Attach takes: a name may be had by two
 	Name    string
 	Subnet  netip.Prefix
-	Gateway netip.Addr // this machine, as its containers see it; on Linux their addresses are reached from here
+	Gateway netip.Addr // this machine, as its containers see it; on Linux their addresses are reached from here (see EnsureNetwork for an internal one's)
 	Bridge  string     // the interface that it is, on the machine that the Engine runs on
 }
 
 // noAddress keeps the Engine from giving the machine that it runs on an address in a network.
 const noAddress = "com.docker.network.bridge.inhibit_ipv4"
 
+// machine is the name of the address that is kept for it there. Older Engines give containers of an internal network a
+// default route all the same; so its gateway is an address that nobody has, which they ask for in vain.
+const machine = "greenroom"
+
 // EnsureNetwork makes sure that an environment has the network of that name. A container in it may be given a fixed address
-// of its subnet. In an internal one containers have a route to one another alone, and the machine has no address: whoever
-// wants to reach them from here gives it the Gateway's, on the Bridge, behind a wall. One that is there and is not as asked
+// of its subnet. In an internal one containers reach one another alone, and the machine has no address: whoever wants to
+// reach them from here gives it the Gateway's, which is kept for it, on the Bridge, behind a wall. One that is there and is not as asked
 // for is a problem, since its containers would have to leave it first.
 func (d *Driver) EnsureNetwork(ctx context.Context, app, environment, name string, internal bool) (Network, error) {
 	full := d.named(app, environment, name)
@@ -97,6 +101,9 @@ func asAsked(n network.Summary, internal bool) (Network, error) {
 	for _, c := range n.IPAM.Config {
 		if c.Subnet.IsValid() && c.Subnet.Addr().Is4() {
 			got.Subnet, got.Gateway = c.Subnet, c.Gateway
+			if own, ok := c.AuxAddress[machine]; ok {
+				got.Gateway = own
+			}
 		}
 	}
 	if !got.Gateway.IsValid() && got.Subnet.IsValid() {
@@ -117,10 +124,15 @@ func (d *Driver) createNetwork(ctx context.Context, name string, internal bool, 
 		if err != nil {
 			return err
 		}
+		config := network.IPAMConfig{Subnet: subnet}
+		if internal {
+			first := subnet.Masked().Addr().Next()
+			config.AuxAddress, config.Gateway = map[string]netip.Addr{machine: first}, first.Next()
+		}
 		err = d.engine.ask(ctx, func(ctx context.Context) error {
 			_, err := d.engine.NetworkCreate(ctx, name, client.NetworkCreateOptions{
 				Driver: "bridge", Internal: internal, Labels: labels, Options: options,
-				IPAM: &network.IPAM{Driver: "default", Config: []network.IPAMConfig{{Subnet: subnet}}},
+				IPAM: &network.IPAM{Driver: "default", Config: []network.IPAMConfig{config}},
 			})
 			return err
 		})

@@ -19,6 +19,7 @@ func main() {
 	bin := os.Args[1]
 	user, database := os.Getenv("POSTGRES_USER"), os.Getenv("POSTGRES_DB")
 	for _, dir := range []string{"/tmp", "/run/postgresql", data} {
+		must(os.MkdirAll(filepath.Dir(dir), 0o755)) // through which the user has to pass
 		must(os.MkdirAll(dir, 0o700))
 		must(os.Chown(dir, postgres, postgres))
 	}
