@@ -19,6 +19,7 @@ import (
 	"greenroom/internal/driver"
 	"greenroom/internal/driver/docker"
 	"greenroom/internal/driver/docker/dockertest"
+	"greenroom/internal/edge"
 	"greenroom/internal/evidence"
 	"greenroom/internal/netns"
 	"greenroom/internal/plan"
@@ -42,6 +43,7 @@ func containedOnCopy(hold string) sources {
 type walled struct {
 	*house
 	driver *docker.Driver
+	engine *dockertest.Engine
 	hold   string // the file that keeps a rehearsal from ending
 }
 
@@ -70,6 +72,18 @@ func TestContainersSecluded(t *testing.T) {
 		})
 		w.wantWalled()
 	})
+	w.part(t, "after the death of the Engine", func() {
+		w.engine.Kill(t)
+		w.engine.Return(t)
+		w.eventually("the stage answers", func() string {
+			out, err := readAll(http.Get(w.stageAddress()))
+			if err != nil {
+				return err.Error() + out
+			}
+			return ""
+		})
+		w.wantWalled()
+	})
 	w.part(t, "after the death of the control plane", func() {
 		w.killDaemon()
 		w.start()
@@ -81,8 +95,36 @@ func TestContainersSecluded(t *testing.T) {
 	w.wantProvenReport(rehearsal.ID)
 	w.part(t, "nothing of production's stands outside it", w.wantNothingLeaked)
 	w.wantNoWalls()
+	w.part(t, "a container that could leave", func() { w.wantRefused(live) })
+}
+
+// wantRefused has a release ask for more than a container in a stage with production's data may have: the data stays away,
+// unless the definition accepts that it is where it can be told.
+func (w *walled) wantRefused(live release.Digest) {
+	w.Helper()
+	for _, accepted := range []string{"", "a laptop"} {
+		s := containedOnCopy(w.hold).as("v3", "").saying("    command: bin/app work\n", "    command: bin/app work\n    cap_add: [NET_ADMIN]\n")
+		s.definition = strings.Replace(s.definition, "worker: *told", "worker: {volumes CONTROL_FOLDER: a test, cap_add NET_ADMIN: a test}", 1)
+		if accepted != "" {
+			s = s.saying("mask: mask.yaml}", "mask: mask.yaml, not_isolated: "+accepted+"}")
+		}
+		w.register(s)
+		run := w.await(w.rehearse(w.build(s)).ID)
+		if accepted == "" {
+			if run.Outcome == plan.Succeeded || !strings.Contains(run.Reason, "not isolated") || !strings.Contains(run.Reason, "service worker has cap_add NET_ADMIN") {
+				w.Errorf("it ended %s: %s", run.Outcome, run.Reason)
+			}
+			continue
+		}
+		report, err := w.client.Report(w.ctx(), appUnderTest, run.ID)
+		must(w, err)
+		if i := report.Isolation; run.Outcome != plan.Succeeded || i == nil || i.Isolated || i.Accepted != accepted || !strings.Contains(i.Because, "service worker") {
+			w.Errorf("it ended %s (%s): %+v", run.Outcome, run.Reason, report.Isolation)
+		}
+	}
+	w.wantNoWalls()
 	if now := w.status().Live.Digest; now != live {
-		t.Errorf("%s is live", now.Short())
+		w.Errorf("%s is live", now.Short())
 	}
 }
 
@@ -99,7 +141,7 @@ func newWalled(t *testing.T) *walled {
 	mine, err := docker.New(docker.Options{Host: engine.Host, Home: string(h.home)})
 	must(t, err)
 	t.Cleanup(func() { must(t, mine.Close()) })
-	return &walled{house: h, driver: mine, hold: filepath.Join(h.control, "hold")}
+	return &walled{house: h, driver: mine, engine: engine, hold: filepath.Join(h.control, "hold")}
 }
 
 // onAContainedCopy makes the first release live in a production with customers.
@@ -119,6 +161,20 @@ func (w *walled) onAContainedCopy() release.Digest {
 		must(w, err)
 	}
 	return r
+}
+
+// stageAddress is where people look at the stage.
+func (w *walled) stageAddress() string {
+	w.Helper()
+	table, err := edge.NewClient(w.home.Edge()).Table(w.ctx())
+	must(w, err)
+	for _, r := range table.Routes {
+		if r.Name == appUnderTest+"/rehearsal" && len(r.Listen) > 0 {
+			return "http://" + r.Listen[0]
+		}
+	}
+	w.Fatal("the stage has no address")
+	return ""
 }
 
 // of is a container of an environment's service.
@@ -176,8 +232,9 @@ func (w *walled) wantWalled() {
 	if err := w.tries(production, "tcp", at(open), ""); err != nil {
 		w.Errorf("a container of production does not reach the machine, so nothing is tested: %v", err)
 	}
-	if !heard(production, open.Gateway) {
-		w.Error("a datagram of production's does not reach the machine, so nothing is tested")
+	all := netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	if !heard(production, open.Gateway) || !heard(production, all) {
+		w.Error("datagrams of production's do not reach the machine, so nothing is tested")
 	}
 	for _, n := range closed {
 		must(w, wall.Wall{Bridge: n.Bridge, Address: netip.PrefixFrom(n.Gateway, n.Subnet.Bits())}.Check())
@@ -188,7 +245,7 @@ func (w *walled) wantWalled() {
 			w.Errorf("its datagrams come to the machine by %s", n.Name)
 		}
 	}
-	if heard(web, netip.MustParseAddr("255.255.255.255")) || heard(web, open.Gateway) {
+	if heard(web, all) || heard(web, open.Gateway) {
 		w.Error("its datagrams come to the machine")
 	}
 	for what, address := range map[string]string{

@@ -307,6 +307,15 @@ type place struct {
 
 // testWalls tries from inside each network of the stage, and from each container that runs, to get out.
 func (e *Environment) testWalls(ctx context.Context, u account.User) (evidence.Isolation, error) {
+	if len(e.contained) > 0 { // before anything of it runs, too
+		d, err := e.world.Engine.begin(e.App)
+		if err == nil {
+			_, err = e.commonNetwork(ctx, d)
+		}
+		if err != nil {
+			return evidence.Isolation{}, err
+		}
+	}
 	networks, err := e.internal(ctx)
 	if err != nil || len(networks) == 0 {
 		return evidence.Isolation{Isolated: true}, err
@@ -395,6 +404,10 @@ func (e *Environment) surveyWalls(ctx context.Context, networks []docker.Network
 	if err := e.addOthers(ctx, &w.survey); err != nil {
 		return w, err
 	}
+	w.attempts = slices.DeleteFunc(w.attempts, func(a attempt) bool { // there it is somebody's own
+		at, err := netip.ParseAddrPort(a.try.Address)
+		return err == nil && at.Addr().IsLoopback()
+	})
 	for i := range w.attempts {
 		switch a := &w.attempts[i]; a.kind.what {
 		case decoys.what:
