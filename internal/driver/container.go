@@ -31,6 +31,7 @@ type Container struct {
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
 	Hostname   string            `json:"hostname,omitempty"`
 	ExtraHosts []string          `json:"extra_hosts,omitempty"` // "name:address"
+	DNS        []netip.Addr      `json:"dns,omitempty"`         // whom the Engine asks for names of no container; none: as it is set up
 
 	RestartPolicy RestartPolicy `json:"restart,omitzero"` // zero: what Spec.Restart says
 	Log           LogLimits     `json:"log,omitzero"`

@@ -89,6 +89,9 @@ func (e *Environment) databaseSpec(ctx context.Context, r release.Release, s app
 		delete(spec.Env, name)
 	}
 	c := settings(s)
+	if err := e.seal(ctx, s, &c); err != nil {
+		return spec, err
+	}
 	all, err := e.commonNetwork(ctx, d)
 	if err != nil {
 		return spec, err
@@ -129,7 +132,7 @@ func (e *Environment) containerDatabase(ctx context.Context, r release.Release, 
 	return postgres.Open(postgres.Config{URL: at(net.JoinHostPort(s.Name, strconv.Itoa(postgresPort))), Admin: at(address), Programs: programs})
 }
 
-// reachable is the database's address as a process of this machine reaches it, in the place of the one that containers have.
+// reachable is the database's address as a process of the environment's reaches it, in the place of the one that containers have.
 func (e *Environment) reachable(ctx context.Context, r release.Release, of string) (string, error) {
 	if _, ok := databaseContainer(r); !ok || of == "" {
 		return of, nil
@@ -138,7 +141,7 @@ func (e *Environment) reachable(ctx context.Context, r release.Release, of strin
 	if err != nil {
 		return "", problem.New(problem.Invalid, "the database's address: %w", err)
 	}
-	u.Host, err = e.serverAddress(ctx, r)
+	u.Host, err = e.serverWithin(ctx, r)
 	return u.String(), err
 }
 

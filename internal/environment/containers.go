@@ -92,6 +92,9 @@ func (e *Environment) containerSpec(ctx context.Context, r release.Release, s ap
 		return spec, err
 	}
 	c := settings(s)
+	if err := e.seal(ctx, s, &c); err != nil {
+		return spec, err
+	}
 	if c.Networks, err = e.attach(ctx, d, r, s); err != nil {
 		return spec, err
 	}
@@ -217,13 +220,7 @@ func (e *Environment) commonNetwork(ctx context.Context, d *docker.Driver) (dock
 }
 
 func (e *Environment) engineNetwork(ctx context.Context, d *docker.Driver, name string) (docker.Network, error) {
-	return e.asked.network(name, func() (docker.Network, error) {
-		secluded, err := e.secluded()
-		if err != nil {
-			return docker.Network{}, err
-		}
-		return d.EnsureNetwork(ctx, e.App, e.Name, name, secluded)
-	})
+	return e.asked.network(name, func() (docker.Network, error) { return e.walled(ctx, d, name) })
 }
 
 // freeIn is an address of the upper half of a subnet: those of the lower one the Engine gives to whoever asks for none.

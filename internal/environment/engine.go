@@ -22,6 +22,10 @@ type Engine struct {
 
 	mu     sync.Mutex
 	driver *docker.Driver
+
+	wall   sync.Mutex
+	tried  bool  // whether walls can be built for its networks
+	noWall error // why they can't
 }
 
 // NewEngine is the Engine that open connects to, of the Greenroom whose state is in that folder.

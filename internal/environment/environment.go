@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -76,14 +75,14 @@ type LogCheck interface {
 
 // Environment is one environment or stage of an app.
 type Environment struct {
-	App      string
-	Name     string
-	Settings app.Environment // scale and differences; a stage has staging's
-	Stage    bool            // disposable: its data is thrown away with it
-	like     string          // a stage: the environment that it is built like, whose secrets it has
-	contains bool            // a stage: what runs there has containers
-	world    *World
-	asked    *asked // of the Engine, by this value
+	App       string
+	Name      string
+	Settings  app.Environment // scale and differences; a stage has staging's
+	Stage     bool            // disposable: its data is thrown away with it
+	like      string          // a stage: the environment that it is built like, whose secrets it has
+	contained []app.Service   // a stage: the containers of what runs there
+	world     *World
+	asked     *asked // of the Engine, by this value
 }
 
 // Open is the environment of that name under a policy.
@@ -103,10 +102,16 @@ func (w *World) Stage(p app.Policy, name string) *Environment {
 	return &Environment{App: p.App, Name: name, Settings: settings, Stage: true, like: like, world: w, asked: new(asked)}
 }
 
-// For is the stage for a release, which decides where its services run.
-func (e *Environment) For(r release.Release) *Environment {
+// For is the stage for releases, which decide where their services run.
+func (e *Environment) For(releases ...release.Release) *Environment {
 	of := *e
-	of.contains = slices.ContainsFunc(r.Contents.Services, func(s app.Service) bool { return s.Container != nil })
+	for _, r := range releases {
+		for _, s := range r.Contents.Services {
+			if s.Container != nil {
+				of.contained = append(of.contained, s)
+			}
+		}
+	}
 	return &of
 }
 

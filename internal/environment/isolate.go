@@ -70,7 +70,9 @@ func (e *Environment) test(ctx context.Context, running *release.Release) (evide
 		return evidence.Isolation{Because: fmt.Sprintf("the self-test from inside proves nothing: %v", err)}, nil
 	}
 	advise(attempts, answers.Answers)
-	return judge(attempts, answers), nil
+	proof := judge(attempts, answers)
+	walled, err := e.testWalls(ctx, u)
+	return together(proof, walled), err
 }
 
 func (e *Environment) try(ctx context.Context, u account.User, running *release.Release) ([]attempt, netns.Answers, error) {
@@ -79,7 +81,7 @@ func (e *Environment) try(ctx context.Context, u account.User, running *release.
 		return nil, netns.Answers{}, err
 	}
 	defer s.close()
-	answers, err := e.probe(ctx, u, s.tries())
+	answers, err := e.probe(ctx, e.namespace().File(), u, s.tries())
 	if err == nil && answers.Fault != "" {
 		err = errors.New(answers.Fault)
 	}
@@ -89,8 +91,8 @@ func (e *Environment) try(ctx context.Context, u account.User, running *release.
 // probeTime bounds the self-test: some tries at once, each bounded too.
 const probeTime = 30 * time.Second
 
-// probe has everything tried from inside.
-func (e *Environment) probe(ctx context.Context, u account.User, tries []netns.Try) (answers netns.Answers, err error) {
+// probe has everything tried from inside a network namespace.
+func (e *Environment) probe(ctx context.Context, network string, u account.User, tries []netns.Try) (answers netns.Answers, err error) {
 	question, err := json.Marshal(netns.Question{UID: u.UID, GID: u.GID, Tries: tries})
 	if err != nil {
 		return answers, err
@@ -103,7 +105,7 @@ func (e *Environment) probe(ctx context.Context, u account.User, tries []netns.T
 	printed := proc.NewTail(1 << 10)
 	exit, err := proc.Run(ctx, proc.Command{
 		Argv: e.world.inside("probe"), Dir: "/", Env: list(env), Stdin: bytes.NewReader(question), Stdout: &out, Stderr: printed,
-		Network: e.namespace().File(),
+		Network: network,
 	})
 	if err == nil && !exit.OK() {
 		err = fmt.Errorf("%s: %s", exit, strings.Join(printed.Lines(3), "; "))
@@ -119,18 +121,43 @@ func (e *Environment) probe(ctx context.Context, u account.User, tries []netns.T
 
 // judge makes of what was tried and what came of it a proof, or the reason why there is none.
 func judge(attempts []attempt, answers netns.Answers) evidence.Isolation {
-	var proof evidence.Isolation
-	proof.Facts = append(proof.Facts, inPlace(answers))
-	same := map[[2]string]int{} // a machine has hundreds of sockets, all of which are closed
+	return proven(append([]evidence.Fact{inPlace(answers)}, found(attempts, answers)...))
+}
+
+// found are the facts of what was tried. Those of a kind that show the same are one.
+func found(attempts []attempt, answers netns.Answers) []evidence.Fact {
+	var all []evidence.Fact
 	for i, a := range attempts {
 		f := evidence.Fact{What: a.kind.what, Tried: a.tried(), Count: 1}
 		f.Verdict, f.Found = a.kind.judge(answers.Answers[i])
 		if f.Verdict != evidence.Pass && a.remedy != "" {
 			f.Found += ": " + a.remedy
 		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// together is one proof of several.
+func together(proofs ...evidence.Isolation) evidence.Isolation {
+	var facts []evidence.Fact
+	for _, p := range proofs {
+		if !p.Isolated && len(p.Facts) == 0 { // nothing could be tried
+			return p
+		}
+		facts = append(facts, p.Facts...)
+	}
+	return proven(facts)
+}
+
+// proven makes a proof of facts, or the reason why there is none.
+func proven(facts []evidence.Fact) evidence.Isolation {
+	var proof evidence.Isolation
+	same := map[[2]string]int{} // a machine has hundreds of sockets, all of which are closed
+	for _, f := range facts {
 		key := [2]string{f.What, f.Found}
 		if at, ok := same[key]; ok && f.Verdict == evidence.Pass {
-			proof.Facts[at].Count++
+			proof.Facts[at].Count += f.Count
 			continue
 		}
 		same[key] = len(proof.Facts)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -90,6 +91,9 @@ func (e *Environment) ensureNetwork(ctx context.Context) error {
 		return err
 	}
 	if there {
+		if err := e.rebuild(ctx); err != nil {
+			return err
+		}
 		return e.startBroker(ctx)
 	}
 	if err := e.canBeSecluded(ctx); err != nil {
@@ -119,9 +123,6 @@ func (e *Environment) startBroker(ctx context.Context) error {
 
 // canBeSecluded says, as a noNetwork, why a network of its own would keep nobody in.
 func (e *Environment) canBeSecluded(ctx context.Context) error {
-	if e.contains {
-		return noNetwork{errors.New("its services are containers, and that the Engine's networks have no way out is not proven in this version")}
-	}
 	if inRun(string(e.world.Home)) {
 		return noNetwork{errors.New("the state folder lies in /run, of which a stage in a network of its own sees nothing")}
 	}
@@ -131,7 +132,10 @@ func (e *Environment) canBeSecluded(ctx context.Context) error {
 	if _, err := e.resident(); err != nil {
 		return noNetwork{fmt.Errorf("it has no system user of its own, and the daemon's could leave a network: %w", err)}
 	}
-	return nil
+	if len(e.contained) == 0 {
+		return nil
+	}
+	return e.canBeWalled(ctx)
 }
 
 func inRun(dir string) bool {
@@ -185,7 +189,9 @@ func (e *Environment) seclude(routes []edge.Route) error {
 		}
 		for p := range r.Pools {
 			for b := range r.Pools[p].Backends {
-				r.Pools[p].Backends[b].Broker = broker
+				if at, err := netip.ParseAddrPort(r.Pools[p].Backends[b].Address); err == nil && at.Addr().IsLoopback() { // else it is a container's
+					r.Pools[p].Backends[b].Broker = broker
+				}
 			}
 		}
 	}

@@ -169,6 +169,11 @@ func (e *Environment) routes(ctx context.Context, t Traffic) ([]edge.Route, erro
 		}
 		routes = append(routes, c)
 	}
+	database, err := e.databaseRoute(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	routes = append(routes, database...)
 	return routes, e.seclude(routes)
 }
 

@@ -253,7 +253,7 @@ func (e *Environment) addOwn(ctx context.Context, s *survey, r release.Release) 
 	if !e.hasServer(r) {
 		return nil
 	}
-	address, err := e.serverAddress(ctx, r)
+	address, err := e.serverWithin(ctx, r)
 	if err == nil {
 		s.add(own, "tcp", address)
 	}

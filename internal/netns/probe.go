@@ -28,18 +28,24 @@ type Question struct {
 // Try is one thing that is tried.
 type Try struct {
 	// Network is tcp, udp (where a server of names is asked), unix, unixgram, unixpacket; name, to look the address up; or
-	// http, to ask the API at a unix socket; family, to open a socket of the kind that Address numbers.
+	// http, to ask the API at a unix socket; family, to open a socket of the kind that Address numbers; datagram, to send one
+	// to an Ear; resolver, to ask a server of names that has nobody to ask further but the address in Token, which is here.
 	Network string `json:"network"`
 	Address string `json:"address"`
-	// Token is what whoever listens there says at once, so that nobody else is taken for him; "" where he says nothing.
+	// Token is what whoever listens there says at once, so that nobody else is taken for him; "" where he says nothing. A
+	// datagram is its token.
 	Token string `json:"token,omitempty"`
+	// Patient tries for longer: a neighbour that is not there is asked for three times, a second apart.
+	Patient bool `json:"patient,omitempty"`
 }
 
 // Answer is what came of a try.
 type Answer struct {
 	Reached bool          `json:"reached"`           // somebody was there, or answered
 	Other   bool          `json:"other,omitempty"`   // and did not say the token
-	Refused bool          `json:"refused,omitempty"` // http: there was an answer, and it was that one may not
+	Refused bool          `json:"refused,omitempty"` // http, resolver: there was an answer, and it was that one may not
+	Sent    bool          `json:"sent,omitempty"`    // datagram: it went out; whether it came anywhere the Ear knows
+	Own     bool          `json:"own,omitempty"`     // resolver: it asked further where it should
 	Late    bool          `json:"late,omitempty"`    // nothing came within TryTime
 	Error   string        `json:"error,omitempty"`
 	Errno   syscall.Errno `json:"errno,omitempty"`
@@ -51,11 +57,15 @@ type Answers struct {
 	Fault      string   `json:"fault,omitempty"`
 	Namespace  string   `json:"namespace"`  // the network namespace, as /proc has it
 	Interfaces []string `json:"interfaces"` // there
+	Addresses  []string `json:"addresses"`  // there, as IP/bits, without those of the loopback and of single links
 	Answers    []Answer `json:"answers"`    // in the order of the tries
 }
 
-// TryTime bounds each try.
-const TryTime = 2 * time.Second
+// TryTime bounds each try, PatientTime one that is patient.
+const (
+	TryTime     = 2 * time.Second
+	PatientTime = 8 * time.Second
+)
 
 // Probe is the body of the self-test: a process inside, as root, that becomes the user of the question on in, tries
 // everything at once, and writes its answers to out.
@@ -107,6 +117,15 @@ func (a *Answers) look(ctx context.Context) (err error) {
 	for _, i := range all {
 		a.Interfaces = append(a.Interfaces, i.Name)
 	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return err
+	}
+	for _, at := range addresses {
+		if n, ok := at.(*net.IPNet); ok && !n.IP.IsLoopback() && !n.IP.IsLinkLocalUnicast() {
+			a.Addresses = append(a.Addresses, n.String())
+		}
+	}
 	decoy, err := NewDecoy("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("nothing can listen on 127.0.0.1: %w", err)
@@ -120,7 +139,11 @@ func (a *Answers) look(ctx context.Context) (err error) {
 
 // Do tries it from where the caller is, as the caller.
 func (t Try) Do(ctx context.Context) Answer {
-	ctx, cancel := context.WithTimeout(ctx, TryTime)
+	limit := TryTime
+	if t.Patient {
+		limit = PatientTime
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	switch t.Network {
 	case "name":
@@ -131,6 +154,10 @@ func (t Try) Do(ctx context.Context) Answer {
 		return askAPI(ctx, t.Address)
 	case "family":
 		return openFamily(ctx, t.Address)
+	case "datagram":
+		return t.send(ctx)
+	case "resolver":
+		return t.askResolver(ctx)
 	}
 	c, err := dial(ctx, t.Network, t.Address)
 	if err != nil {

@@ -30,7 +30,7 @@ type set struct {
 
 func (r *Rehearsals) set(ctx context.Context, t *run.Task) (*set, error) {
 	pair, err := r.World.Pair(ctx, t.Plan)
-	return &set{pair, r.World.Stage(pair.Policy, Stage).For(pair.New)}, err
+	return &set{pair, r.World.Stage(pair.Policy, Stage).For(pair.New, pair.Old)}, err
 }
 
 // step is an action that gets the set. Nothing of a rehearsal is taken back: the stage is taken down.

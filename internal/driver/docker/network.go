@@ -20,13 +20,21 @@ type Network struct {
 	ID      string // what a driver.Attach takes: a name may be had by two
 	Name    string
 	Subnet  netip.Prefix
-	Gateway netip.Addr // this machine, as its containers see it; on Linux their addresses are reached from here
+	Gateway netip.Addr // this machine, as its containers see it; on Linux their addresses are reached from here (see EnsureNetwork for an internal one's)
+	Bridge  string     // the interface that it is, on the machine that the Engine runs on
 }
 
+// noAddress keeps the Engine from giving the machine that it runs on an address in a network.
+const noAddress = "com.docker.network.bridge.inhibit_ipv4"
+
+// machine is the name of the address that is kept for it there. Older Engines give containers of an internal network a
+// default route all the same; so its gateway is an address that nobody has, which they ask for in vain.
+const machine = "greenroom"
+
 // EnsureNetwork makes sure that an environment has the network of that name. A container in it may be given a fixed address
-// of its subnet. An internal one has no way out as long as the Engine filters packets, which it does unless it was told not
-// to: its containers reach one another and this machine, and nothing else. One that is there and is not as asked for is a
-// problem, since its containers would have to leave it first.
+// of its subnet. In an internal one containers reach one another alone, and the machine has no address: whoever wants to
+// reach them from here gives it the Gateway's, which is kept for it, on the Bridge, behind a wall. One that is there and is not as asked
+// for is a problem, since its containers would have to leave it first.
 func (d *Driver) EnsureNetwork(ctx context.Context, app, environment, name string, internal bool) (Network, error) {
 	full := d.named(app, environment, name)
 	labels := d.labels(labelApp, app, labelEnvironment, environment, labelName, name)
@@ -64,15 +72,38 @@ func (d *Driver) EnsureNetwork(ctx context.Context, app, environment, name strin
 	return Network{}, problem.New(problem.Unavailable, "network %s can't be made: somebody removes it all the time", full)
 }
 
+// InternalNetworks are those networks of an environment that are internal.
+func (d *Driver) InternalNetworks(ctx context.Context, app, environment string) ([]Network, error) {
+	there, err := d.networks(ctx, d.filters(labelApp, app, labelEnvironment, environment))
+	if err != nil {
+		return nil, err
+	}
+	var all []Network
+	for _, n := range there {
+		if !n.Internal || n.Name != d.named(app, environment, n.Labels[labelName]) { // a trial, see freeSubnet
+			continue
+		}
+		one, err := asAsked(n, true)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
 func asAsked(n network.Summary, internal bool) (Network, error) {
-	if n.Internal != internal {
+	if n.Internal != internal || internal && n.Options[noAddress] != "true" {
 		return Network{}, problem.New(problem.Blocked, "network %s is there, and whether it has a way out is not as it should be", n.Name).
 			WithHint("stop what runs in it, and start it again: the network is made anew then")
 	}
-	got := Network{ID: n.ID, Name: n.Name}
+	got := Network{ID: n.ID, Name: n.Name, Bridge: "br-" + n.ID[:min(12, len(n.ID))]}
 	for _, c := range n.IPAM.Config {
 		if c.Subnet.IsValid() && c.Subnet.Addr().Is4() {
 			got.Subnet, got.Gateway = c.Subnet, c.Gateway
+			if own, ok := c.AuxAddress[machine]; ok {
+				got.Gateway = own
+			}
 		}
 	}
 	if !got.Gateway.IsValid() && got.Subnet.IsValid() {
@@ -84,15 +115,24 @@ func asAsked(n network.Summary, internal bool) (Network, error) {
 // createNetwork makes a network with a subnet that stands in its definition: in no other can an address be chosen. Which
 // subnet is free the Engine alone knows, so it is asked with a network that is removed again.
 func (d *Driver) createNetwork(ctx context.Context, name string, internal bool, labels map[string]string) error {
+	options := map[string]string{}
+	if internal {
+		options[noAddress] = "true"
+	}
 	for range 5 {
 		subnet, err := d.freeSubnet(ctx, name, labels)
 		if err != nil {
 			return err
 		}
+		config := network.IPAMConfig{Subnet: subnet}
+		if internal {
+			first := subnet.Masked().Addr().Next()
+			config.AuxAddress, config.Gateway = map[string]netip.Addr{machine: first}, first.Next()
+		}
 		err = d.engine.ask(ctx, func(ctx context.Context) error {
 			_, err := d.engine.NetworkCreate(ctx, name, client.NetworkCreateOptions{
-				Driver: "bridge", Internal: internal, Labels: labels,
-				IPAM: &network.IPAM{Driver: "default", Config: []network.IPAMConfig{{Subnet: subnet}}},
+				Driver: "bridge", Internal: internal, Labels: labels, Options: options,
+				IPAM: &network.IPAM{Driver: "default", Config: []network.IPAMConfig{config}},
 			})
 			return err
 		})

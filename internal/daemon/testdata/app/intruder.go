@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // The app as an intruder: what a test has it try, it tries as itself, from inside of its environment.
@@ -30,20 +31,38 @@ func run(r *http.Request) (string, error) {
 	return string(out), nil
 }
 
-// try does what a shell can't: trace a process, connect to a socket or an address, log in to a database.
+// try does what a shell can't: trace a process, connect to a socket or an address, send a datagram that is a word, look a
+// name up, log in to a database.
 func try() error {
 	if len(os.Args) != 4 {
-		return errors.New("app try trace|socket|tcp|database WHAT")
+		return errors.New("app try trace|socket|tcp|udp|name|database WHAT")
 	}
-	switch what := os.Args[3]; os.Args[2] {
+	return tryOne(os.Args[2], os.Args[3], "")
+}
+
+// tries is try for an image that has no shell.
+func tries(r *http.Request) (string, error) {
+	return "", tryOne(r.FormValue("how"), r.FormValue("what"), r.FormValue("word"))
+}
+
+func tryOne(how, what, word string) error {
+	switch how {
 	case "trace":
 		return trace(what)
-	case "socket", "tcp":
-		conn, err := net.Dial(map[string]string{"socket": "unix", "tcp": "tcp"}[os.Args[2]], what)
+	case "socket", "tcp", "udp":
+		conn, err := net.DialTimeout(map[string]string{"socket": "unix", "tcp": "tcp", "udp": "udp"}[how], what, 3*time.Second)
+		if err == nil && word != "" {
+			_, err = conn.Write([]byte(word))
+		}
 		if err != nil {
 			return err
 		}
 		return conn.Close()
+	case "name":
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		_, err := net.DefaultResolver.LookupHost(ctx, what)
+		return err
 	case "database":
 		db, err := sql.Open("pgx", what)
 		if err != nil {
@@ -51,7 +70,7 @@ func try() error {
 		}
 		return errors.Join(db.PingContext(context.Background()), db.Close())
 	default:
-		return errors.New("it can't try " + os.Args[2])
+		return errors.New("it can't try " + how)
 	}
 }
 

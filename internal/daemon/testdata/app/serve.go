@@ -98,6 +98,7 @@ func handler(db *sql.DB) http.Handler {
 	}))
 	mux.HandleFunc("GET /recorded", answer(func(r *http.Request) (string, error) { return recorded(r.Context(), db, r.FormValue("prefix")) }))
 	mux.HandleFunc("POST /run", answer(run))
+	mux.HandleFunc("POST /try", answer(tries))
 	return mux
 }
 
