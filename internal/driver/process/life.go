@@ -57,6 +57,20 @@ func (l *life) started(now time.Time, pid int) {
 	}
 }
 
+// deployed notes that a deploy command has done its work, or that there was none to do: from now on it is asked whether
+// it is live.
+func (l *life) deployed(now time.Time) {
+	l.trying, l.misses = now, 0
+	l.enter(now, driver.Starting)
+}
+
+// undeployed notes that a deploy command failed, and what is known of what is live.
+func (l *life) undeployed(now time.Time, code int, reason string) {
+	l.failures++
+	l.status.PID, l.status.ExitCode, l.status.Reason = 0, code, reason
+	l.enter(now, driver.Exited)
+}
+
 // probed notes what a question after its health gave; nil is healthy.
 func (l *life) probed(now time.Time, err error) {
 	if err == nil {
