@@ -44,6 +44,25 @@ func ImageVariable(service string) string {
 	return "GREENROOM_IMAGE_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(service))
 }
 
+// SecretNames are the secrets that a release can't do without, each once.
+func (c Contents) SecretNames() []string {
+	var names []string
+	add := func(all []string) {
+		for _, name := range all {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, s := range c.Services {
+		add(s.Secrets)
+	}
+	if c.Deploy != nil {
+		add(c.Deploy.Secrets)
+	}
+	return names
+}
+
 // PinnedImage says whether a name of an image can't become another one.
 func PinnedImage(name string) bool { return pinnedImage.MatchString(name) }
 

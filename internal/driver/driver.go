@@ -77,6 +77,8 @@ type Status struct {
 	Reason      string    `json:"reason,omitempty"`        // why it is not healthy, for a person: the last health answer, the last lines printed
 	Since       time.Time `json:"since"`                   // of Phase
 	Next        time.Time `json:"next,omitzero"`           // of Backoff; a driver that leaves restarts to another tells the soonest time
+	// Deploy says that it is one of a spec's with a Deploy.
+	Deploy bool `json:"deploy,omitempty"`
 	// Found is the release that a status command named last, as Named reads it; "" where it named none.
 	Found string `json:"found,omitempty"`
 	// Lost says that nobody saw how it ended: its parent died with it, or the machine did.

@@ -23,6 +23,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/artifact"
 	"greenroom/internal/driver"
+	"greenroom/internal/driver/command"
 	"greenroom/internal/edge"
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
@@ -38,7 +39,8 @@ import (
 type World struct {
 	Home      home.Home
 	Driver    driver.Driver
-	Engine    *Engine // where containers run; the Driver knows of it
+	Deploys   *command.Driver // for apps that their teams deploy; what it runs the Driver lists
+	Engine    *Engine         // where containers run; the Driver knows of it
 	Edge      *edge.Client
 	Store     *store.Store
 	Artifacts *artifact.Store
@@ -115,7 +117,12 @@ func (e *Environment) Folder() string { return e.world.Home.Environment(e.App, e
 func (e *Environment) Data() string { return filepath.Join(e.Folder(), "data") }
 
 // URL is the environment's address for people and checks.
-func (e *Environment) URL(ctx context.Context) (string, error) { return e.url(ctx, e.RouteName()) }
+func (e *Environment) URL(ctx context.Context) (string, error) {
+	if e.Deployed() {
+		return e.Settings.URL, nil
+	}
+	return e.url(ctx, e.RouteName())
+}
 
 // CandidateURL is the address of a release without a share of the traffic.
 func (e *Environment) CandidateURL(ctx context.Context) (string, error) {
@@ -186,15 +193,21 @@ func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
 	return all, err
 }
 
-// StopAll stops every replica of the environment, the database server last, and takes away its network.
+// StopAll stops every replica of the environment, the database server last, and takes away its network. What the team
+// deployed itself stays: only a person who asks for it has it taken away, see TakeDown.
 func (e *Environment) StopAll(ctx context.Context) error {
 	all, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
 	if err != nil {
 		return err
 	}
 	var services, servers []string
+	deployed := e.Deployed()
 	for _, s := range all {
-		if s.Release == "" {
+		if deployed = deployed || s.Deploy; s.Deploy {
+			if err := e.world.Deploys.Forget(ctx, s.ID); err != nil {
+				return err
+			}
+		} else if s.Release == "" {
 			servers = append(servers, s.ID)
 		} else {
 			services = append(services, s.ID)
@@ -205,6 +218,9 @@ func (e *Environment) StopAll(ctx context.Context) error {
 	}
 	if err := e.stop(ctx, servers); err != nil {
 		return err
+	}
+	if deployed { // its resident's processes are the app
+		return nil
 	}
 	return errors.Join(e.endResident(ctx), e.endNetwork(), e.leaveEngine(ctx, false))
 }

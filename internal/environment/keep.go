@@ -15,6 +15,9 @@ import (
 // what belongs to nobody. It starts and does not wait for health, and says what it had to mend. It must not be called
 // while a run owns the environment.
 func (e *Environment) Keep(ctx context.Context, live *release.Release) (mended []string, err error) {
+	if e.Deployed() {
+		return nil, e.keepDeployed(ctx, live)
+	}
 	running, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
 	if err != nil {
 		return nil, err
@@ -127,6 +130,9 @@ func (e *Environment) launch(ctx context.Context, r release.Release, alive map[s
 func (e *Environment) Up(ctx context.Context, live *release.Release, say func(string)) error {
 	if live == nil {
 		return e.Route(ctx, Traffic{})
+	}
+	if live.Contents.Deploy != nil {
+		return e.upDeployed(ctx, *live, say)
 	}
 	if err := e.Route(ctx, All(*live)); err != nil {
 		return err

@@ -64,9 +64,13 @@ func (c *child) ask(s *supervisor) {
 // asking asks after the replica's health until it is told to be quiet, and hands every answer over.
 func (s *supervisor) asking(answers chan<- error) (quiet func()) {
 	ctx, cancel := context.WithCancel(context.Background())
+	least := time.Duration(0)
+	if s.spec.Deploy != nil { // its status command may go a long way
+		least = min(time.Second, s.spec.Health.Interval)
+	}
 	var asking sync.WaitGroup
 	asking.Go(func() {
-		watch(ctx, s.spec.Health, func(ctx context.Context) error {
+		watch(ctx, s.spec.Health, least, func(ctx context.Context) error {
 			s.probing.Lock() // see supervisor.reap
 			defer s.probing.Unlock()
 			return s.probe(ctx)

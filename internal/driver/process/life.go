@@ -37,7 +37,7 @@ type life struct {
 func newLife(s driver.Spec) *life {
 	return &life{health: s.Health, restart: s.Restart, careful: s.Careful, status: driver.Status{
 		ID: s.ID, App: s.App, Environment: s.Environment, Service: s.Service, Release: s.Release, Index: s.Index,
-		Phase: driver.Starting, Listen: s.Listen,
+		Phase: driver.Starting, Listen: s.Listen, Deploy: s.Deploy != nil,
 	}}
 }
 
