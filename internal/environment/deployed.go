@@ -27,6 +27,10 @@ const deployService = "deploy"
 // statusEvery is how often the status command is asked once a release is live.
 const statusEvery = 30 * time.Second
 
+// becomeLive is how long the status command may say no after a deploy command has ended, beside two times its own time: what
+// that began may go on.
+const becomeLive = 10 * time.Second
+
 // Deployed says whether the team deploys the app here itself.
 func (e *Environment) Deployed() bool { return e.Settings.URL != "" }
 
@@ -125,7 +129,7 @@ func (e *Environment) deploySpec(ctx context.Context, r release.Release, id stri
 	spec := driver.Spec{
 		ID: id, App: e.App, Environment: e.Name, Service: deployService, Release: string(r.Digest()), Dir: dir, Env: env,
 		Secrets: v.secretsOf(as), User: v.resident.Name,
-		Health: app.Health{Command: proc.Shell(d.Status.Run), Interval: statusEvery, Timeout: d.Status.Timeout, Start: d.Status.Timeout + time.Minute},
+		Health: app.Health{Command: proc.Shell(d.Status.Run), Interval: statusEvery, Timeout: d.Status.Timeout, Start: 2*d.Status.Timeout + becomeLive},
 		Deploy: &driver.Deploy{},
 	}
 	if d.Stop != nil {

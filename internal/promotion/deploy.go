@@ -15,13 +15,12 @@ import (
 // deployed makes a release live by the team's own command. Whether that worked is asked, and what users see of it is
 // probed: Greenroom carries none of their requests.
 func (b *builder) deployed() {
-	b.wayBack()
+	b.step("way-back", ActionWayBack, true, "note what is live, to be able to go back; the database is the team's own, and not backed up")
 	with, command := "its deploy command", b.NewContents.Deploy.Run
 	if back := b.NewContents.Deploy.Rollback; b.Kind == plan.Rollback && back != nil {
 		with, command = "its rollback command", *back
 	}
-	b.step("deploy", ActionDeploy, true, "make %s live by %s, and ask its status command: %s, for at most %s; the database and its migrations are the team's own, and not backed up",
-		b.New.Short(), with, command.Run, human.Duration(command.Timeout))
+	b.step("deploy", ActionDeploy, true, "make %s live by %s, for at most %s: %s", b.New.Short(), with, human.Duration(command.Timeout), command.Run)
 	b.live()
 	b.verify()
 	if w := b.Environment.Rollout.Watch; w > 0 {
@@ -127,7 +126,7 @@ func probedBadly(sc *scene, seen evidence.Probed, limit float64) error {
 
 // probed ends the run's prober and says what it saw from the beginning to the end; nil where none asked.
 func (p *Promotions) probed(t *run.Task, sc *scene) *evidence.Probed {
-	if !sc.env.Deployed() {
+	if !sc.env.Deployed() || !t.WasBegun("way-back") { // or nothing was tried that could be seen
 		return nil
 	}
 	seen, ok := p.Probes.End(t.Run)

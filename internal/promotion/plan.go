@@ -103,7 +103,11 @@ func Make(f Facts) plan.Plan {
 	default:
 		b.startFirst()
 	}
-	b.step("measure", ActionMeasure, false, "measure what the people who use it saw")
+	measures := "measure what the people who use it saw"
+	if f.NewContents.Deploy != nil {
+		measures = "say what the probes saw"
+	}
+	b.step("measure", ActionMeasure, false, "%s", measures)
 	p.Steps[len(p.Steps)-1].Always = true
 	return p
 }
