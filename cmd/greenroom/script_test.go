@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +29,7 @@ import (
 //	make-additions         do to the Compose file what `greenroom init --output json` says, read from standard output
 //	remember               note all that Greenroom keeps
 //	unchanged              all that it keeps is as it was noted
+//	port NAME              put a port of 127.0.0.1 on which nobody listens into the variable
 //	commit MESSAGE         commit everything that is here
 //	pipeline SERVICE       run the pipeline for github or gitlab that docs/in-a-pipeline.md has, for the commit that is here
 func TestScripts(t *testing.T) {
@@ -54,7 +56,7 @@ func TestScripts(t *testing.T) {
 		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "make-additions": makeAdditions, "remember": remember, "unchanged": unchanged, "commit": commit,
-			"pipeline": pipeline,
+			"pipeline": pipeline, "port": port,
 		},
 	})
 }
@@ -162,6 +164,17 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, not %d", got, want)
 	}
+}
+
+func port(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: port NAME")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	_, number, err := net.SplitHostPort(l.Addr().String())
+	ts.Check(errors.Join(err, l.Close()))
+	ts.Setenv(args[0], number)
 }
 
 func commit(ts *testscript.TestScript, _ bool, args []string) {

@@ -70,6 +70,8 @@ type Measurement struct {
 	LongestGap    time.Duration `json:"longest_gap"`    // between two good answers
 	SlowestSecond time.Duration `json:"slowest_second"` // longest time to an answer in the worst second: the one with most failures, else the slowest
 	Journeys      bool          `json:"journeys"`       // proven by a journey in the environment after the switch
+	// Probed is what Greenroom saw by asking, of an app whose team deploys it: then no request was counted.
+	Probed *evidence.Probed `json:"probed,omitempty"`
 }
 
 // RunSummary is a run in one line.

@@ -30,6 +30,7 @@ type Contents struct {
 	Database   *Database   `json:"database,omitempty"`
 	Migrations *Migrations `json:"migrations,omitempty"`
 	Checks     []Check     `json:"checks,omitempty"` // sorted by name
+	Deploy     *Deploy     `json:"deploy,omitempty"` // nil: Greenroom runs the services
 }
 
 // Service returns the service of that name.
@@ -277,6 +278,9 @@ type Environment struct {
 	// Accept are the dangerous settings of services that may be here, with the reason: by service, then as Service.Dangers
 	// names them. Only production's counts.
 	Accept map[string]map[string]string `json:"accept,omitempty"`
+	// URL is where the app answers that its team deploys itself, "" for all others: those answer at the edge.
+	URL   string `json:"url,omitempty"`
+	Probe *Probe `json:"probe,omitempty"` // what is asked there; nil is DefaultProbe
 }
 
 // Data is where an environment's data comes from, anew for each rehearsal.

@@ -119,6 +119,8 @@ func (c *comparison) environment(prefix string, was, is Environment) {
 	c.rollout(prefix+"rollout.", was.Rollout, is.Rollout)
 	c.data(prefix+"data", was.Data, is.Data, voids)
 	c.accept(prefix+"accept", was.Accept, is.Accept)
+	compare(c, prefix+"url", was.URL, is.URL, word, voids(was.URL != is.URL))
+	compare(c, prefix+"probe", was.Probe, is.Probe, probeText)
 }
 
 // accept compares what an environment accepts of what is dangerous.

@@ -70,6 +70,13 @@ func configText(c Config) string {
 	return because(word(c.Value), c.Because, time.Time{})
 }
 
+func probeText(p *Probe) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s, %d/s, %s each", word(p.Path), p.Rate, durationText(p.Timeout))
+}
+
 func differencesText(all []Difference) string {
 	var out []string
 	for _, d := range all {

@@ -18,6 +18,7 @@ import (
 //   - the values of its configuration;
 //   - the facts that are declared to differ: accepting another one is accepting that what was rehearsed was less like
 //     production;
+//   - the address, where the team deploys by itself: then the rehearsal was held there;
 //   - the data: whose it is, what its mask makes of it, whether a replica was read in place of the database, and whether
 //     it may be where there is a way out.
 //
@@ -28,7 +29,7 @@ import (
 // All else is judged anew by the policy in force whenever a gate is asked, so evidence need not depend on it: `after` and
 // soak are looked up when asked; an exception takes a demand away and never gives a pass; old-on-new records that the old
 // release's journeys failed, and the gate decides whether downtime is accepted; roles and keys are asked for the person
-// and for the signature at hand. Rollout and hosts belong to traffic, which a stage has none of. Environments that are
+// and for the signature at hand. Rollout, hosts and what is probed belong to traffic, which a stage has none of. Environments that are
 // neither production nor the one before it take no part in a rehearsal. What is accepted of containers is asked of the release. Production's own configuration and scale are in
 // its baseline. How fast a copy is read and how many are kept changes nothing in the copy; the lock time-out and what
 // becomes of blockers are for production. A reason and its last day change nothing about what ran.
@@ -45,6 +46,7 @@ type conditions struct {
 	Differ     []string          `json:"differ"` // facts, sorted: their order in the file says nothing
 	Data       *dataConditions   `json:"data,omitempty"`
 	Budget     migration.Budget  `json:"budget,omitzero"`
+	URL        string            `json:"url,omitempty"`
 }
 
 type dataConditions struct {
@@ -62,7 +64,7 @@ func (p Policy) Conditions() string {
 	c := conditions{
 		App: p.App, Production: production.Name, Like: like.Name,
 		Replicas: like.Scale.Replicas, Num: like.Scale.Num, Den: like.Scale.Den,
-		Config: map[string]string{}, Differ: []string{}, Budget: p.Migrating.Budget,
+		Config: map[string]string{}, Differ: []string{}, Budget: p.Migrating.Budget, URL: like.URL,
 	}
 	if d := like.Data; d != nil {
 		c.Data = &dataConditions{From: d.From, Rules: d.Rules, Replica: d.Replica != "", NotIsolated: d.NotIsolated != ""}

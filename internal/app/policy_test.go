@@ -58,6 +58,10 @@ var counts = map[string][]string{
 	"Migrating.LockTimeout":                nil,
 	"Migrating.EndBlockers":                nil,
 	"Environments[].Accept{}":              nil,
+	"Environments[].URL":                   {staging, alone},
+	"Environments[].Probe.Path":            nil,
+	"Environments[].Probe.Rate":            nil,
+	"Environments[].Probe.Timeout":         nil,
 	"Gates{}":                              nil,
 	"Gates{}.Soak":                         nil,
 	"Gates{}.Except{}":                     nil,
@@ -98,6 +102,8 @@ func full(name, after string) app.Environment {
 		Differences: []app.Difference{{Fact: "database.settings.shared_buffers", Because: "a smaller machine", Until: day(2027, 6, 30)}},
 		Hosts:       []string{name + ".example.com"},
 		Accept:      map[string]map[string]string{"agent": {"pid host": "it counts"}},
+		URL:         "https://" + name + ".example.com",
+		Probe:       &app.Probe{Path: "/healthz", Rate: 20, Timeout: time.Second},
 		Rollout:     app.Rollout{Steps: []int{10, 100}, Watch: time.Minute, MaxErrors: 0.01, Drain: 30 * time.Second},
 		Data: &app.Data{
 			From: "production", Mask: "mask.yaml", Replica: "REPLICA_URL", Rate: 50e6, Keep: 2, NotIsolated: "no root here",
@@ -280,6 +286,7 @@ func TestAppliedPoliciesStay(t *testing.T) {
 	p.Migrating = app.Migrating{}
 	for i := range p.Environments {
 		p.Environments[i].Data, p.Environments[i].Accept = nil, nil
+		p.Environments[i].URL, p.Environments[i].Probe = "", nil
 	}
 	if got, want := p.Digest(), "sha256:b44d5c51d24d15ef5e02aa8c5b254b4d60a3646f996bacffff6f928a7f6defca"; got != want {
 		t.Errorf("digest %s, was %s", got, want)

@@ -9,8 +9,13 @@ import (
 )
 
 // Validate says what makes a release's services none, whoever made it: a container that is not pinned to an image, or that
-// would be given what is not its own. What is dangerous is for Policy.Unaccepted.
+// would be given what is not its own; a deploy of the team's beside services of Greenroom's. What is dangerous is for Policy.Unaccepted.
 func (c Contents) Validate() error {
+	if c.Deploy != nil {
+		if err := c.Deploy.valid(c); err != nil {
+			return err
+		}
+	}
 	for _, s := range c.Services {
 		if s.Container == nil {
 			if s.Kind == KindContainer {

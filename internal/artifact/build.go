@@ -103,6 +103,9 @@ func Build(ctx context.Context, o BuildOptions) (built Built, err error) {
 	if contents.Services, err = b.images(ctx); err != nil {
 		return Built{}, err
 	}
+	if contents.Deploy, err = b.deploy(ctx); err != nil {
+		return Built{}, err
+	}
 	if err := b.checks(ctx); err != nil {
 		return Built{}, err
 	}

@@ -42,6 +42,9 @@ type ImageBuild struct {
 // name stands for is asked once, so that services which name the same image get the same one.
 func (b *builder) images(ctx context.Context) ([]app.Service, error) {
 	services := slices.Clone(b.App.Contents.Services)
+	if b.App.Contents.Deploy != nil { // see deploy
+		return services, nil
+	}
 	if err := b.givenKnown(services); err != nil {
 		return nil, err
 	}

@@ -108,6 +108,9 @@ const telling = 200
 
 // proof is what the people who used the app noticed of it.
 func proof(s term.Screen, m api.Measurement) string {
+	if m.Probed != nil {
+		return probed(m)
+	}
 	if m.Requests == 0 {
 		return "  no request came meanwhile, so there is nothing to prove it with\n"
 	}
@@ -122,6 +125,18 @@ func proof(s term.Screen, m api.Measurement) string {
 	text += "\n"
 	if !m.Journeys {
 		text += "  not proven by a journey: no check is marked `production: true`\n"
+	}
+	return text
+}
+
+// probed is what was seen by asking. It proves nothing of the requests that came between two probes.
+func probed(m api.Measurement) string {
+	text := "  " + term.Clean(m.Probed.String()) + "\n"
+	if m.Probed.Failure != "" {
+		text += "  the first failure: " + term.Clean(m.Probed.Failure) + "\n"
+	}
+	if !m.Journeys {
+		text += "  no journey was run against it: no check is marked `production: true`\n"
 	}
 	return text
 }

@@ -178,7 +178,7 @@ func databasePassword(c app.Contents, secret string) bool {
 
 // namesSecret says whether a release can't be started without the secret.
 func namesSecret(c app.Contents, secret string) bool {
-	return databasePassword(c, secret) || slices.ContainsFunc(c.Services, func(s app.Service) bool { return slices.Contains(s.Secrets, secret) })
+	return databasePassword(c, secret) || slices.Contains(c.SecretNames(), secret)
 }
 
 // SecretList is api.Backend's: what is set, and what the live release of each environment asks for.
@@ -229,6 +229,11 @@ func (d *Daemon) secretsOf(ctx context.Context, name, environment string) ([]api
 		for _, s := range live.Contents.Services {
 			for _, n := range s.Secrets {
 				view(n).Services = append(view(n).Services, s.Name)
+			}
+		}
+		if d := live.Contents.Deploy; d != nil {
+			for _, n := range d.Secrets {
+				view(n).Services = append(view(n).Services, "deploy")
 			}
 		}
 	}

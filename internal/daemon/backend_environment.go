@@ -48,7 +48,16 @@ func (d *Daemon) Down(ctx context.Context, r api.EnvironmentsRequest) (api.Strea
 	if err := d.endRehearsals(ctx, r); err != nil {
 		return nil, err
 	}
-	down := func(ctx context.Context, e *environment.Environment, _ func(string)) error { return e.Down(ctx) }
+	down := func(ctx context.Context, e *environment.Environment, say func(string)) error {
+		if !e.Deployed() {
+			return e.Down(ctx)
+		}
+		live, err := d.live(ctx, e)
+		if err != nil {
+			return err
+		}
+		return e.TakeDown(ctx, live, say)
+	}
 	if !r.Volumes {
 		return d.each(ctx, targets, store.Down, "down", down), nil
 	}
@@ -218,6 +227,9 @@ func (d *Daemon) each(ctx context.Context, targets []*environment.Environment, w
 
 func (d *Daemon) address(ctx context.Context, e *environment.Environment, want store.Want) string {
 	if want == store.Down {
+		if e.Deployed() {
+			return "Greenroom asks after it no more"
+		}
 		if _, err := os.Stat(e.Folder()); errors.Is(err, os.ErrNotExist) {
 			return "stopped"
 		}
@@ -464,7 +476,7 @@ func (d *Daemon) serviceStatus(ctx context.Context, e *environment.Environment, 
 			}
 		}
 	}
-	if s.State == api.EnvironmentUp {
+	if s.State == api.EnvironmentUp && !e.Deployed() {
 		if s.Reason = d.unreachable(ctx, e, s.Address); s.Reason != "" {
 			s.State = api.EnvironmentTrouble
 		}

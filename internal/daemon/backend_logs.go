@@ -50,6 +50,9 @@ func (d *Daemon) printed(ctx context.Context, q api.LogQuery) ([]driver.Status, 
 	if err != nil {
 		return nil, err
 	}
+	if r.Contents.Deploy != nil {
+		return d.world.Driver.List(ctx, driver.Filter{App: q.App, Environment: q.Environment, Service: q.Service, Release: string(b.Release)})
+	}
 	env, _ := d.world.Open(policy, q.Environment)
 	var kept []driver.Status
 	for _, s := range env.Replicas(r) {

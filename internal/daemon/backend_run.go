@@ -29,9 +29,9 @@ func (d *Daemon) Plan(ctx context.Context, r api.RunRequest) (api.PlanView, erro
 // Start is api.Backend's. A run is created under its environment's lock, so that the reconciliation never takes it for
 // free.
 func (d *Daemon) Start(ctx context.Context, r api.RunRequest) (api.RunView, error) {
-	at := r.Environment
-	if r.Kind == plan.Rehearsal {
-		at = rehearsal.Stage
+	at, err := d.where(ctx, r)
+	if err != nil {
+		return api.RunView{}, err
 	}
 	unlock := d.locks.Lock(r.App, at)
 	defer unlock()
@@ -48,6 +48,15 @@ func (d *Daemon) Start(ctx context.Context, r api.RunRequest) (api.RunView, erro
 		return api.RunView{}, err
 	}
 	return d.Run(ctx, started.ID)
+}
+
+// where is the environment that a run will own.
+func (d *Daemon) where(ctx context.Context, r api.RunRequest) (string, error) {
+	if r.Kind != plan.Rehearsal {
+		return r.Environment, nil
+	}
+	a, err := d.world.Store.App(ctx, r.App)
+	return rehearsal.Where(a.Policy), err
 }
 
 func (d *Daemon) plan(ctx context.Context, r api.RunRequest) (plan.Plan, gate.Decision, error) {
@@ -81,7 +90,7 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 	if err := d.world.NeedFiles(ctx, b); err != nil {
 		return plan.Plan{}, err
 	}
-	f := rehearsal.Facts{App: a.Name, Policy: a.Policy.Conditions(), New: b.Release, Data: a.Policy.Staging().Data}
+	f := rehearsal.Facts{App: a.Name, Policy: a.Policy.Conditions(), New: b.Release, Where: rehearsal.Where(a.Policy), Data: a.Policy.Staging().Data}
 	if f.NewContents, err = d.contents(ctx, b.Release); err != nil {
 		return plan.Plan{}, err
 	}
@@ -100,6 +109,10 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 		if f.OldContents, err = d.contents(ctx, f.Old); err != nil {
 			return plan.Plan{}, err
 		}
+	}
+	production, _ := a.Policy.Production()
+	if err := f.Possible(production.Name); err != nil {
+		return plan.Plan{}, err
 	}
 	f.Snapshot, err = d.chosen(ctx, a.Policy, f, r.Snapshot, baseline)
 	return rehearsal.Make(f), err
@@ -201,7 +214,7 @@ func (d *Daemon) facts(ctx context.Context, a store.App, r api.RunRequest, to re
 		return f, err
 	}
 	if f.Old == "" {
-		return f, nil
+		return f, f.Possible()
 	}
 	if record.Want != store.Up {
 		return f, problem.New(problem.Blocked, "%s is stopped", r.Environment).WithHint("greenroom up %s", r.Environment)
@@ -214,6 +227,9 @@ func (d *Daemon) facts(ctx context.Context, a store.App, r api.RunRequest, to re
 	}
 	if env.Rollout.Downtime && r.Kind == plan.Promotion {
 		f.Downtime, err = d.downtime(ctx, a, f)
+	}
+	if err == nil {
+		err = f.Possible()
 	}
 	return f, err
 }
@@ -484,12 +500,12 @@ func measurement(r store.Run) *api.Measurement {
 			continue
 		}
 		var m promotion.Measured
-		if err := json.Unmarshal(e.Result, &m); err != nil || !m.Seen {
+		if err := json.Unmarshal(e.Result, &m); err != nil || !m.Seen && m.Probed == nil {
 			return nil
 		}
 		return &api.Measurement{
 			Requests: int64(m.Edge.Requests), Failed: int64(m.Edge.Failed), LongestGap: m.Edge.LongestGap,
-			SlowestSecond: m.Edge.SlowestSecond.Slowest, Journeys: m.Journeys,
+			SlowestSecond: m.Edge.SlowestSecond.Slowest, Journeys: m.Journeys, Probed: m.Probed,
 		}
 	}
 	return nil

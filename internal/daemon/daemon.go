@@ -16,12 +16,14 @@ import (
 	"greenroom/internal/account"
 	"greenroom/internal/api"
 	"greenroom/internal/artifact"
+	deploycommand "greenroom/internal/driver/command"
 	"greenroom/internal/driver/docker"
 	"greenroom/internal/driver/process"
 	"greenroom/internal/edge"
 	"greenroom/internal/environment"
 	"greenroom/internal/home"
 	"greenroom/internal/key"
+	"greenroom/internal/probe"
 	"greenroom/internal/problem"
 	"greenroom/internal/promotion"
 	"greenroom/internal/rehearsal"
@@ -51,6 +53,7 @@ type Daemon struct {
 	world    *environment.World
 	runs     *run.Executor
 	locks    watch.Locks
+	probes   probe.Runs
 	started  time.Time
 	shutdown context.CancelFunc
 	fail     context.CancelCauseFunc // shutdown because of what can't be gone on with
@@ -133,6 +136,7 @@ func open(ctx context.Context, o Options) (*environment.World, error) {
 		return docker.New(docker.Options{Host: os.Getenv("DOCKER_HOST"), Home: string(o.Home), Log: o.Log})
 	})
 	w.Driver = environment.Drivers{Processes: processes, Engine: w.Engine}
+	w.Deploys = deploycommand.New(processes)
 	return w, nil
 }
 
@@ -143,7 +147,9 @@ func (d *Daemon) serve(ctx context.Context) error {
 	} else if n > 0 {
 		d.log.Warn("ended commands that an earlier control plane left behind", "processes", n)
 	}
+	d.probes.Now = d.world.Now
 	d.runs = run.New(ctx, run.Config{Store: d.world.Store, Actions: d.actions(), Log: d.log, Ended: d.room.ask, Hook: hook})
+	defer d.probes.Close()
 	defer d.runs.Close()
 	if err := d.runs.Resume(ctx); err != nil {
 		return err
@@ -202,7 +208,7 @@ func privateFolder(dir string) error {
 
 // actions are those of every kind of run.
 func (d *Daemon) actions() map[string]run.Action {
-	actions := (&promotion.Promotions{World: d.world, Log: d.log}).Actions()
+	actions := (&promotion.Promotions{World: d.world, Log: d.log, Probes: &d.probes}).Actions()
 	for name, a := range (&rehearsal.Rehearsals{World: d.world, Log: d.log}).Actions() {
 		actions[name] = a
 	}

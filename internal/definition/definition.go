@@ -82,7 +82,13 @@ func load(ctx context.Context, dir string, o Options, r *report) app.App {
 	}
 	defer d.checkSchema()
 	a := app.App{Name: d.keys.App, Policy: d.policy()}
-	p := readProject(ctx, dir, d.driver(), d.composeFiles(), o, r)
+	driver := d.driver()
+	if driver == driverCommand {
+		d.ownDeploy(ctx, &a, o)
+		return a
+	}
+	d.deployKeysUnused(driver)
+	p := readProject(ctx, dir, driver, d.composeFiles(), o, r)
 	if p == nil {
 		d.checks(nil)
 		return a

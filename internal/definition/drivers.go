@@ -1,17 +1,21 @@
 package definition
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // What runs services.
 const (
 	driverProcess = "process"
 	driverDocker  = "docker"
+	driverCommand = "command" // the team's own deploy
 )
 
 // drivers are the words that `driver` takes, and laterDrivers those that it will take.
 var (
-	drivers      = []string{driverProcess, driverDocker}
-	laterDrivers = []string{"kubernetes", "command"}
+	drivers      = []string{driverProcess, driverDocker, driverCommand}
+	laterDrivers = []string{"kubernetes"}
 )
 
 // driver is what runs the services. A word that is none is reported.
@@ -23,7 +27,7 @@ func (d *document) driver() string {
 	case slices.Contains(drivers, word):
 		return word
 	case slices.Contains(laterDrivers, word):
-		d.report.fault(d.at("driver"), "the driver "+quote(word)+" is not built yet in this version", "write "+quoteAll(drivers[:1])+" for plain processes, or "+quoteAll(drivers[1:])+" for containers")
+		d.report.fault(d.at("driver"), "the driver "+quote(word)+" is not built yet in this version", fmt.Sprintf("write `%s` for plain processes, `%s` for containers, or `%s` for a deploy of your own, as by kubectl", driverProcess, driverDocker, driverCommand))
 	default:
 		d.report.fault(d.at("driver"), quote(clip(word))+" is no driver", unless(word, drivers))
 	}

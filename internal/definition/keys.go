@@ -16,7 +16,11 @@ import (
 type fileKeys struct {
 	App          string                      `yaml:"app" jsonschema:"pattern=^[a-z][a-z0-9-]{0\\,30}$" jsonschema_description:"The app's name: small letters, digits and -, at most 31."`
 	Compose      words                       `yaml:"compose,omitempty" jsonschema_description:"The Compose file or files that are production, relative to this file. Default: compose.yaml."`
-	Driver       string                      `yaml:"driver,omitempty" jsonschema:"enum=process,enum=docker" jsonschema_description:"What runs services: process, plain processes on this machine; docker, containers of a Docker Engine. Default: process."`
+	Driver       string                      `yaml:"driver,omitempty" jsonschema:"enum=process,enum=docker,enum=command" jsonschema_description:"What runs services: process, plain processes on this machine; docker, containers of a Docker Engine; command, the team's own deploy command. Default: process."`
+	Deploy       *deployKey                  `yaml:"deploy,omitempty" jsonschema_description:"With driver: command, the command that makes a release live in an environment. It runs in the release's files, with GREENROOM_APP, GREENROOM_ENVIRONMENT, GREENROOM_RELEASE, GREENROOM_PREVIOUS_RELEASE and GREENROOM_URL."`
+	Rollback     *commandKey                 `yaml:"rollback,omitempty" jsonschema_description:"With driver: command, the command that makes the release before live again: GREENROOM_RELEASE is the one to go back to. Default: that one is deployed."`
+	Status       *commandKey                 `yaml:"status,omitempty" jsonschema_description:"With driver: command, the command that tells whether GREENROOM_RELEASE is live: exit code 0 says so. Where its last line ends with the name of a release, that one is taken for the one that is live."`
+	Stop         *commandKey                 `yaml:"stop,omitempty" jsonschema_description:"With driver: command, the command that takes the app away, for greenroom down. Default: it stays."`
 	Environments map[string]*environmentKeys `yaml:"environments,omitempty" jsonschema_description:"The running copies of the app. Production is what Compose says, every other one is production with declared differences. Default: staging, and production after it."`
 	Migrations   *migrationsKeys             `yaml:"migrations,omitempty" jsonschema_description:"How a release changes the database's schema."`
 	Checks       map[string]*checkKeys       `yaml:"checks,omitempty" jsonschema_description:"The questions that a release must answer."`
@@ -33,7 +37,35 @@ type environmentKeys struct {
 	Hosts       []string                     `yaml:"hosts,omitempty" jsonschema_description:"Host names that lead to the environment, beside its own address."`
 	Rollout     *rolloutKeys                 `yaml:"rollout,omitempty" jsonschema_description:"How traffic moves to a new release."`
 	Accept      map[string]map[string]string `yaml:"accept,omitempty" jsonschema_description:"Dangerous settings of containers that production may have, with the reason: by service, then by the setting, as privileged or cap_add SYS_ADMIN. In production alone."`
+	URL         string                       `yaml:"url,omitempty" jsonschema_description:"With driver: command, where the app answers: checks get it as APP_URL, and it is probed there."`
+	Probe       *probeKeys                   `yaml:"probe,omitempty" jsonschema_description:"With driver: command, what is asked at url while a release goes live and is watched. Default: /up, 5 times a second."`
 	Data        *dataKeys                    `yaml:"data,omitempty" jsonschema_description:"Where the data of each rehearsal comes from: a masked copy of production's. Default: a fresh database, with the seed."`
+}
+
+type deployKeys struct {
+	Run     string          `yaml:"run" jsonschema_description:"A shell command; exit code 0 says that it worked."`
+	Timeout text            `yaml:"timeout,omitempty" jsonschema_description:"How long it may take, as 10m; then its whole process group is ended. Default: 10m."`
+	Build   string          `yaml:"build,omitempty" jsonschema_description:"A shell command that is run once, in the repository, before its files are packed."`
+	Files   []string        `yaml:"files,omitempty" jsonschema_description:"Files and folders of the repository that travel with the release for the commands. Default: all of it but what .dockerignore and .git hide."`
+	Env     map[string]text `yaml:"env,omitempty" jsonschema_description:"Variables that the commands get: production's configuration, from which an environment's config may differ."`
+	Secrets []string        `yaml:"secrets,omitempty" jsonschema_description:"Names of secrets that the commands get, as variables of those names."`
+}
+
+// deployKey is a shell command, or one with what it needs.
+type deployKey deployKeys
+
+type commandKeys struct {
+	Run     string `yaml:"run" jsonschema_description:"A shell command."`
+	Timeout text   `yaml:"timeout,omitempty" jsonschema_description:"How long it may take, as 30s. Default: 10m, and 30s for status."`
+}
+
+// commandKey is a shell command, or one with its time.
+type commandKey commandKeys
+
+type probeKeys struct {
+	Path    string `yaml:"path,omitempty" jsonschema_description:"The path that is asked. Default: /up."`
+	Rate    text   `yaml:"rate,omitempty" jsonschema_description:"Questions a second, from 1 to 100. Default: 5."`
+	Timeout text   `yaml:"timeout,omitempty" jsonschema_description:"How long an answer may take, as 5s. Default: 5s."`
 }
 
 type dataKeys struct {
@@ -179,6 +211,32 @@ func (s *scaleKey) UnmarshalYAML(n *yaml.Node) error {
 		return s.To.UnmarshalYAML(n)
 	}
 	return n.Decode((*scaleKeys)(s))
+}
+
+// UnmarshalYAML takes a scalar or the mapping.
+func (k *deployKey) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		return n.Decode(&k.Run)
+	}
+	return n.Decode((*deployKeys)(k))
+}
+
+// JSONSchema describes both forms.
+func (deployKey) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, reflector().Reflect(deployKeys{})}}
+}
+
+// UnmarshalYAML takes a scalar or the mapping.
+func (k *commandKey) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		return n.Decode(&k.Run)
+	}
+	return n.Decode((*commandKeys)(k))
+}
+
+// JSONSchema describes both forms.
+func (commandKey) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, reflector().Reflect(commandKeys{})}}
 }
 
 // JSONSchema describes both forms.

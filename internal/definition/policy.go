@@ -130,6 +130,9 @@ func (d *document) environment(name string, k *environmentKeys) app.Environment 
 	if k.Data != nil {
 		e.Data = d.data(*k.Data, append(path, "data"))
 	}
+	if d.keys.Driver == driverCommand {
+		e.URL, e.Probe = d.address(k.URL, path), d.probe(k.Probe, append(path, "probe"))
+	}
 	return e
 }
 

@@ -45,6 +45,8 @@ type Spec struct {
 	Careful bool `json:"careful,omitempty"`
 	// Container is nil for a process. A driver refuses a spec that is not for it.
 	Container *Container `json:"container,omitempty"`
+	// Deploy is nil for all that Greenroom runs itself.
+	Deploy *Deploy `json:"deploy,omitempty"`
 }
 
 // Phase is where a replica is in its life.
@@ -69,13 +71,19 @@ type Status struct {
 	Index       int       `json:"index"`
 	Phase       Phase     `json:"phase"`
 	Listen      Endpoint  `json:"listen"`
-	PID         int       `json:"pid,omitempty"`
+	PID         int       `json:"pid,omitempty"` // of a Deploy that of its supervisor, since what was deployed is nobody's child
 	Restarts    int       `json:"restarts"`
 	ExitCode    int       `json:"exit_code"`               // of the last end; -1 when a signal ended it, which of a container 128 plus its number tells
 	OutOfMemory bool      `json:"out_of_memory,omitempty"` // its memory limit ended it
 	Reason      string    `json:"reason,omitempty"`        // why it is not healthy, for a person: the last health answer, the last lines printed
 	Since       time.Time `json:"since"`                   // of Phase
 	Next        time.Time `json:"next,omitzero"`           // of Backoff; a driver that leaves restarts to another tells the soonest time
+	// Deploy says that it is one of a spec's with a Deploy.
+	Deploy bool `json:"deploy,omitempty"`
+	// Found is the release that a status command named last, as Named reads it; "" where it named none.
+	Found string `json:"found,omitempty"`
+	// Lost says that nobody saw how it ended: its parent died with it, or the machine did.
+	Lost bool `json:"lost,omitempty"`
 	// Spec is the SpecDigest that it was started with, "" where that is not known: whoever wants another one stops it first.
 	Spec string `json:"spec,omitempty"`
 }

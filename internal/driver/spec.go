@@ -33,7 +33,7 @@ func (s Spec) Check() error {
 	switch {
 	case !ValidID(s.ID):
 		return problem.New(problem.Invalid, "%q is no id of a replica: 1 to 128 of a-z, 0-9, dot, dash, underscore, the first a letter or digit", s.ID)
-	case s.Container == nil && (len(s.Command) == 0 || s.Command[0] == ""):
+	case s.Container == nil && (len(s.Command) == 0 && s.Deploy == nil || len(s.Command) > 0 && s.Command[0] == ""):
 		return s.invalid("it has no command")
 	case !filepath.IsAbs(s.Dir) && (s.Container == nil || s.Dir != ""):
 		return s.invalid("its folder %q is not absolute", s.Dir)
@@ -49,8 +49,23 @@ func (s Spec) Check() error {
 			return s.invalid("%q can't be an environment variable", name)
 		}
 	}
-	if s.Container != nil {
+	switch {
+	case s.Container != nil:
 		return s.checkContainer()
+	case s.Deploy != nil:
+		return s.checkDeploy()
+	}
+	return nil
+}
+
+func (s Spec) checkDeploy() error {
+	switch {
+	case len(s.Health.Command) == 0 || s.Health.HTTP != "" || s.Health.TCP:
+		return s.invalid("whether what a command deployed is live is asked by a status command, and by nothing else")
+	case s.Restart:
+		return s.invalid("a deploy command that has ended is not started again by itself")
+	case s.Deploy.Timeout < 0 || s.Deploy.StopTimeout < 0:
+		return s.invalid("the time of a command can't be negative")
 	}
 	return nil
 }
@@ -142,6 +157,11 @@ func (s Spec) WithDefaults() Spec {
 	s.Health.Start = cmp.Or(s.Health.Start, time.Minute)
 	s.Stop.Grace = cmp.Or(s.Stop.Grace, 10*time.Second)
 	s.Stop.Signal = cmp.Or(s.Stop.Signal, "SIGTERM")
+	if s.Deploy != nil {
+		d := *s.Deploy
+		d.Timeout, d.StopTimeout = cmp.Or(d.Timeout, DeployTime), cmp.Or(d.StopTimeout, DeployTime)
+		s.Deploy = &d
+	}
 	return s
 }
 
@@ -183,7 +203,13 @@ func SpecDigest(s Spec) (string, error) {
 		env[name] = hidden.String(value)
 	}
 	s.Env, s.Command, s.Health.Command = env, slices.Clone(s.Command), slices.Clone(s.Health.Command)
-	for _, words := range [][]string{s.Command, s.Health.Command} {
+	all := [][]string{s.Command, s.Health.Command}
+	if s.Deploy != nil {
+		d := *s.Deploy
+		d.Stop = slices.Clone(d.Stop)
+		s.Deploy, all = &d, append(all, d.Stop)
+	}
+	for _, words := range all {
 		for i := range words {
 			words[i] = hidden.String(words[i])
 		}

@@ -122,6 +122,9 @@ func (w *World) question(ctx context.Context, p app.Policy, d release.Digest, en
 		return q, err
 	}
 	q.Checks, q.Services = r.Contents.Checks, r.Contents.Services
+	if r.Contents.Deploy != nil { // of its database nobody here knows, see rehearsal
+		q.Builtin = []app.Check{{Name: gate.Rollback}}
+	}
 	e, ok := w.Open(p, environment)
 	if !ok {
 		return q, problem.New(problem.NotFound, "%s has no environment %s", p.App, environment).WithHint("greenroom status")

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -110,11 +109,9 @@ func (e *Environment) NeedSecrets(ctx context.Context, r release.Release) error 
 		have[db.Variable] = "" // a stage has a server of its own in place of the one that is given
 	}
 	var missing []string
-	for _, s := range r.Contents.Services {
-		for _, name := range s.Secrets {
-			if _, ok := have[name]; !ok && !slices.Contains(missing, name) {
-				missing = append(missing, name)
-			}
+	for _, name := range r.Contents.SecretNames() {
+		if _, ok := have[name]; !ok {
+			missing = append(missing, name)
 		}
 	}
 	if len(missing) == 0 {

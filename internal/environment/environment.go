@@ -22,6 +22,7 @@ import (
 	"greenroom/internal/app"
 	"greenroom/internal/artifact"
 	"greenroom/internal/driver"
+	"greenroom/internal/driver/command"
 	"greenroom/internal/edge"
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
@@ -37,7 +38,8 @@ import (
 type World struct {
 	Home      home.Home
 	Driver    driver.Driver
-	Engine    *Engine // where containers run; the Driver knows of it
+	Deploys   *command.Driver // for apps that their teams deploy; what it runs the Driver lists
+	Engine    *Engine         // where containers run; the Driver knows of it
 	Edge      *edge.Client
 	Store     *store.Store
 	Artifacts *artifact.Store
@@ -122,7 +124,12 @@ func (e *Environment) Folder() string { return e.world.Home.Environment(e.App, e
 func (e *Environment) Data() string { return filepath.Join(e.Folder(), "data") }
 
 // URL is the environment's address for people and checks.
-func (e *Environment) URL(ctx context.Context) (string, error) { return e.url(ctx, e.RouteName()) }
+func (e *Environment) URL(ctx context.Context) (string, error) {
+	if e.Deployed() {
+		return e.Settings.URL, nil
+	}
+	return e.url(ctx, e.RouteName())
+}
 
 // CandidateURL is the address of a release without a share of the traffic.
 func (e *Environment) CandidateURL(ctx context.Context) (string, error) {
@@ -233,15 +240,21 @@ func (e *Environment) stopProcesses(ctx context.Context) error {
 	return errors.Join(e.endResident(ctx), e.endNetwork())
 }
 
-// StopAll stops every replica of the environment, the database server last, and takes away its network.
+// StopAll stops every replica of the environment, the database server last, and takes away its network. What the team
+// deployed itself stays: only a person who asks for it has it taken away, see TakeDown.
 func (e *Environment) StopAll(ctx context.Context) error {
 	all, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name})
 	if err != nil {
 		return err
 	}
 	var services, lasting, servers []string
+	deployed := e.Deployed()
 	for _, s := range all {
-		switch {
+		switch deployed = deployed || s.Deploy; {
+		case s.Deploy:
+			if err := e.world.Deploys.Forget(ctx, s.ID); err != nil {
+				return err
+			}
 		case s.Release != "":
 			services = append(services, s.ID)
 		case !strings.HasSuffix(s.ID, serverSuffix):
@@ -254,6 +267,9 @@ func (e *Environment) StopAll(ctx context.Context) error {
 		if err := e.stop(ctx, ids); err != nil {
 			return err
 		}
+	}
+	if deployed { // its resident's processes are the app
+		return nil
 	}
 	return errors.Join(e.endResident(ctx), e.endNetwork(), e.leaveEngine(ctx, false))
 }

@@ -18,6 +18,9 @@ import (
 // what belongs to nobody. It starts and does not wait for health, and says what it had to mend. It must not be called
 // while a run owns the environment.
 func (e *Environment) Keep(ctx context.Context, live *release.Release) (mended []string, err error) {
+	if e.Deployed() {
+		return nil, e.keepDeployed(ctx, live)
+	}
 	if err := e.world.Engine.away(ctx, e.App); err != nil { // else everybody waits for it
 		return nil, err
 	}
@@ -133,6 +136,9 @@ func (e *Environment) launch(ctx context.Context, r release.Release, alive map[s
 func (e *Environment) Up(ctx context.Context, live *release.Release, say func(string)) error {
 	if live == nil {
 		return e.Route(ctx, Traffic{})
+	}
+	if live.Contents.Deploy != nil {
+		return e.upDeployed(ctx, *live, say)
 	}
 	if err := e.Route(ctx, All(*live)); err != nil {
 		return err

@@ -46,6 +46,9 @@ const routeTries = 3
 // Route puts traffic in force at the edge. A port that was free when it was promised, and is somebody else's by now, is
 // given up for another.
 func (e *Environment) Route(ctx context.Context, t Traffic) error {
+	if e.Deployed() { // its traffic is somebody else's
+		return e.Unroute(ctx)
+	}
 	var taken error
 	if _, err := e.network(ctx); err != nil { // the edge asks its broker for listeners
 		return err

@@ -194,6 +194,9 @@ func (e *Environment) Forget(ctx context.Context, r release.Release) error {
 // Health tells of each service of a release how many replicas are healthy, and why others are not. Where the Engine that they
 // run in is away it is a problem.
 func (e *Environment) Health(ctx context.Context, r release.Release) ([]ServiceHealth, error) {
+	if r.Contents.Deploy != nil {
+		return e.deployHealth(ctx, r)
+	}
 	if err := e.world.Engine.away(ctx, e.App); err != nil {
 		return nil, err
 	}
@@ -235,6 +238,24 @@ type ServiceHealth struct {
 	Reason   string // of one replica that is not healthy
 }
 
+// BringAll is Bring for all that a release runs, and for what its deploy command runs in. say is told what comes.
+func (e *Environment) BringAll(ctx context.Context, r release.Release, say func(string)) error {
+	if r.Contents.Deploy != nil {
+		_, err := e.deployFiles(ctx, r)
+		return err
+	}
+	for _, s := range r.Contents.Services {
+		if !s.Released() {
+			continue
+		}
+		say(s.Name)
+		if err := e.Bring(ctx, r, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Bring has on this machine what a service of a release runs from: its files, or its image.
 func (e *Environment) Bring(ctx context.Context, r release.Release, s app.Service) error {
 	if s.Kind == app.KindContainer {
@@ -253,12 +274,16 @@ func (e *Environment) Files(ctx context.Context, r release.Release, service stri
 	}
 	s, _ := r.Contents.Service(service)
 	dir := filepath.Join(e.world.Home.Files(), identity(r, s), service)
+	return dir, e.unpack(ctx, r, name, dir)
+}
+
+func (e *Environment) unpack(ctx context.Context, r release.Release, name, dir string) error {
 	e.world.unpacked.RLock()
 	defer e.world.unpacked.RUnlock()
 	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
-		return "", err
+		return err
 	}
-	return dir, e.world.Artifacts.Unpack(ctx, r.Digest(), name, dir)
+	return e.world.Artifacts.Unpack(ctx, r.Digest(), name, dir)
 }
 
 // startOrder sorts the services of a release's own by what they need, by name where they need nothing of each other.

@@ -49,8 +49,9 @@ type Rollout struct {
 	Because     string           `json:"because,omitempty"`
 	Requests    int64            `json:"requests"`
 	Failed      int64            `json:"failed"`
-	LongestGap  time.Duration    `json:"longest_gap"` // between two good answers, ns
-	Journeys    bool             `json:"journeys"`    // proven by a journey after the switch
+	LongestGap  time.Duration    `json:"longest_gap"`      // between two good answers, ns
+	Journeys    bool             `json:"journeys"`         // proven by a journey after the switch
+	Probed      *Probed          `json:"probed,omitempty"` // what was asked and seen, where nobody here carries the requests: then there are none
 	Started     time.Time        `json:"started"`
 	Ended       time.Time        `json:"ended"`
 }

@@ -14,7 +14,8 @@ import (
 
 // Measured is what a promotion did to the people who used the environment meanwhile.
 type Measured struct {
-	Seen     bool             `json:"seen"` // the edge measured all of it
+	Seen     bool             `json:"seen"`             // the edge measured all of it
+	Probed   *evidence.Probed `json:"probed,omitempty"` // in its place, where the traffic is not the edge's
 	Edge     edge.Measurement `json:"edge"`
 	Journeys bool             `json:"journeys"` // the release that answers now was proven by a journey
 }
@@ -58,6 +59,9 @@ func (p *Promotions) vindicate(ctx context.Context, t *run.Task, sc *scene) erro
 
 // measured is what the edge saw. One that was restarted meanwhile has lost it, and then nothing is claimed.
 func (p *Promotions) measured(ctx context.Context, t *run.Task, sc *scene) (Measured, error) {
+	if sc.env.Deployed() {
+		return Measured{Probed: p.probed(t, sc), Journeys: p.provenBy(t, sc)}, nil
+	}
 	m, err := p.World.Edge.Measure(ctx, sc.env.RouteName(), markName)
 	if ctx.Err() != nil {
 		return Measured{}, ctx.Err()
@@ -68,11 +72,16 @@ func (p *Promotions) measured(ctx context.Context, t *run.Task, sc *scene) (Meas
 		}
 		return Measured{}, nil
 	}
+	return Measured{Seen: t.WasDone("way-back"), Edge: m, Journeys: p.provenBy(t, sc)}, nil
+}
+
+// provenBy says whether the release that answers now has journeys that it was proven by.
+func (p *Promotions) provenBy(t *run.Task, sc *scene) bool {
 	answers := sc.New
 	if reason, _ := t.Turned(); reason != "" && sc.HasOld {
 		answers = sc.Old
 	}
-	return Measured{Seen: t.WasDone("way-back"), Edge: m, Journeys: len(ProductionChecks(answers.Contents)) > 0}, nil
+	return len(ProductionChecks(answers.Contents)) > 0
 }
 
 func (p *Promotions) rollout(ctx context.Context, t *run.Task, sc *scene, m Measured) (evidence.Rollout, error) {
@@ -88,6 +97,9 @@ func (p *Promotions) rollout(ctx context.Context, t *run.Task, sc *scene, m Meas
 	}
 	if m.Seen {
 		r.Requests, r.Failed, r.LongestGap, r.Journeys = int64(m.Edge.Requests), int64(m.Edge.Failed), m.Edge.LongestGap, m.Journeys
+	}
+	if m.Probed != nil {
+		r.Probed, r.Journeys = m.Probed, m.Journeys
 	}
 	var d gate.Decision
 	if _, err := t.Result("gate", &d); err != nil {

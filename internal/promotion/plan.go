@@ -37,6 +37,8 @@ const (
 	ActionRetire    = "promotion.retire"    // stop what the old release still runs. Back: start it again
 	ActionRestore   = "promotion.restore"   // make the database what a copy holds. Back: what it was before
 	ActionRestart   = "promotion.restart"   // start what was stopped, on the data that is there now. Back: stop it
+	ActionDeploy    = "promotion.deploy"    // run the team's own deploy command, and ask its status command. Back: make the old release live by its commands
+	ActionProbe     = "promotion.probe"     // ask at the environment's address, at a rate. Back: nothing
 	ActionMeasure   = "promotion.measure"   // read what it did to the users. Always done, last
 )
 
@@ -94,6 +96,8 @@ func Make(f Facts) plan.Plan {
 		b.step("gate", ActionGate, false, "ask %s's gate", f.Environment.Name)
 	}
 	switch {
+	case f.NewContents.Deploy != nil:
+		b.deployed()
 	case f.Old == "":
 		b.first()
 	case f.Downtime != nil:
@@ -103,7 +107,11 @@ func Make(f Facts) plan.Plan {
 	default:
 		b.startFirst()
 	}
-	b.step("measure", ActionMeasure, false, "measure what the people who use it saw")
+	measures := "measure what the people who use it saw"
+	if f.NewContents.Deploy != nil {
+		measures = "say what the probes saw"
+	}
+	b.step("measure", ActionMeasure, false, "%s", measures)
 	p.Steps[len(p.Steps)-1].Always = true
 	return p
 }

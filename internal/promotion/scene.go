@@ -11,6 +11,7 @@ import (
 	"greenroom/internal/evidence"
 	"greenroom/internal/gate"
 	"greenroom/internal/plan"
+	"greenroom/internal/probe"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
 	"greenroom/internal/run"
@@ -19,8 +20,9 @@ import (
 
 // Promotions carries out the steps of promotions and rollbacks.
 type Promotions struct {
-	World *environment.World
-	Log   *slog.Logger
+	World  *environment.World
+	Log    *slog.Logger
+	Probes *probe.Runs // those that ask at the addresses of apps that their teams deploy
 }
 
 // scene is what every step needs: the environment, and the two releases.
@@ -54,6 +56,7 @@ func (s step) Do(ctx context.Context, t *run.Task) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.p.probing(t, sc)
 	return s.do(ctx, t, sc)
 }
 
@@ -66,6 +69,7 @@ func (s step) Undo(ctx context.Context, t *run.Task) error {
 	if err != nil {
 		return err
 	}
+	s.p.probing(t, sc)
 	return s.undo(ctx, t, sc)
 }
 
@@ -93,6 +97,8 @@ func (p *Promotions) Actions() map[string]run.Action {
 		ActionRetire:    step{p: p, do: p.retire, undo: p.unretire},
 		ActionRestore:   step{p: p, do: p.restore, undo: p.unrestore},
 		ActionRestart:   step{p: p, do: p.restart, undo: p.unrestart},
+		ActionDeploy:    step{p: p, do: p.deploy, undo: p.undeploy},
+		ActionProbe:     step{p: p, do: p.watchProbed},
 		ActionMeasure:   step{p: p, do: p.measure},
 	}
 }
@@ -100,14 +106,8 @@ func (p *Promotions) Actions() map[string]run.Action {
 // prepare unpacks every service's files and checks them against the release, and asks for the secrets that the release
 // names: what is missing is said before anything changes.
 func (p *Promotions) prepare(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	for _, s := range sc.New.Contents.Services {
-		if !s.Released() {
-			continue
-		}
-		t.Progress("%s", s.Name)
-		if err := sc.env.Bring(ctx, sc.New, s); err != nil {
-			return nil, err
-		}
+	if err := sc.env.BringAll(ctx, sc.New, say(t)); err != nil {
+		return nil, err
 	}
 	if err := p.copyIntact(t, sc); err != nil {
 		return nil, err
@@ -139,6 +139,10 @@ type wayBack struct {
 const markName = "promotion"
 
 func (p *Promotions) noteWayBack(ctx context.Context, t *run.Task, sc *scene) (any, error) {
+	if sc.env.Deployed() {
+		record, err := p.World.Store.Environment(ctx, sc.env.App, sc.env.Name)
+		return wayBack{SchemaState: record.SchemaState, Since: record.Since, Previous: record.Previous}, err
+	}
 	if t.Attempt == 1 {
 		if _, err := p.World.Edge.Unmark(ctx, sc.env.RouteName(), markName); err != nil && problem.From(err).Code != problem.NotFound {
 			return nil, err
@@ -195,7 +199,7 @@ func (p *Promotions) proveOld(ctx context.Context, t *run.Task, sc *scene) error
 // one, is not its fault.
 func tried(t *run.Task) bool {
 	return slices.ContainsFunc(t.Plan.Steps, func(s plan.Step) bool {
-		return (s.Action == ActionMigrate || s.Action == ActionStart) && t.WasBegun(s.Name)
+		return (s.Action == ActionMigrate || s.Action == ActionStart || s.Action == ActionDeploy) && t.WasBegun(s.Name)
 	})
 }
 

@@ -39,9 +39,26 @@ func (r *Rehearsals) back(ctx context.Context, t *run.Task, s *set) (any, error)
 	if err := s.stage.Route(ctx, r.both(s, 0)); err != nil {
 		return nil, err
 	}
-	result, err := r.journeys(ctx, t, s, CheckRollback)
+	result, err := r.wentBack(ctx, t, s)
 	if err != nil {
 		return nil, err
+	}
+	known, possible := result.GoBack != nil, result.GoBack != nil && *result.GoBack
+	back, err := r.wayBack(ctx, t, s, possible)
+	if err != nil {
+		return nil, err
+	}
+	if back != nil && known && !possible && back.How == wayDown && back.Possible {
+		result.Summary += "; its way down works"
+	}
+	return Back{result, back}, nil
+}
+
+// wentBack runs the old release's journeys, now that it answers again, and records whether one can go back.
+func (r *Rehearsals) wentBack(ctx context.Context, t *run.Task, s *set) (evidence.Result, error) {
+	result, err := r.journeys(ctx, t, s, CheckRollback)
+	if err != nil {
+		return result, err
 	}
 	known := len(Journeys(s.Old.Contents)) > 0
 	possible := result.Verdict == evidence.Pass
@@ -56,14 +73,7 @@ func (r *Rehearsals) back(ctx context.Context, t *run.Task, s *set) (any, error)
 	if result.Verdict = evidence.Pass; known {
 		result.GoBack = &possible
 	}
-	back, err := r.wayBack(ctx, t, s, known && possible)
-	if err != nil {
-		return nil, err
-	}
-	if back != nil && known && !possible && back.How == wayDown && back.Possible {
-		result.Summary += "; its way down works"
-	}
-	return Back{result, back}, nil
+	return result, nil
 }
 
 // The ways back.

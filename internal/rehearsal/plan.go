@@ -53,6 +53,7 @@ type Facts struct {
 	NewContents app.Contents
 	OldContents app.Contents
 	Data        *app.Data // what the stage's data is a copy of; nil: the seed
+	Where       string    // the environment that it happens in; "" is Stage
 	Snapshot    *DataArgs // the copy that there is already; nil: one is taken
 }
 
@@ -75,6 +76,9 @@ type CheckArgs struct {
 
 // Make is the plan for these facts.
 func Make(f Facts) plan.Plan {
+	if f.NewContents.Deploy != nil {
+		return f.deployed()
+	}
 	p := plan.Plan{Format: plan.Format, Kind: plan.Rehearsal, App: f.App, Environment: Stage, Release: f.New, From: f.Old, Policy: f.Policy}
 	step := func(name, action, says string, args ...any) *plan.Step {
 		p.Steps = append(p.Steps, plan.Step{Name: name, Action: action, Says: fmt.Sprintf(says, args...)})
@@ -96,13 +100,7 @@ func Make(f Facts) plan.Plan {
 		step(CheckOldOnNew, ActionOldOnNew, "the old release's journeys on the new schema")
 	}
 	step("new", ActionNew, "start %s and send the stage's traffic to it", f.New.Short())
-	for _, c := range f.NewContents.Checks {
-		if c.AtBuild {
-			continue
-		}
-		s := step("check-"+c.Name, ActionCheck, "%s: %s", c.Name, c.Run)
-		s.Args = argsOf(CheckArgs{Check: c.Name})
-	}
+	f.checks(step)
 	if f.Old != "" {
 		step(CheckRollback, ActionBack, "back to %s, and its journeys again", f.Old.Short())
 	}
@@ -112,6 +110,17 @@ func Make(f Facts) plan.Plan {
 	step("report", ActionReport, "write the report").Always = true
 	step("down", ActionDown, "take the stage down").Always = true
 	return p
+}
+
+// checks plans the team's own.
+func (f Facts) checks(step func(name, action, says string, args ...any) *plan.Step) {
+	for _, c := range f.NewContents.Checks {
+		if c.AtBuild {
+			continue
+		}
+		s := step("check-"+c.Name, ActionCheck, "%s: %s", c.Name, c.Run)
+		s.Args = argsOf(CheckArgs{Check: c.Name})
+	}
 }
 
 // data plans how the stage gets its data.

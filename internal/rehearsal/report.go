@@ -77,7 +77,11 @@ func (r *Rehearsals) report(ctx context.Context, t *run.Task, s *set) (any, erro
 	if i := rep.Isolation; i != nil && !i.Isolated && i.Accepted == "" {
 		rep.Verdict = evidence.Worst(rep.Verdict, evidence.Inconclusive) // found this late: it is not what was rehearsed
 	}
-	rep.Notes = append(notes(s, reason, cancelled), isolated(s, rep.Isolation))
+	if rep.Notes = notes(s, reason, cancelled); s.New.Contents.Deploy != nil {
+		rep.Notes = append(rep.Notes, deployedNotes(s)...)
+	} else {
+		rep.Notes = append(rep.Notes, isolated(s, rep.Isolation))
+	}
 	if err := onData(t, &rep); err != nil {
 		return nil, err
 	}
@@ -158,7 +162,7 @@ func (r *Rehearsals) gather(rep *evidence.Report, t *run.Task, s *set, reason st
 	if why != "" && turned {
 		why = reason // it was not even tried
 	}
-	for _, name := range Builtin() {
+	for _, name := range builtin(s.New.Contents) {
 		switch {
 		case has(rep.Results, name):
 		case why != "":
@@ -192,9 +196,9 @@ func has(results []evidence.Result, check string) bool {
 // checkOf is the name of the check whose result a step returns.
 func checkOf(step, action string) (string, bool) {
 	switch action {
-	case ActionMigrate, ActionOldOnNew, ActionBack:
+	case ActionMigrate, ActionOldOnNew, ActionBack, ActionReturn:
 		return step, true
-	case ActionNew:
+	case ActionNew, ActionDeployNew:
 		return "start", true
 	case ActionCheck:
 		return strings.TrimPrefix(step, "check-"), true
@@ -229,6 +233,9 @@ func (r *Rehearsals) isolation(ctx context.Context, t *run.Task, s *set) (*evide
 		return nil, err
 	}
 	var before evidence.Isolation
+	if s.stage.Deployed() { // deployedNotes says it
+		return nil, nil
+	}
 	done, err := t.Result("stage", &before)
 	if err != nil {
 		return nil, err

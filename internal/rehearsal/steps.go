@@ -30,6 +30,13 @@ type set struct {
 
 func (r *Rehearsals) set(ctx context.Context, t *run.Task) (*set, error) {
 	pair, err := r.World.Pair(ctx, t.Plan)
+	if err == nil && pair.New.Contents.Deploy != nil {
+		env, ok := r.World.Open(pair.Policy, t.Plan.Environment)
+		if !ok {
+			return nil, problem.New(problem.NotFound, "%s has no environment %s any more", t.Plan.App, t.Plan.Environment)
+		}
+		return &set{pair, env}, nil
+	}
 	return &set{pair, r.World.Stage(pair.Policy, Stage).For(pair.New, pair.Old)}, err
 }
 
@@ -57,19 +64,24 @@ func (a action) Undo(context.Context, *run.Task) error { return nil }
 func (r *Rehearsals) Actions() map[string]run.Action {
 	actions := map[string]run.Action{}
 	for name, do := range map[string]step{
-		ActionBaseline: r.baseline,
-		ActionStage:    r.raise,
-		ActionData:     r.data,
-		ActionOld:      r.startOld,
-		ActionBefore:   r.before,
-		ActionMigrate:  r.migrate,
-		ActionOldOnNew: r.oldOnNew,
-		ActionNew:      r.startNew,
-		ActionCheck:    r.check,
-		ActionBack:     r.back,
-		ActionAgain:    r.migrateAgain,
-		ActionReport:   r.report,
-		ActionDown:     r.down,
+		ActionBaseline:  r.baseline,
+		ActionStage:     r.raise,
+		ActionData:      r.data,
+		ActionOld:       r.startOld,
+		ActionBefore:    r.before,
+		ActionMigrate:   r.migrate,
+		ActionOldOnNew:  r.oldOnNew,
+		ActionNew:       r.startNew,
+		ActionCheck:     r.check,
+		ActionBack:      r.back,
+		ActionAgain:     r.migrateAgain,
+		ActionReport:    r.report,
+		ActionDown:      r.down,
+		ActionTake:      r.take,
+		ActionDeployOld: r.deployOld,
+		ActionDeployNew: r.deployNew,
+		ActionReturn:    r.goBackAndForth,
+		ActionGive:      r.give,
 	} {
 		actions[name] = action{r, do}
 	}

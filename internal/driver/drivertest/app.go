@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,10 +10,14 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"greenroom/internal/driver"
+	"greenroom/internal/proc"
 )
 
 // appName is what the test program is called with to be the application that the suite runs.
@@ -50,6 +55,11 @@ func Main() {
 //	until:FILE     waits until the file exists
 //	has:FILE       ends with code 1 if there is no such file
 //	is:NAME=VALUE  ends with code 1 if its environment does not say so
+//	pid:FILE       writes its process number to the file
+//	runs:FILE      ends with code 1 if the process of that file does not run
+//	up:NET:ADDR    ends with code 1 if GET /up is not answered well there
+//	dials:NET:ADDR ends with code 1 if nobody accepts a connection there
+//	end:GRACE      ends all others that have its mark, by SIGKILL after that time
 //	exit:CODE      ends
 //	die            ends by SIGKILL
 //	stay           stays for ever
@@ -123,6 +133,19 @@ func act(words []string) {
 			if name, value, _ := strings.Cut(what, "="); os.Getenv(name) != value {
 				os.Exit(1)
 			}
+		case "pid":
+			must(os.WriteFile(what, []byte(strconv.Itoa(os.Getpid())), 0o600))
+		case "runs":
+			if id, err := os.ReadFile(what); err != nil || syscall.Kill(number(string(id)), 0) != nil {
+				fmt.Println("it does not run")
+				os.Exit(1)
+			}
+		case "up", "dials":
+			ask(what, verb == "up")
+		case "end":
+			grace, err := time.ParseDuration(what)
+			must(err)
+			endOthers(grace)
 		case "exit":
 			os.Exit(number(what))
 		case "die":
@@ -217,6 +240,40 @@ func get(url string) {
 	}
 	_ = res.Body.Close()
 	fmt.Println(res.Status)
+}
+
+// ask asks a replica after its health, as a driver does.
+func ask(what string, http bool) {
+	network, address, _ := strings.Cut(what, ":")
+	s := driver.Spec{Listen: driver.Endpoint{Network: network, Address: address}}
+	if http {
+		s.Health.HTTP = "/up"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := driver.NetworkProbe(s, strings.Clone)(ctx); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+// endOthers ends all who have this process's mark, until there is none.
+func endOthers(grace time.Duration) {
+	for deadline := time.Now().Add(grace); ; time.Sleep(2 * time.Millisecond) {
+		all, err := proc.Marked(driver.Marker + "=" + os.Getenv(driver.Marker))
+		must(err)
+		all = slices.DeleteFunc(all, func(p proc.Identity) bool { return p.PID == os.Getpid() })
+		if len(all) == 0 {
+			return
+		}
+		for _, p := range all {
+			if time.Now().Before(deadline) {
+				_ = p.Signal(syscall.SIGTERM)
+			} else {
+				_ = p.Signal(syscall.SIGKILL)
+			}
+		}
+	}
 }
 
 func sayBye() {

@@ -38,6 +38,8 @@ type World struct {
 	// Fit makes a spec of the suite's, which is a process's, the driver's. What the replica finds in folder and what it is
 	// to listen on has to stay where it is. nil leaves it.
 	Fit func(t *testing.T, s driver.Spec, folder string) driver.Spec
+	// Bare says that a spec without a command is a good one.
+	Bare bool
 	// Adds are the variables that a replica has beside its spec's and the marker.
 	Adds []string
 	// Kept is how many bytes are kept of all that the replicas of the driver over this folder print; nil measures the folder.

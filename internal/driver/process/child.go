@@ -58,16 +58,25 @@ func (s *supervisor) startChild() (*child, error) {
 
 // ask begins to ask after the child's health.
 func (c *child) ask(s *supervisor) {
+	c.quiet = s.asking(c.answers)
+}
+
+// asking asks after the replica's health until it is told to be quiet, and hands every answer over.
+func (s *supervisor) asking(answers chan<- error) (quiet func()) {
 	ctx, cancel := context.WithCancel(context.Background())
+	least := time.Duration(0)
+	if s.spec.Deploy != nil { // its status command may go a long way
+		least = min(time.Second, s.spec.Health.Interval)
+	}
 	var asking sync.WaitGroup
 	asking.Go(func() {
-		watch(ctx, s.spec.Health, func(ctx context.Context) error {
+		watch(ctx, s.spec.Health, least, func(ctx context.Context) error {
 			s.probing.Lock() // see supervisor.reap
 			defer s.probing.Unlock()
 			return s.probe(ctx)
-		}, c.answers)
+		}, answers)
 	})
-	c.quiet = func() {
+	return func() {
 		cancel()
 		asking.Wait()
 	}
@@ -78,7 +87,13 @@ func (s *supervisor) finish(c *child) proc.Exit {
 	c.quiet()
 	s.killAll(c)
 	_ = c.cmd.Wait() // how it ended is told by its state
-	// Nobody is left who could print, unless a process got away (without a subreaper one can).
+	c.hush()
+	return proc.ExitOf(c.cmd.ProcessState)
+}
+
+// hush ends the reading of what the child prints. Nobody is left who could, unless a process got away (without a subreaper
+// one can).
+func (c *child) hush() {
 	_ = c.output.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 	t := time.NewTimer(time.Second)
 	defer t.Stop()
@@ -87,7 +102,6 @@ func (s *supervisor) finish(c *child) proc.Exit {
 	case <-t.C: // the disk hangs
 	}
 	_ = c.output.Close()
-	return proc.ExitOf(c.cmd.ProcessState)
 }
 
 // killAll kills the child's group and every descendant of this process, until none is left. The child is not reaped yet,
@@ -110,9 +124,14 @@ func (s *supervisor) killAll(c *child) {
 	}
 }
 
-// groupAlive says whether anybody of the child's group still runs.
+// groupAlive says whether anybody of the child's group still runs, also of those that a deploy command's supervisor has not
+// adopted. The child is not reaped yet, so its group's number is its own.
 func (s *supervisor) groupAlive(c *child) bool {
-	for _, p := range s.descendants() {
+	table, err := proc.Table()
+	if err != nil {
+		return false
+	}
+	for _, p := range table {
 		if p.Group == c.cmd.Process.Pid && !p.Ended {
 			return true
 		}

@@ -9,14 +9,17 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"greenroom/internal/driver"
+	"greenroom/internal/problem"
 )
 
 const (
 	socketFile = "ctl.sock"
 	stopLine   = "stop"
+	forgetLine = "forget" // stop, and leave what was deployed as it is
 	// answerTime is how long a supervisor may take to tell its state: it has it in memory.
 	answerTime = 5 * time.Second
 	// endTime is how long it may take to end when the replica's grace is over.
@@ -61,6 +64,7 @@ type control struct {
 	listener *net.UnixListener
 	asked    chan struct{} // closed when somebody asked to stop
 	ask      func()
+	spare    atomic.Bool   // what was deployed stays
 	done     chan struct{} // closed when it's over
 	open     sync.WaitGroup
 }
@@ -102,7 +106,11 @@ func (c *control) talk(conn net.Conn) {
 	c.open.Go(func() {
 		defer close(left)
 		for lines := bufio.NewScanner(conn); lines.Scan(); {
-			if lines.Text() == stopLine {
+			switch lines.Text() {
+			case forgetLine:
+				c.spare.Store(true)
+				c.ask()
+			case stopLine:
 				c.ask()
 			}
 		}
@@ -199,8 +207,8 @@ func (d *Driver) awaitLeave(ctx context.Context, id string) {
 	}
 }
 
-// askToStop asks a supervisor to end its replica, and returns when the connection ends: then it has, or has died.
-func (d *Driver) askToStop(ctx context.Context, id string) error {
+// askToEnd asks a supervisor to end its replica, and returns when the connection ends: then it has, or has died.
+func (d *Driver) askToEnd(ctx context.Context, id, line string) error {
 	c, err := dialControl(ctx, d.folder(id))
 	if err != nil {
 		return err
@@ -209,12 +217,14 @@ func (d *Driver) askToStop(ctx context.Context, id string) error {
 	st, err := c.within(ctx, answerTime)
 	supervisor := st.Supervisor
 	if err == nil {
-		_, err = c.conn.Write([]byte(stopLine + "\n"))
+		_, err = c.conn.Write([]byte(line + "\n"))
 	}
+	refused := ""
 	for patience := answerTime; err == nil; {
 		if st.Stopping {
 			patience = st.Grace + endTime
 		}
+		refused = st.Refused
 		st, err = c.within(ctx, patience)
 	}
 	if errors.Is(err, errSilent) || ctx.Err() != nil {
@@ -225,6 +235,9 @@ func (d *Driver) askToStop(ctx context.Context, id string) error {
 		if err := driver.Sleep(ctx, retry); err != nil {
 			return err
 		}
+	}
+	if refused != "" {
+		return problem.New(problem.Fail, "%s", refused).WithHint("greenroom logs, repair what it says, and stop it again")
 	}
 	return nil
 }

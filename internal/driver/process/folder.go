@@ -82,6 +82,9 @@ func clean(folder string) error {
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		left, err := proc.Marked(mark(folder))
+		if err == nil {
+			left, err = addDeploying(left, folder, st.Child)
+		}
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ type life struct {
 func newLife(s driver.Spec) *life {
 	return &life{health: s.Health, restart: s.Restart, careful: s.Careful, status: driver.Status{
 		ID: s.ID, App: s.App, Environment: s.Environment, Service: s.Service, Release: s.Release, Index: s.Index,
-		Phase: driver.Starting, Listen: s.Listen,
+		Phase: driver.Starting, Listen: s.Listen, Deploy: s.Deploy != nil,
 	}}
 }
 
@@ -55,6 +55,20 @@ func (l *life) started(now time.Time, pid int) {
 	if !driver.HasHealth(l.health) {
 		l.recover(now)
 	}
+}
+
+// deployed notes that a deploy command has done its work, or that there was none to do: from now on it is asked whether
+// it is live.
+func (l *life) deployed(now time.Time) {
+	l.trying, l.misses = now, 0
+	l.enter(now, driver.Starting)
+}
+
+// undeployed notes that a deploy command failed, and what is known of what is live.
+func (l *life) undeployed(now time.Time, code int, reason string) {
+	l.failures++
+	l.status.PID, l.status.ExitCode, l.status.Reason = 0, code, reason
+	l.enter(now, driver.Exited)
 }
 
 // probed notes what a question after its health gave; nil is healthy.

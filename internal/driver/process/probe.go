@@ -13,8 +13,8 @@ import (
 	"greenroom/internal/proc"
 )
 
-// watch probes until ctx ends, and tells each answer.
-func watch(ctx context.Context, h app.Health, ask driver.Probe, answers chan<- error) {
+// watch probes until ctx ends, and tells each answer. Between two it waits for least at least.
+func watch(ctx context.Context, h app.Health, least time.Duration, ask driver.Probe, answers chan<- error) {
 	start, wasHealthy := time.Now(), false
 	for {
 		one, cancel := context.WithTimeout(ctx, h.Timeout)
@@ -33,7 +33,7 @@ func watch(ctx context.Context, h app.Health, ask driver.Probe, answers chan<- e
 		case <-ctx.Done():
 			return
 		}
-		if driver.Sleep(ctx, driver.Pace(h, wasHealthy, time.Since(start))) != nil {
+		if driver.Sleep(ctx, max(least, driver.Pace(h, wasHealthy, time.Since(start)))) != nil {
 			return
 		}
 	}

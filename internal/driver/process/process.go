@@ -100,13 +100,21 @@ func (d *Driver) Start(ctx context.Context, spec driver.Spec) (driver.Status, er
 	}
 }
 
-// Stop is driver.Driver's.
-func (d *Driver) Stop(ctx context.Context, id string) error {
+// Stop is driver.Driver's. That the stop command of a deploy fails is a problem, and its replica stays recorded as ended.
+func (d *Driver) Stop(ctx context.Context, id string) error { return d.end(ctx, id, stopLine) }
+
+// Forget is Stop that leaves what a deploy command has deployed as it is. A command that is under way is ended.
+func (d *Driver) Forget(ctx context.Context, id string) error { return d.end(ctx, id, forgetLine) }
+
+func (d *Driver) end(ctx context.Context, id, line string) error {
 	if !driver.ValidID(id) {
 		return nil // there can't be one
 	}
 	for {
-		err := d.askToStop(ctx, id)
+		err := d.askToEnd(ctx, id, line)
+		if p := problem.From(err); p != nil && p.Code == problem.Fail {
+			return err
+		}
 		if errors.Is(err, errSilent) {
 			d.log.Warn("killing a supervisor that does not answer", "replica", id)
 			d.killSupervisor(ctx, id)

@@ -2,6 +2,7 @@ package process
 
 import (
 	"maps"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -29,6 +30,9 @@ func signalOf(s app.Stop) syscall.Signal { return unix.SignalNum(s.Signal) }
 // environ is the child's whole environment: the spec's, and the marker.
 func environ(s driver.Spec, folder string) []string {
 	env := []string{mark(folder)}
+	if s.Deploy != nil {
+		env[0] = deployMark(folder)
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		if name != Marker {
 			env = append(env, name+"="+s.Env[name])
@@ -38,3 +42,7 @@ func environ(s driver.Spec, folder string) []string {
 }
 
 func mark(folder string) string { return Marker + "=" + folder }
+
+// deployMark is the mark of a deploy command and of what it leaves running. It is another one, so that nobody who cleans up
+// after a supervisor takes the team's own servers for a replica's.
+func deployMark(folder string) string { return mark(filepath.Join(folder, "deploy")) }

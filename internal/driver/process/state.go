@@ -23,8 +23,9 @@ type state struct {
 	Child      proc.Identity `json:"child,omitzero"` // the last one that was started
 	Failures   int           `json:"failures"`       // ends in a row without having been healthy
 	Stopping   bool          `json:"stopping,omitempty"`
-	Grace      time.Duration `json:"grace"`          // how long it is given to stop
-	Last       string        `json:"last,omitempty"` // the last lines it printed
+	Refused    string        `json:"refused,omitempty"` // why a stop command failed
+	Grace      time.Duration `json:"grace"`             // how long it is given to stop
+	Last       string        `json:"last,omitempty"`    // the last lines it printed
 }
 
 const stateFile = "state.json"
@@ -76,13 +77,13 @@ func (d *Driver) recorded(id string) (state, error) {
 	}
 	if err != nil {
 		// A damaged record is no reason to forget that something may run: it is shown, and Start and Stop clean up.
-		st.Status = driver.Status{ID: id, Phase: driver.Exited, Reason: "its record is damaged: " + err.Error()}
+		st.Status = driver.Status{ID: id, Phase: driver.Exited, Lost: true, Reason: "its record is damaged: " + err.Error()}
 		return st, nil
 	}
 	if st.Status.Phase == driver.Exited || st.Supervisor.Alive() {
 		return st, nil
 	}
-	st.Status.Phase, st.Status.PID, st.Status.Next = driver.Exited, 0, time.Time{}
+	st.Status.Phase, st.Status.PID, st.Status.Next, st.Status.Lost = driver.Exited, 0, time.Time{}, true
 	st.Status.Reason = "its supervisor died"
 	if crash, err := os.ReadFile(filepath.Join(d.folder(id), crashFile)); err == nil && len(crash) > 0 {
 		st.Status.Reason += ": " + driver.Printable(string(crash), 200)

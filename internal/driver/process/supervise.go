@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -65,7 +66,9 @@ type supervisor struct {
 	board   *board
 	control *control
 	lock    *os.File
-	orphans chan os.Signal // tells that somebody has ended who may have been adopted
+	found   atomic.Pointer[string] // the release that the status command named last
+	refused string                 // why the stop command failed
+	orphans chan os.Signal         // tells that somebody has ended who may have been adopted
 }
 
 // takeOver locks the folder, cleans up what a dead predecessor left, and starts the first child. Where that fails,
@@ -75,7 +78,11 @@ func takeOver(dir string, stdin io.Reader) (*supervisor, *child, error) {
 	if err := json.NewDecoder(stdin).Decode(&spec); err != nil {
 		return nil, nil, fmt.Errorf("read the spec: %w", err)
 	}
-	if err := errors.Join(checkSpec(spec), adopt()); err != nil {
+	err := checkSpec(spec)
+	if err == nil && spec.Deploy == nil {
+		err = adopt()
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	if spec.Network != "" { // this thread starts every child
@@ -98,7 +105,9 @@ func takeOver(dir string, stdin io.Reader) (*supervisor, *child, error) {
 		orphans: make(chan os.Signal, 1),
 	}
 	signal.Notify(s.orphans, syscall.SIGCHLD) // before anything is started, or the first ends would be missed
-	s.probe = probeOf(spec, s.env, s.redact.String)
+	if s.probe = probeOf(spec, s.env, s.redact.String); spec.Deploy != nil {
+		s.probe = s.askStatus
+	}
 	c, err := s.prepare()
 	if err != nil {
 		_ = s.abandon() // why it could not be started says more; what is left is cleaned up by the next start
@@ -129,7 +138,7 @@ func (s *supervisor) prepare() (*child, error) {
 	if err := s.state().write(s.folder); err != nil {
 		return nil, err
 	}
-	c, err := s.start()
+	c, err := s.first()
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +148,22 @@ func (s *supervisor) prepare() (*child, error) {
 		s.control, err = listenControl(s.folder, s.board)
 	}
 	if err != nil {
-		s.finish(c)
+		if c != nil {
+			s.finish(c)
+		}
 		return nil, err
 	}
 	return c, nil
+}
+
+// first starts the first child; nil where there is no command, and what is there is only asked after.
+func (s *supervisor) first() (*child, error) {
+	if len(s.spec.Command) > 0 {
+		return s.start()
+	}
+	s.life.status.PID = s.self.PID
+	s.life.deployed(time.Now())
+	return nil, nil
 }
 
 // abandon leaves nothing of a replica that could not be started but its logs.
@@ -180,10 +201,14 @@ func crashTo(name string) error {
 
 // state is all that is known now.
 func (s *supervisor) state() state {
-	return state{
+	st := state{
 		Status: s.life.status, Supervisor: s.self, Child: s.child, Failures: s.life.failures, Last: s.last.text(),
-		Grace: s.spec.Stop.Grace,
+		Grace: s.spec.Stop.Grace, Refused: s.refused,
 	}
+	if found := s.found.Load(); found != nil {
+		st.Status.Found = *found
+	}
+	return st
 }
 
 // tell shows what is known now to whoever asks.
@@ -225,6 +250,10 @@ func (s *supervisor) start() (*child, error) {
 		s.finish(c)
 		return nil, err
 	}
+	if s.spec.Deploy != nil { // it is asked after when the command has ended
+		s.life.started(now, s.self.PID)
+		return c, nil
+	}
 	s.life.started(now, c.cmd.Process.Pid)
 	switch {
 	case taken:
@@ -236,7 +265,7 @@ func (s *supervisor) start() (*child, error) {
 }
 
 func (s *supervisor) taken() bool {
-	if s.spec.Listen.Network == "" {
+	if s.spec.Listen.Network == "" || s.spec.Deploy != nil { // the release before it may listen there
 		return false
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)

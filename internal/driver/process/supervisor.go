@@ -16,6 +16,9 @@ const reapEvery = 2 * time.Second
 // somebody asked for it on the socket.
 func (s *supervisor) run(ctx context.Context, c *child) (asked bool) {
 	defer s.record()()
+	if s.spec.Deploy != nil {
+		return s.deploy(ctx, c)
+	}
 	for {
 		if s.attend(ctx, c) {
 			return s.end(c)
