@@ -262,7 +262,7 @@ func isolated(s *set, i *evidence.Isolation) string {
 	case s.stage.Settings.Data != nil:
 		return "not isolated: the rehearsal did not get there"
 	}
-	return "not isolated: the stage's processes can reach the network"
+	return "not isolated: what runs on the stage can reach the network"
 }
 
 // statements are the evidence of a report. "start" is no check that a gate could demand, so it is in the report alone.

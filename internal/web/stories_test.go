@@ -75,7 +75,7 @@ func quiet() evidence.Report {
 func firstRelease() evidence.Report {
 	r := quiet()
 	r.Old = ""
-	r.Notes = []string{"nothing to compare with: production is empty", "not isolated: the stage's processes can reach the network"}
+	r.Notes = []string{"nothing to compare with: production is empty", "not isolated: what runs on the stage can reach the network"}
 	return r
 }
 
