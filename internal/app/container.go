@@ -104,9 +104,10 @@ type Port struct {
 
 // Resources are limits, Compose's deploy.resources.limits; 0 is no limit.
 type Resources struct {
-	CPUs   float64 `json:"cpus,omitempty"`   // processors, such as 0.5
-	Memory int64   `json:"memory,omitempty"` // bytes
-	Pids   int64   `json:"pids,omitempty"`   // processes and threads
+	CPUs   float64 `json:"cpus,omitempty"`     // processors, such as 0.5
+	Memory int64   `json:"memory,omitempty"`   // bytes
+	Pids   int64   `json:"pids,omitempty"`     // processes and threads
+	Shared int64   `json:"shm_size,omitempty"` // bytes of shared memory, of /dev/shm; 0 is what the Engine gives, 64 MiB
 }
 
 // Ulimit is one of Compose's ulimits.

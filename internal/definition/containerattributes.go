@@ -15,7 +15,7 @@ var containerHonours = strings.Fields(`
 	devices entrypoint env_file environment expose extends extra_hosts
 	healthcheck healthcheck.disable healthcheck.interval healthcheck.retries healthcheck.start_period healthcheck.test healthcheck.timeout
 	hostname image init ipc logging logging.driver logging.options logging.options.max-file logging.options.max-size mem_limit
-	network_mode networks pid pids_limit ports privileged profiles pull_policy read_only restart scale secrets security_opt
+	network_mode networks pid pids_limit ports privileged profiles pull_policy read_only restart scale secrets security_opt shm_size
 	stop_grace_period stop_signal sysctls tmpfs ulimits user volumes working_dir`)
 
 // containerAttribute is what becomes of an attribute of a service that is a container. One that is not listed is not
@@ -46,8 +46,7 @@ func containerAttribute(path string) attribute {
 		"deploy.resources.reservations": {why: "nothing is put aside"},
 
 		"cpu_shares": {why: engine}, "cpu_quota": {why: engine}, "mem_reservation": {why: engine}, "memswap_limit": {why: engine},
-		"shm_size": {why: "shared memory is 64 MiB, as the Engine gives it"},
-		"labels":   {why: "nothing reads them"}, "label_file": {why: "nothing reads it"}, "annotations": {why: "nothing reads them"},
+		"labels": {why: "nothing reads them"}, "label_file": {why: "nothing reads it"}, "annotations": {why: "nothing reads them"},
 		"links":      {why: "a service finds the others by their names", right: "for another name give the other service an alias under `networks:`"},
 		"dns":        {why: "names are resolved as the Engine does"},
 		"dns_search": {why: "names are resolved as the Engine does"}, "dns_opt": {why: "names are resolved as the Engine does"},

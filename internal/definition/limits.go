@@ -15,7 +15,7 @@ import (
 // limits are what a container may take of its machine.
 func (m *mapper) limits(s *service) {
 	c := s.out.Container
-	c.Resources = app.Resources{CPUs: exact(s.CPUS), Memory: max(0, int64(s.MemLimit)), Pids: max(0, s.PidsLimit)}
+	c.Resources = app.Resources{CPUs: exact(s.CPUS), Memory: max(0, int64(s.MemLimit)), Pids: max(0, s.PidsLimit), Shared: max(0, int64(s.ShmSize))}
 	if s.Deploy != nil && s.Deploy.Resources.Limits != nil {
 		l := s.Deploy.Resources.Limits
 		if l.NanoCPUs > 0 {

@@ -110,9 +110,10 @@ const MaxFile = 1 << 20
 
 // Resources are limits, Compose's deploy.resources.limits; 0 is no limit.
 type Resources struct {
-	CPUs   float64 `json:"cpus,omitempty"`   // processors, such as 0.5
-	Memory int64   `json:"memory,omitempty"` // bytes, swap included
-	Pids   int64   `json:"pids,omitempty"`   // processes and threads
+	CPUs   float64 `json:"cpus,omitempty"`     // processors, such as 0.5
+	Memory int64   `json:"memory,omitempty"`   // bytes, swap included
+	Pids   int64   `json:"pids,omitempty"`     // processes and threads
+	Shared int64   `json:"shm_size,omitempty"` // bytes of /dev/shm; 0 is the Engine's own measure, 64 MiB
 }
 
 // Ulimit is one of Compose's ulimits.

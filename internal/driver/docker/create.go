@@ -119,7 +119,7 @@ func (d *Driver) creation(s driver.Spec) (client.ContainerCreateOptions, error) 
 		LogConfig: logConfig(c.Log), PortBindings: bindings, RestartPolicy: policyOf(rec, false),
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, ReadonlyRootfs: c.ReadOnly, Sysctls: c.Sysctls, ExtraHosts: c.ExtraHosts, DNS: c.DNS,
 		Resources: resourcesOf(c), Mounts: append(mountsOf(c), d.fileMounts(s)...), Init: &c.Init, NetworkMode: "none",
-		Privileged: c.Privileged, PidMode: container.PidMode(c.PID), IpcMode: container.IpcMode(c.IPC),
+		Privileged: c.Privileged, PidMode: container.PidMode(c.PID), IpcMode: container.IpcMode(c.IPC), ShmSize: c.Resources.Shared,
 	}
 	confine(host, c)
 	networks := &network.NetworkingConfig{}

@@ -432,12 +432,13 @@ func TestSettings(t *testing.T) {
 	c := s.Container
 	c.Sysctls, c.Hostname, c.ExtraHosts = map[string]string{"net.ipv4.ip_unprivileged_port_start": "81"}, "shopkeeper", []string{"bank:10.9.8.7"}
 	c.Ulimits = []driver.Ulimit{{Name: "nofile", Soft: 333, Hard: 444}}
+	c.Resources.Shared = 96 << 20
 	c.CapDrop, c.ReadOnly = []string{"ALL"}, true
 	c.Tmpfs = []driver.Tmpfs{{Target: "/scratch", Size: 1 << 20, Mode: 0o700}}
 	f.startAndWait(s)
 	f.until("all of it", func() bool { return strings.Contains(f.logs("web"), "/scratch") })
 	got := f.logs("web")
-	for _, want := range []string{"81\n", "shopkeeper\n", "10.9.8.7\tbank", "444                  files", "Uid:\t1234", "Gid:\t5678", "CapBnd:\t0000000000000000", "/scratch rw"} {
+	for _, want := range []string{"81\n", "shopkeeper\n", "10.9.8.7\tbank", "444                  files", "Uid:\t1234", "Gid:\t5678", "CapBnd:\t0000000000000000", "/scratch rw", "size=98304k"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("it does not see %q in:\n%s", want, got)
 		}
