@@ -29,7 +29,7 @@ environments:
   staging: {rollout: {watch: 200ms}}
   production:
     after: staging
-    rollout: {steps: [100%], watch: 200ms, drain: 5s}
+    rollout: {steps: [100%], watch: 200ms, drain: 30s}
 keys:
   staging: {key: "STAGING", environments: [rehearsal, staging, build]}
   production: {key: "PRODUCTION", environments: [production]}

@@ -20,7 +20,7 @@ func TestDowntime(t *testing.T) {
 	t.Parallel()
 	needPostgres(t)
 	h := newHouse(t)
-	s := rehearsed().saying("drain: 5s}", "drain: 5s, downtime: accept}")
+	s := rehearsed().saying("drain: 30s}", "drain: 30s, downtime: accept}")
 	s.definition += "gates: {production: {except: {old-on-new: {because: downtime is accepted, until: 2099-12-31}}}}\n"
 	live := h.rehearsedLive(s)
 	renamed := func(version string) release.Digest {
