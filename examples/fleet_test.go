@@ -128,7 +128,7 @@ type report struct {
 // customers sends customers to a shop until enough says so, then ends them, and returns their summary.
 func (p program) customers(t *testing.T, shop string, enough func(soFar report) bool) report {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), string(p), "customers", "--url", shop, "--rate", "40", "--duration", "30s")
+	cmd := exec.CommandContext(t.Context(), string(p), "customers", "--url", shop, "--rate", "40", "--duration", "3m")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	must(t, err)

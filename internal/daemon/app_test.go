@@ -82,7 +82,7 @@ volumes: {db: {}}
 const production = `app: app
 environments:
   production:
-    rollout: {steps: [50%, 100%], watch: 200ms, max_errors: 1%, drain: 5s}
+    rollout: {steps: [50%, 100%], watch: 200ms, max_errors: 1%, drain: 30s}
 migrations: {run: bin/app migrate, timeout: 1m}
 checks:
   journey: {run: CONTROL=CONTROL_FOLDER bin/app journey, files: [bin/app, VERSION], journey: true, production: true, timeout: 20s}

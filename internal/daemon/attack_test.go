@@ -62,7 +62,7 @@ func TestUnderfoot(t *testing.T) {
 		next := h.build(s.as("v2", ""))
 		run := h.begin(next)
 		h.awaitStep(run.ID, "start")
-		other := s.saying("drain: 5s", "drain: 6s")
+		other := s.saying("drain: 30s", "drain: 31s")
 		registration := h.registration(other)
 		_, err := h.client.Apply(h.ctx(), registration, false)
 		wantProblem(h, err, problem.Blocked, "under way", run.ID)

@@ -30,7 +30,7 @@ func withCustomers(t *testing.T) *machines {
 func (m *machines) travels(version string) {
 	m.Helper()
 	m.tellStaging()
-	r := m.rehearsed(version, "", plan.Succeeded)
+	r := m.rehearsed(version, "")
 	_, err := m.production.takeBundle(m.staging.bundle(r))
 	must(m, err)
 	m.production.wantOutcome(m.production.promote(r), plan.Succeeded)

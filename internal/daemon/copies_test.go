@@ -65,15 +65,10 @@ func (h *house) toStaging(r release.Digest) {
 	h.wantOutcome(h.await(run.ID), plan.Succeeded)
 }
 
-// found is what the rehearsal of a release found, by check. Where that could not be decided it is rehearsed again, as people would:
-// the machine was too busy to look at the migration.
+// found is what the rehearsal of a release found, by check.
 func (h *house) found(r release.Digest) (evidence.Report, map[string]evidence.Result) {
 	h.Helper()
-	run := h.wantOutcome(h.await(h.rehearse(r).ID), plan.Succeeded)
-	for again := 0; run.Verdict == evidence.Inconclusive && again < 3; again++ {
-		h.Logf("%s could not decide", run.ID)
-		run = h.wantOutcome(h.await(h.rehearse(r).ID), plan.Succeeded)
-	}
+	run := h.decided(r)
 	report, err := h.client.Report(h.ctx(), appUnderTest, run.ID)
 	must(h, err)
 	all := map[string]evidence.Result{}

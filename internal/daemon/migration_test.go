@@ -18,15 +18,22 @@ func rehearsed() sources { return withPostgres().saying(exceptAll, "") }
 // patient is a budget that is kept on a machine that has too much to do to look all the time.
 const patient = "lock_timeout: 500ms, budget: {blocked_reads: 5s, blocked_writes: 5s}"
 
-// wantRehearsed rehearses a release, which passes. Where the machine was too busy to look at the migration it is rehearsed
-// again, as people would.
-func (h *house) wantRehearsed(r release.Digest) {
+// decided rehearses a release to the end. Where the machine was too busy to look at the migration it is rehearsed again, as
+// people would.
+func (h *house) decided(r release.Digest) api.RunView {
 	h.Helper()
 	run := h.wantOutcome(h.await(h.rehearse(r).ID), plan.Succeeded)
 	for again := 0; run.Verdict == evidence.Inconclusive && again < 3; again++ {
 		h.Logf("%s could not decide", run.ID)
 		run = h.wantOutcome(h.await(h.rehearse(r).ID), plan.Succeeded)
 	}
+	return run
+}
+
+// wantRehearsed rehearses a release, which passes.
+func (h *house) wantRehearsed(r release.Digest) {
+	h.Helper()
+	run := h.decided(r)
 	if run.Verdict != evidence.Pass {
 		report, err := h.client.Report(h.ctx(), appUnderTest, run.ID)
 		h.Fatalf("the verdict is %s: %+v, %v", run.Verdict, report.Results, err)

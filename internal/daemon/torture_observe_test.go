@@ -47,7 +47,7 @@ func (x *torture) observe(round int) {
 
 // settleWithin is how long what runs may take to be what is recorded, once nothing is killed any more: one reconciliation
 // is made every reconcileEvery, and what it starts may take its time on a busy machine.
-const settleWithin = 40 * time.Second
+const settleWithin = 90 * time.Second
 
 // look asks all who take part how things stand.
 func (x *torture) look() observed {

@@ -35,7 +35,7 @@ func (h *house) explain(r release.Digest) gate.Decision {
 func (h *house) rehearsed(s sources) release.Digest {
 	h.Helper()
 	r := h.build(s)
-	h.wantOutcome(h.await(h.rehearse(r).ID), plan.Succeeded)
+	h.decided(r)
 	return r
 }
 
@@ -268,14 +268,14 @@ func TestEditedState(t *testing.T) {
 		want("the policy is right again", "greenroom rehearse")
 	})
 	h.part(t, "a release that is known to be bad", func() {
-		h.wantOutcome(h.await(h.rehearse(r).ID), plan.Succeeded)
+		h.decided(r)
 		h.wantOutcome(h.promote(r), plan.Succeeded)
 		next := h.rehearsed(s.as("v2", ""))
 		h.wantOutcome(h.promote(next), plan.Succeeded)
 		rollback, err := h.client.Start(h.ctx(), api.RunRequest{Kind: plan.Rollback, App: appUnderTest, Environment: "production", Because: "it is bad"})
 		must(h, err)
 		h.wantOutcome(h.await(rollback.ID), plan.Succeeded)
-		h.wantOutcome(h.await(h.rehearse(next).ID), plan.Succeeded)
+		h.decided(next)
 		h.edit("DELETE FROM known_bad")
 		r = next
 		want("its mark is gone", "it is bad")

@@ -20,7 +20,7 @@ func TestDowntime(t *testing.T) {
 	t.Parallel()
 	needPostgres(t)
 	h := newHouse(t)
-	s := rehearsed().saying("drain: 5s}", "drain: 5s, downtime: accept}")
+	s := rehearsed().saying("drain: 30s}", "drain: 30s, downtime: accept}")
 	s.definition += "gates: {production: {except: {old-on-new: {because: downtime is accepted, until: 2099-12-31}}}}\n"
 	live := h.rehearsedLive(s)
 	renamed := func(version string) release.Digest {
@@ -34,7 +34,7 @@ func TestDowntime(t *testing.T) {
 
 	h.part(t, "taken back", func() {
 		next := renamed("v2")
-		h.await(h.rehearse(next).ID)
+		h.decided(next)
 		steps := h.steps(next, func(plan.Step) bool { return true })
 		for _, want := range []string{"maintenance", "stop-old", "open"} {
 			if !slices.ContainsFunc(steps, func(s plan.Step) bool { return s.Name == want }) {
@@ -54,7 +54,7 @@ func TestDowntime(t *testing.T) {
 	})
 	h.part(t, "done", func() {
 		next := renamed("v3")
-		h.await(h.rehearse(next).ID)
+		h.decided(next)
 		h.wantOutcome(h.promote(next), plan.Succeeded)
 		h.wantSound(next)
 		customers.wantOnlyTheMaintenancePage(h, customers.cut())

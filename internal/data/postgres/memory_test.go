@@ -55,10 +55,10 @@ func TestMemoryOfAText(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what a child took at most is told in another unit here")
 	}
-	const megabytes = 20
+	const megabytes = 10
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE large (id integer, t text)",
-		"INSERT INTO large SELECT 1, repeat('Zoë wrote on the 12th:' || E'\\n', 20 * 1024 * 1024 / 24)")
+		"INSERT INTO large SELECT 1, repeat('Zoë wrote on the 12th:' || E'\\n', 10 * 1024 * 1024 / 24)")
 	w := d.work("snapshot", filepath.Join(t.TempDir(), "snapshot"))
 	w.Rules = keepAll(t, d)
 	w.Rules.Tables["large"].Columns["t"] = mask.Rule{Use: "text"}

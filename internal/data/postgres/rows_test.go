@@ -79,7 +79,10 @@ func TestRowMasker(t *testing.T) {
 					continue
 				}
 				text := rapid.StringOf(rapid.SampledFrom([]rune("\\\t\nNab7ü "))).Draw(rt, "value")
-				values[i] = []byte(strings.Repeat(text, rapid.SampledFrom([]int{1, 1, 1, large}).Draw(rt, "times")))
+				if rapid.IntRange(0, 3).Draw(rt, "size") == 3 && text != "" {
+					text = strings.Repeat(text, large/len(text)+1) // just large, which is enough
+				}
+				values[i] = []byte(text)
 			}
 			kept = append(kept, values[0], values[2])
 			if _, err := w.Write(encoded(values...)); err != nil {

@@ -71,9 +71,13 @@ func die() {
 	os.Exit(3)
 }
 
+// babble prints without end: 128 MB as fast as it can, and then so much that others come to their turn.
 func babble() {
 	for i := 0; ; i++ {
-		fmt.Println(i, strings.Repeat("and another thing ", 200))
+		n, _ := fmt.Println(i, strings.Repeat("and another thing ", 200))
+		if i*n > 128<<20 {
+			time.Sleep(time.Millisecond)
+		}
 	}
 }
 
