@@ -292,7 +292,7 @@ func TestCareful(t *testing.T) {
 	f := newFixture(t, dockertest.Shared(t))
 	s := f.spec("early", "exit:3")
 	s.Restart, s.Careful = true, true
-	s.Health = app.Health{Command: []string{"/app", "drivertest-app", "has:" + f.file("well")}, Interval: 50 * time.Millisecond, Timeout: 5 * time.Second, Retries: 3, Start: time.Minute}
+	s.Health = app.Health{Command: []string{"/app", "drivertest-app", "has:" + f.file("well")}, Interval: 500 * time.Millisecond, Timeout: 5 * time.Second, Retries: 3, Start: time.Minute}
 	f.start(s)
 	_, err := f.Wait(f.ctx, s.ID)
 	wantProblem(t, err, problem.Fail, "exit code 3", "is not started again")

@@ -24,7 +24,7 @@ func healthCommand(b *bench) {
 	s.Env["MARK"] = "mine"
 	s.Health = app.Health{
 		Command:  []string{self(b.T), appName, "is:MARK=mine", "has:ready"}, // in the replica's folder, with its environment
-		Interval: 20 * time.Millisecond, Timeout: 5 * time.Second, Retries: 2, Start: 20 * time.Second,
+		Interval: b.world.Ask, Timeout: 5 * time.Second, Retries: 2, Start: 20 * time.Second,
 	}
 	b.startAndWait(s)
 
