@@ -36,6 +36,9 @@ func (d *Driver) startProblem(ctx context.Context, id string, s driver.Spec, err
 			WithHint("look who has it: docker network inspect NETWORK")
 	case is("network ") && is(" not found"):
 		return networkGone(s, err)
+	case is("no available IPv4 addresses"):
+		return p(problem.Unavailable, "a network that it is to be in has no address left: %s", text).
+			WithHint("give the Engine larger networks (default-address-pools in daemon.json), or the environment fewer replicas")
 	case is("no space left on device"):
 		return p(problem.Unavailable, "the disk of the Docker Engine is full").WithHint("make room: docker system df shows what takes it")
 	case is("unable to find user", "unable to find group"):

@@ -456,17 +456,3 @@ func TestSettings(t *testing.T) {
 		t.Errorf("the Engine has %+v, %v", in, err)
 	}
 }
-
-// BenchmarkList lists 50 containers that run.
-func BenchmarkList(b *testing.B) {
-	f := newFixture(b, dockertest.Start(b))
-	for i := range 50 {
-		f.start(f.spec(fmt.Sprintf("web.%d", i), "stay"))
-	}
-	b.ResetTimer()
-	for b.Loop() {
-		if all, err := f.List(f.ctx, driver.Filter{App: "shop"}); err != nil || len(all) != 50 {
-			b.Fatalf("%d, %v", len(all), err)
-		}
-	}
-}
