@@ -404,8 +404,6 @@ func TestOutOfMemory(t *testing.T) {
 func TestNoEngine(t *testing.T) {
 	_, err := docker.New(docker.Options{Host: "unix://" + filepath.Join(t.TempDir(), "none.sock"), Home: "x"})
 	wantProblem(t, err, problem.Unavailable, "no Docker Engine answers at unix://")
-	_, err = docker.New(docker.Options{Host: "ssh://root@nowhere", Home: "x"})
-	wantProblem(t, err, problem.Invalid, "ssh")
 	_, err = docker.New(docker.Options{Host: "nonsense", Home: "x"})
 	wantProblem(t, err, problem.Invalid, "nonsense")
 }

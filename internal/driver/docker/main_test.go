@@ -24,6 +24,7 @@ import (
 
 func TestMain(m *testing.M) {
 	drivertest.Main()
+	dialStdio()
 	dockertest.Enter()
 	flag.Parse()
 	if err := flag.Set("test.parallel", "4"); err != nil { // they wait for the Engine, not for a processor
