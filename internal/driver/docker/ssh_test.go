@@ -3,6 +3,7 @@ package docker_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -152,42 +153,45 @@ func (s *sshServer) end() {
 func TestSSH(t *testing.T) {
 	f := newFixture(t, dockertest.Shared(t))
 	ssh := startSSH(t, f.engine.Host)
-	socket := strings.TrimPrefix(f.engine.Host, "unix://")
-	for name, host := range map[string]string{
-		"plain":       "ssh://root@127.0.0.1:" + ssh.port,
-		"with socket": "ssh://root@127.0.0.1:" + ssh.port + socket,
-	} {
-		d, err := docker.New(docker.Options{Host: host, Home: t.Name()})
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		n, err := d.EnsureNetwork(f.ctx, "shop", "qa", "default", false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := f.spec("web", "print:hello", "until:"+f.file(name), "print:bye", "stay")
-		s.Container.Networks = []driver.Attach{{Network: n.ID}}
-		if _, err := d.Start(f.ctx, s); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(f.ctx)
-		out, done := new(syncBuffer), make(chan error, 1)
-		go func() { done <- d.Logs(ctx, "web", driver.LogOptions{Follow: true}, out) }()
-		f.until("followed", func() bool { return out.String() == "hello\n" })
-		f.cut(ssh)
-		if st, err := d.Wait(f.ctx, "web"); err != nil || st.Phase != driver.Healthy {
-			t.Errorf("%s: after the connections were cut: %+v, %v", name, st, err)
-		}
-		f.touch(name)
-		f.until("followed over the cut", func() bool { return out.String() == "hello\nbye\n" })
-		cancel()
-		<-done
-		if err := d.Stop(f.ctx, "web"); err != nil {
-			t.Error(err)
-		}
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
+	plain, err := docker.New(docker.Options{Host: "ssh://root@127.0.0.1:" + ssh.port, Home: t.Name()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := plain.Has(f.ctx, f.image); err != nil || !ok {
+		t.Errorf("the image is there: %v, %v", ok, err)
+	}
+	if err := plain.Close(); err != nil {
+		t.Error(err)
+	}
+	d, err := docker.New(docker.Options{Host: "ssh://root@127.0.0.1:" + ssh.port + strings.TrimPrefix(f.engine.Host, "unix://"), Home: t.Name()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := d.EnsureNetwork(f.ctx, "shop", "qa", "default", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := f.spec("web", "print:hello", "until:"+f.file("go"), "print:bye", "stay")
+	s.Container.Networks = []driver.Attach{{Network: n.ID}}
+	if _, err := d.Start(f.ctx, s); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(f.ctx)
+	out, done := new(syncBuffer), make(chan error, 1)
+	go func() { done <- d.Logs(ctx, "web", driver.LogOptions{Follow: true}, out) }()
+	f.until("followed", func() bool { return out.String() == "hello\n" })
+	f.cut(ssh)
+	if st, err := d.Wait(f.ctx, "web"); err != nil || st.Phase != driver.Healthy {
+		t.Errorf("after the connections were cut: %+v, %v", st, err)
+	}
+	f.touch("go")
+	f.until("followed over the cut", func() bool { return out.String() == "hello\nbye\n" })
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("following ended with %v", err)
+	}
+	if err := errors.Join(d.Stop(f.ctx, "web"), d.Close()); err != nil {
+		t.Error(err)
 	}
 	refused := func(words ...string) {
 		t.Helper()
