@@ -29,7 +29,9 @@ import (
 
 // Options configure a Driver.
 type Options struct {
-	Host string       // the Engine's address as in DOCKER_HOST; "" is its default socket. Replicas are dialled from here, so it is this machine's
+	// Host is the Engine's address as in DOCKER_HOST; "" is its default socket. Replicas are dialled from here, so one that runs any
+	// is on this machine; what only has and builds images may be elsewhere, also at ssh://.
+	Host string
 	Home string       // which Greenroom this is, such as its state folder: two on one Engine never touch each other's
 	Logs string       // folder for what those printed that were stopped last; made when missing; "" keeps nothing of them
 	Log  *slog.Logger // nil logs nothing
@@ -81,6 +83,10 @@ func (d *Driver) Start(ctx context.Context, s driver.Spec) (driver.Status, error
 	}
 	if err := s.Check(); err != nil {
 		return driver.Status{}, err
+	}
+	if len(s.Container.Publish) > 0 && d.engine.elsewhere() {
+		return driver.Status{}, problem.New(problem.Unavailable, "%s can't be started: its ports would be those of another machine, where the Docker Engine is (%s)", s.ID, d.engine.host).
+			WithHint("run Greenroom on the machine of the Engine")
 	}
 	defer d.starts.lock(s.ID)()
 	s = s.WithDefaults()

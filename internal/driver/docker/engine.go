@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
+	"net/url"
 	"strings"
 	"syscall"
 	"time"
@@ -31,41 +33,75 @@ const (
 type engine struct {
 	*client.Client
 	host  string
+	ssh   *sshDialer // nil for one that is reached without
 	log   *slog.Logger
 	hurry time.Duration // all waiting is that much shorter: 1, but in tests
 }
 
 // dial makes a client for an Engine, and asks whether it is there.
 func dial(host string, log *slog.Logger) (*engine, error) {
-	if strings.HasPrefix(host, "ssh://") {
-		return nil, problem.New(problem.Invalid, "an Engine at %s is not reached by ssh from here", host).
-			WithHint("forward its socket: ssh -N -L /run/user/$(id -u)/engine.sock:/var/run/docker.sock HOST, and give unix:///run/user/$(id -u)/engine.sock")
-	}
-	options := []client.Opt{}
-	if host != "" {
-		options = append(options, client.WithHost(host))
-	}
-	c, err := client.New(options...)
-	if err != nil {
-		return nil, problem.New(problem.Invalid, "%q is no address of an Engine: %w", host, err).
-			WithHint("write it as in DOCKER_HOST: unix:///var/run/docker.sock or tcp://127.0.0.1:2375")
-	}
-	e := &engine{Client: c, host: c.DaemonHost(), log: log, hurry: 1}
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
-	defer cancel()
-	ping, err := c.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+	e := &engine{host: host, log: log, hurry: 1}
+	var options []client.Opt
 	switch {
-	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		err = problem.New(problem.Unavailable, "the Docker Engine at %s does not answer", e.host).WithHint("look at it: systemctl status docker")
-	case err != nil:
-		err = e.none(err)
-	case ping.OSType != "" && ping.OSType != "linux":
-		err = problem.New(problem.Invalid, "the Engine at %s runs %s containers, and Greenroom runs Linux ones", e.host, ping.OSType)
+	case strings.HasPrefix(host, "ssh://"):
+		var err error
+		if e.ssh, err = newSSHDialer(host); err != nil {
+			return nil, err
+		}
+		options = []client.Opt{client.WithHost("tcp://localhost"), client.WithDialContext(e.ssh.dial)} // a host for which no proxy is asked
+	case strings.HasPrefix(host, "tcp://"): // DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say with whom
+		options = []client.Opt{client.WithTLSClientConfigFromEnv(), client.WithHost(host)}
+	case host != "":
+		options = []client.Opt{client.WithHost(host)}
 	}
-	if err != nil {
-		return nil, errors.Join(err, c.Close())
+	var err error
+	if e.Client, err = client.New(options...); err != nil {
+		return nil, problem.New(problem.Invalid, "%q is no address of an Engine: %w", host, err).
+			WithHint("write it as in DOCKER_HOST: unix:///var/run/docker.sock, tcp://127.0.0.1:2375 or ssh://USER@HOST")
+	}
+	if e.ssh == nil {
+		e.host = e.DaemonHost()
+	}
+	if err := e.there(); err != nil {
+		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
+}
+
+// Close gives back the connections.
+func (e *engine) Close() error {
+	err := e.Client.Close()
+	if e.ssh != nil {
+		e.ssh.close()
+	}
+	return err
+}
+
+// there says why there is no Engine that runs Linux containers.
+func (e *engine) there() error {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	ping, err := e.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+	switch {
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return problem.New(problem.Unavailable, "the Docker Engine at %s does not answer", e.host).WithHint("look at it: systemctl status docker")
+	case err != nil:
+		return e.none(err)
+	case ping.OSType != "" && ping.OSType != "linux":
+		return problem.New(problem.Invalid, "the Engine at %s runs %s containers, and Greenroom runs Linux ones", e.host, ping.OSType)
+	}
+	return nil
+}
+
+// elsewhere says whether the Engine is asked at an address that is not this machine's. One that is asked here may be elsewhere all
+// the same.
+func (e *engine) elsewhere() bool {
+	u, err := url.Parse(e.host)
+	if err != nil || u.Scheme != "tcp" && u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "ssh" {
+		return false
+	}
+	address, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() != "localhost" && (err != nil || !address.IsLoopback())
 }
 
 // knows says whether the Engine speaks that version of its API.
@@ -75,6 +111,10 @@ func (e *engine) knows(version string) bool {
 
 // none says that no Engine answers, in the words of the error that the client had.
 func (e *engine) none(err error) error {
+	var ssh *sshError
+	if errors.As(err, &ssh) {
+		return ssh.problem()
+	}
 	if strings.Contains(err.Error(), "permission denied") {
 		return problem.New(problem.Unavailable, "this user may not speak to the Docker Engine at %s: %w", e.host, err).
 			WithHint("run Greenroom as a user that may: as root, or as one of the group docker (which is as good as root)")
@@ -132,6 +172,10 @@ func away(err error) bool {
 		if errors.Is(err, cut) {
 			return true
 		}
+	}
+	var ssh *sshError
+	if errors.As(err, &ssh) {
+		return true
 	}
 	if client.IsErrConnectionFailed(err) {
 		return !strings.Contains(err.Error(), "permission denied")

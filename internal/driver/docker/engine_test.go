@@ -31,10 +31,10 @@ func (f *fixture) following(id string) (out *syncBuffer, end func() error) {
 	}
 }
 
-// phases are all that Status tells of a replica until end is called, each once.
+// phases are all that Status tells of a replica from now on until end is called, each once.
 func (f *fixture) phases(id string) (end func() []driver.Phase) {
 	ctx, cancel := context.WithCancel(f.ctx)
-	var seen []driver.Phase
+	seen := []driver.Phase{f.status(id).Phase}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for ctx.Err() == nil {

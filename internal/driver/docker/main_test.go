@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 
 func TestMain(m *testing.M) {
 	drivertest.Main()
+	dialStdio()
 	dockertest.Enter()
 	flag.Parse()
 	if err := flag.Set("test.parallel", "4"); err != nil { // they wait for the Engine, not for a processor
@@ -57,24 +59,37 @@ func openOn(t testing.TB, e *dockertest.Engine, home string) *docker.Driver {
 // loaded is the id of the suite's application in an Engine.
 func loaded(t testing.TB, e *dockertest.Engine, d *docker.Driver) string {
 	t.Helper()
-	i := dockertest.App(t)
+	application.Do(func() {
+		i := dockertest.App(t)
+		application.id, application.archive = i.ID(t), i.Archive(t)
+	})
+	if application.id == "" {
+		t.Fatal("the application could not be built")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if ok, err := d.Has(ctx, i.ID(t)); err != nil || ok {
-		return i.ID(t)
+	if ok, err := d.Has(ctx, application.id); err != nil || ok {
+		return application.id
 	}
-	images, err := d.Load(ctx, bytes.NewReader(i.Archive(t)))
-	if err != nil || len(images) != 1 || images[0].ID != i.ID(t) {
-		t.Fatalf("loading the application gave %+v, %v; want %s", images, err, i.ID(t))
+	images, err := d.Load(ctx, bytes.NewReader(application.archive))
+	if err != nil || len(images) != 1 || images[0].ID != application.id {
+		t.Fatalf("loading the application gave %+v, %v; want %s", images, err, application.id)
 	}
-	return i.ID(t)
+	return application.id
+}
+
+// application is the suite's application as an image, which takes a while to be put together.
+var application struct {
+	sync.Once
+	id      string
+	archive []byte
 }
 
 // container makes a spec of the suite's that of a container: with the suite's application, in a network, and with the
 // folder where it is.
 func container(s driver.Spec, folder, image, network string) driver.Spec {
 	c := &driver.Container{Image: image, Mounts: []driver.Mount{{Path: folder, Target: folder}}, Networks: []driver.Attach{{Network: network}},
-		Log: driver.LogLimits{Size: 3 << 20}}
+		Log: driver.LogLimits{Size: 5 << 19}}
 	port := ""
 	if s.Listen.Network == "tcp" {
 		_, port, _ = strings.Cut(s.Listen.Address, ":")
@@ -113,9 +128,11 @@ func TestConformance(t *testing.T) {
 		},
 		Adds:  []string{"HOSTNAME", "HOME"},
 		Kept:  func(t *testing.T, dir string) int64 { return logsKept(t, e, dir) },
-		Flood: 16 << 20,
-		Lines: 150_000,
+		Flood: 10 << 20,
+		Lines: 120_000,
 		Short: 3 * time.Second,
+		Ask:   500 * time.Millisecond,
+		Look:  25 * time.Millisecond,
 	})
 }
 

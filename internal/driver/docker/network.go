@@ -3,7 +3,9 @@ package docker
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -67,7 +69,11 @@ func (d *Driver) EnsureNetwork(ctx context.Context, app, environment, name strin
 				return Network{}, err
 			}
 		}
-		return asAsked(there[0], internal)
+		n, err := asAsked(there[0], internal)
+		if err == nil {
+			err = d.reached(n)
+		}
+		return n, err
 	}
 	return Network{}, problem.New(problem.Unavailable, "network %s can't be made: somebody removes it all the time", full)
 }
@@ -110,6 +116,26 @@ func asAsked(n network.Summary, internal bool) (Network, error) {
 		got.Gateway = got.Subnet.Masked().Addr().Next()
 	}
 	return got, nil
+}
+
+// reached says why containers in a network are not reached from this machine at their addresses. Where they are, the Engine gave
+// this machine an address in it. One in a machine of its own, or in a network of its own as a rootless one, gives it to that.
+func (d *Driver) reached(n Network) error {
+	if runtime.GOOS != "linux" || !n.Gateway.IsValid() { // there their ports are published
+		return nil
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return err
+	}
+	for _, a := range addresses {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr() == n.Gateway {
+			return nil
+		}
+	}
+	return problem.New(problem.Unavailable, "the Docker Engine at %s is elsewhere: its containers have networks that this machine is not in (%s), so what runs in them is not reached from here",
+		d.engine.host, n.Subnet).
+		WithHint("run Greenroom on the machine of the Engine, and there with an Engine that is neither rootless nor in a machine of its own (Docker Desktop)")
 }
 
 // createNetwork makes a network with a subnet that stands in its definition: in no other can an address be chosen. Which

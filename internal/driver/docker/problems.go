@@ -36,6 +36,9 @@ func (d *Driver) startProblem(ctx context.Context, id string, s driver.Spec, err
 			WithHint("look who has it: docker network inspect NETWORK")
 	case is("network ") && is(" not found"):
 		return networkGone(s, err)
+	case is("no available IPv4 addresses"):
+		return p(problem.Unavailable, "a network that it is to be in has no address left: %s", text).
+			WithHint("give the Engine larger networks (default-address-pools in daemon.json), or the environment fewer replicas")
 	case is("no space left on device"):
 		return p(problem.Unavailable, "the disk of the Docker Engine is full").WithHint("make room: docker system df shows what takes it")
 	case is("unable to find user", "unable to find group"):
@@ -54,6 +57,10 @@ func (d *Driver) startProblem(ctx context.Context, id string, s driver.Spec, err
 		return p(problem.Invalid, "the Docker Engine has not got the rights itself that it is to give: %s", text).
 			WithHint("take privileged or the cap_add that this machine has not got out of the service, or run the Engine outside a container")
 	case is("bind source path does not exist"):
+		if d.engine.elsewhere() {
+			return p(problem.Invalid, "a folder that it mounts is not on the machine of the Docker Engine (%s): %s", d.engine.host, text).
+				WithHint("run Greenroom on the machine of the Engine: what comes with a release is mounted from here")
+		}
 		return p(problem.Invalid, "a folder that it mounts is not there: %s", text).WithHint("make it, or mend the service's volumes")
 	}
 	return p(problem.Fail, "%s", text)

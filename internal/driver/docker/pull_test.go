@@ -42,7 +42,10 @@ func (r *registry) move(t testing.TB, i dockertest.Image) string {
 	t.Helper()
 	config, layer := i.Parts(t)
 	var zipped bytes.Buffer
-	w := gzip.NewWriter(&zipped)
+	w, err := gzip.NewWriterLevel(&zipped, gzip.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := w.Write(layer); err != nil {
 		t.Fatal(err)
 	}

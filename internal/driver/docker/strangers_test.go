@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	engine "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
@@ -218,5 +219,63 @@ func TestPaused(t *testing.T) {
 	}
 	if got := f.logs("web"); got != "hello\nbye, terminated\n" {
 		t.Errorf("it printed %q", got)
+	}
+}
+
+// TestRemoveInParts takes an environment away of which somebody has removed a part, and uses another: the rest goes, what can't
+// is named, and goes when it can.
+func TestRemoveInParts(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Shared(t))
+	first, second := f.network("qa", "first", false), f.network("qa", "second", false)
+	var volumes []string
+	for _, name := range []string{"data", "cache", "gone"} {
+		v, err := f.EnsureVolume(f.ctx, "shop", "qa", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		volumes = append(volumes, v)
+	}
+	for _, id := range []string{"web", "worker"} {
+		s := f.spec(id, "stay")
+		s.Container.Networks = []driver.Attach{{Network: first.ID}}
+		f.start(s)
+	}
+	_, err1 := f.stranger.ContainerRemove(f.ctx, f.nameOf("worker"), client.ContainerRemoveOptions{Force: true})
+	_, err2 := f.stranger.VolumeRemove(f.ctx, volumes[2], client.VolumeRemoveOptions{})
+	made, err3 := f.stranger.ContainerCreate(f.ctx, client.ContainerCreateOptions{
+		Config:     &engine.Config{Image: f.image},
+		HostConfig: &engine.HostConfig{Binds: []string{volumes[0] + ":/data"}, NetworkMode: engine.NetworkMode(second.ID)},
+	})
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.stranger.ContainerStart(f.ctx, made.ID, client.ContainerStartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	err := f.Remove(f.ctx, "shop", "qa", true)
+	for _, left := range []string{second.Name, volumes[0]} {
+		if err == nil || !strings.Contains(err.Error(), left) {
+			t.Errorf("it is not said that %s can't be removed: %v", left, err)
+		}
+	}
+	for _, gone := range []string{first.Name, volumes[1], volumes[2]} {
+		if err != nil && strings.Contains(err.Error(), gone) {
+			t.Errorf("%s can be removed: %v", gone, err)
+		}
+	}
+	_, err1 = f.stranger.NetworkInspect(f.ctx, first.ID, client.NetworkInspectOptions{})
+	_, err2 = f.stranger.VolumeInspect(f.ctx, volumes[1], client.VolumeInspectOptions{})
+	if !errdefs.IsNotFound(err1) || !errdefs.IsNotFound(err2) {
+		t.Errorf("what nobody uses: %v, %v", err1, err2)
+	}
+	if _, err := f.stranger.ContainerRemove(f.ctx, made.ID, client.ContainerRemoveOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := f.Remove(f.ctx, "shop", "qa", true); err != nil {
+			t.Error(err)
+		}
+		f.wantNothing("shop", "qa")
 	}
 }

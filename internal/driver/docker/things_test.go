@@ -292,7 +292,7 @@ func TestCareful(t *testing.T) {
 	f := newFixture(t, dockertest.Shared(t))
 	s := f.spec("early", "exit:3")
 	s.Restart, s.Careful = true, true
-	s.Health = app.Health{Command: []string{"/app", "drivertest-app", "has:" + f.file("well")}, Interval: 50 * time.Millisecond, Timeout: 5 * time.Second, Retries: 3, Start: time.Minute}
+	s.Health = app.Health{Command: []string{"/app", "drivertest-app", "has:" + f.file("well")}, Interval: 500 * time.Millisecond, Timeout: 5 * time.Second, Retries: 3, Start: time.Minute}
 	f.start(s)
 	_, err := f.Wait(f.ctx, s.ID)
 	wantProblem(t, err, problem.Fail, "exit code 3", "is not started again")
@@ -455,19 +455,5 @@ func TestSettings(t *testing.T) {
 	}
 	if err := json.Unmarshal(raw.Raw, &in); err != nil || !in.HostConfig.ReadonlyRootfs || in.HostConfig.LogConfig.Config["max-file"] != "3" {
 		t.Errorf("the Engine has %+v, %v", in, err)
-	}
-}
-
-// BenchmarkList lists 50 containers that run.
-func BenchmarkList(b *testing.B) {
-	f := newFixture(b, dockertest.Start(b))
-	for i := range 50 {
-		f.start(f.spec(fmt.Sprintf("web.%d", i), "stay"))
-	}
-	b.ResetTimer()
-	for b.Loop() {
-		if all, err := f.List(f.ctx, driver.Filter{App: "shop"}); err != nil || len(all) != 50 {
-			b.Fatalf("%d, %v", len(all), err)
-		}
 	}
 }

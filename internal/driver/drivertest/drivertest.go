@@ -50,11 +50,16 @@ type World struct {
 	Lines int
 	// Short is a time in which a replica has certainly answered once, and too short to wait for it; 0 is a second.
 	Short time.Duration
+	// Ask is how often a health command is run; 0 is every 20 ms.
+	Ask time.Duration
+	// Look is how often the suite looks whether something has come about; 0 is every 5 ms.
+	Look time.Duration
 }
 
 // Run runs the suite, but for those of its tests that mean nothing to the driver.
 func Run(t *testing.T, w World, without ...string) {
 	w.Flood, w.Lines, w.Short = cmp.Or(w.Flood, 256<<20), cmp.Or(w.Lines, 3<<20), cmp.Or(w.Short, time.Second)
+	w.Ask, w.Look = cmp.Or(w.Ask, 20*time.Millisecond), cmp.Or(w.Look, 5*time.Millisecond)
 	for name, test := range map[string]func(*bench){
 		"StartHealthStop":       startHealthStop,
 		"StartTwice":            startTwice,
@@ -310,7 +315,7 @@ func (b *bench) eventually(what string, ok func() bool) {
 		select {
 		case <-b.ctx.Done():
 			b.Fatalf("%s: it did not come about", what)
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(b.world.Look):
 		}
 	}
 }

@@ -23,7 +23,7 @@ func healthCommand(b *bench) {
 	s.Env["MARK"] = "mine"
 	s.Health = app.Health{
 		Command:  []string{self(b.T), appName, "is:MARK=mine", "has:ready"}, // in the replica's folder, with its environment
-		Interval: 20 * time.Millisecond, Timeout: 10 * time.Second, Retries: 2, Start: time.Minute,
+		Interval: b.world.Ask, Timeout: 10 * time.Second, Retries: 2, Start: time.Minute,
 	}
 	b.startAndWait(s)
 
