@@ -129,7 +129,8 @@ type containers struct {
 	docker        *client.Client
 	driver        *docker.Driver // the house's own, as another process would have it
 	customers     *customers
-	first, second release.Digest
+	oldest        release.Digest
+	first, second release.Digest // one of which is live, and the other has the same cache
 }
 
 // newContainers has the first release live, and the second one built.
@@ -157,6 +158,7 @@ func TestContainers(t *testing.T) {
 	c := newContainers(t)
 	before := c.inventory()
 	c.first = c.live(contained().as("v1", "DROP TABLE IF EXISTS notes"))
+	c.oldest = c.first
 	c.second = c.build(contained().as("v2", "CREATE TABLE IF NOT EXISTS notes (note text)"))
 	c.customers = c.customersOf(c.status().Address)
 
@@ -348,6 +350,15 @@ func (c *containers) refused() {
 	_, err = c.client.Start(c.ctx(), api.RunRequest{Kind: plan.Rollback, App: appUnderTest, Environment: "production", Because: "a test"})
 	wantProblem(c, err, problem.Blocked, "can't go back", setting)
 	_, err = c.client.Start(c.ctx(), api.RunRequest{Kind: plan.Rehearsal, App: appUnderTest, Release: string(c.second)})
+	wantProblem(c, err, problem.Blocked, setting)
+
+	backups, err := c.client.Copies(c.ctx(), appUnderTest, "production", api.CopyBackup)
+	must(c, err)
+	i := slices.IndexFunc(backups, func(b api.CopyView) bool { return b.Release == c.oldest })
+	if i < 0 {
+		c.Fatal("there is no backup of the time of the oldest release")
+	}
+	_, err = c.client.Start(c.ctx(), toBackup(backups[i].ID))
 	wantProblem(c, err, problem.Blocked, setting)
 
 	c.killDaemon()
