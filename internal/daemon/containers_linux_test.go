@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"greenroom/internal/api"
+	"greenroom/internal/app"
 	"greenroom/internal/data/postgres"
 	"greenroom/internal/driver"
 	"greenroom/internal/driver/docker"
@@ -329,7 +330,21 @@ func (c *containers) changes() {
 		c.Fatalf("the cache is %s as before, and says that it is %s", is.ID, c.cached("kind"))
 	}
 	c.settles() // who asked for a page meanwhile had none
+
+	// The same cache, and what the environment gives it is new.
 	c.second = c.build(large.as("v4", ""))
+	r := c.registration(large.as("v4", ""))
+	r.Policy.Environments[0].Config = map[string]app.Config{"KIND": {Value: "huge", Because: "a test"}}
+	_, err := c.client.Apply(c.ctx(), r, false)
+	must(c, err)
+	cache = c.running("cache")
+	c.wantOutcome(c.promote(c.second), plan.Succeeded)
+	c.wantLive(c.second)
+	if is := c.running("cache"); is.ID != cache.ID || is.PID == cache.PID || c.cached("kind") != "huge" {
+		c.Fatalf("the cache is %s, process %d, was %s, process %d, and says that it is %s", is.ID, is.PID, cache.ID, cache.PID, c.cached("kind"))
+	}
+	c.first, c.second = c.second, c.first
+	c.settles()
 }
 
 // refused takes out of the policy what the releases need. What is live is kept up, and nothing else comes.
