@@ -67,7 +67,7 @@ func sides(b *testing.B, run func(b *testing.B, contained bool, h *house, start 
 		run(b, false, h, h.startsProcess)
 	})
 	b.Run("containers", func(b *testing.B) {
-		engine := dockertest.Start(b)
+		engine := dockertest.StartWide(b)
 		b.Setenv("DOCKER_HOST", engine.Host)
 		dir := newFolder(b)
 		h := newHouseIn(b, dir, filepath.Join(dir, "home"), func(h *house) { h.engine = engine.Host })

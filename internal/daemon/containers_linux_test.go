@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"greenroom/internal/api"
+	"greenroom/internal/app"
 	"greenroom/internal/data/postgres"
 	"greenroom/internal/driver"
 	"greenroom/internal/driver/docker"
@@ -94,13 +95,10 @@ func databaseImage(t testing.TB) dockertest.Image {
 		must(t, err)
 		image.Files[strings.TrimPrefix(name, "/")] = b
 	}
-	programs := []string{"/bin/sh", filepath.Join(p.Bin, "postgres"), filepath.Join(p.Bin, "initdb")}
-	modules, err := filepath.Glob(filepath.Join(filepath.Dir(p.Bin), "lib", "*.so"))
-	must(t, err)
-	for _, name := range append(programs, modules...) {
-		if strings.Contains(name, "llvmjit") { // it is large, and nothing here is compiled
-			continue
-		}
+	modules := filepath.Join(filepath.Dir(p.Bin), "lib") // those that a fresh database needs
+	for _, name := range []string{
+		"/bin/sh", filepath.Join(p.Bin, "postgres"), filepath.Join(p.Bin, "initdb"), filepath.Join(modules, "plpgsql.so"), filepath.Join(modules, "dict_snowball.so"),
+	} {
 		add(name)
 		libraries, err := exec.Command("ldd", name).Output()
 		must(t, err)
@@ -129,7 +127,8 @@ type containers struct {
 	docker        *client.Client
 	driver        *docker.Driver // the house's own, as another process would have it
 	customers     *customers
-	first, second release.Digest
+	oldest        release.Digest
+	first, second release.Digest // one of which is live, and the other has the same cache
 }
 
 // newContainers has the first release live, and the second one built.
@@ -157,6 +156,7 @@ func TestContainers(t *testing.T) {
 	c := newContainers(t)
 	before := c.inventory()
 	c.first = c.live(contained().as("v1", "DROP TABLE IF EXISTS notes"))
+	c.oldest = c.first
 	c.second = c.build(contained().as("v2", "CREATE TABLE IF NOT EXISTS notes (note text)"))
 	c.customers = c.customersOf(c.status().Address)
 
@@ -327,7 +327,21 @@ func (c *containers) changes() {
 		c.Fatalf("the cache is %s as before, and says that it is %s", is.ID, c.cached("kind"))
 	}
 	c.settles() // who asked for a page meanwhile had none
+
+	// The same cache, and what the environment gives it is new.
 	c.second = c.build(large.as("v4", ""))
+	r := c.registration(large.as("v4", ""))
+	r.Policy.Environments[0].Config = map[string]app.Config{"KIND": {Value: "huge", Because: "a test"}}
+	_, err := c.client.Apply(c.ctx(), r, false)
+	must(c, err)
+	cache = c.running("cache")
+	c.wantOutcome(c.promote(c.second), plan.Succeeded)
+	c.wantLive(c.second)
+	if is := c.running("cache"); is.ID != cache.ID || is.PID == cache.PID || c.cached("kind") != "huge" {
+		c.Fatalf("the cache is %s, process %d, was %s, process %d, and says that it is %s", is.ID, is.PID, cache.ID, cache.PID, c.cached("kind"))
+	}
+	c.first, c.second = c.second, c.first
+	c.settles()
 }
 
 // refused takes out of the policy what the releases need. What is live is kept up, and nothing else comes.
@@ -348,6 +362,15 @@ func (c *containers) refused() {
 	_, err = c.client.Start(c.ctx(), api.RunRequest{Kind: plan.Rollback, App: appUnderTest, Environment: "production", Because: "a test"})
 	wantProblem(c, err, problem.Blocked, "can't go back", setting)
 	_, err = c.client.Start(c.ctx(), api.RunRequest{Kind: plan.Rehearsal, App: appUnderTest, Release: string(c.second)})
+	wantProblem(c, err, problem.Blocked, setting)
+
+	backups, err := c.client.Copies(c.ctx(), appUnderTest, "production", api.CopyBackup)
+	must(c, err)
+	i := slices.IndexFunc(backups, func(b api.CopyView) bool { return b.Release == c.oldest })
+	if i < 0 {
+		c.Fatal("there is no backup of the time of the oldest release")
+	}
+	_, err = c.client.Start(c.ctx(), toBackup(backups[i].ID))
 	wantProblem(c, err, problem.Blocked, setting)
 
 	c.killDaemon()

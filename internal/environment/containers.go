@@ -235,7 +235,8 @@ func freeIn(subnet netip.Prefix, taken func(int) bool) (int, error) {
 			return n, nil
 		}
 	}
-	return 0, problem.New(problem.Unavailable, "the network %s has no address left", subnet)
+	return 0, problem.New(problem.Unavailable, "the network %s has no address left", subnet).
+		WithHint("give the Docker Engine larger ones, as default-address-pools in its daemon.json; then stop the environment and start it again")
 }
 
 func numberOf(a netip.Addr) int {

@@ -12,7 +12,7 @@ import (
 )
 
 // soonTime is how long an Engine may take that is asked whether it is there, by somebody who does not wait for it.
-const soonTime = 2 * time.Second
+const soonTime = 5 * time.Second
 
 // Answers asks the Engine once, without patience. Where it does not answer the error is a problem (problem.Unavailable).
 func (d *Driver) Answers(ctx context.Context) error {

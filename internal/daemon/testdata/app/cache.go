@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"sync/atomic"
-	"time"
 )
 
 // cache keeps one number, in memory alone, and knows whether it finds the others by their names.
@@ -36,7 +35,5 @@ func fromCache(path string) (string, error) {
 	if at == "" {
 		return "", nil
 	}
-	// One that is stopped may leave packets that nobody answers.
-	c := http.Client{Timeout: 2 * time.Second}
-	return get(c.Get(at + path))
+	return get(neighbours.Get(at + path))
 }

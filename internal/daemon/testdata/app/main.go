@@ -17,8 +17,9 @@ import (
 	"strings"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
-	_ "modernc.org/sqlite"             // the driver sqlite
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // the driver sqlite
 )
 
 func main() {
@@ -70,7 +71,12 @@ func database() (*sql.DB, error) {
 	if err != nil {
 		return nil, errors.New("DATABASE_URL is no URL") // the cause would show its password
 	}
-	return sql.Open("pgx", u.String())
+	config, err := pgx.ParseConfig(u.String())
+	if err != nil {
+		return nil, errors.New("DATABASE_URL is none of PostgreSQL's") // the cause would show its password
+	}
+	config.LookupFunc = lookup
+	return stdlib.OpenDB(*config), nil
 }
 
 // migrate runs migrate.sql in one transaction, or where its first line is "-- apart" statement by statement.

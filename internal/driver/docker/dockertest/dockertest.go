@@ -39,6 +39,7 @@ type Engine struct {
 	cmd     *exec.Cmd
 	crashed bool // it was killed, and had no time to unmount
 	small   bool // its disk is one that makeSmall mounted
+	wide    bool // its networks have 256 addresses each, and not 16
 }
 
 // logBuffer is what an Engine said.
@@ -100,6 +101,17 @@ func StartLive(t testing.TB) *Engine {
 	t.Helper()
 	need(t)
 	e := newEngine(t, `{"live-restore": true}`, false, 0)
+	t.Cleanup(e.End)
+	return e
+}
+
+// StartWide is Start of an Engine for networks of many containers.
+func StartWide(t testing.TB) *Engine {
+	t.Helper()
+	need(t)
+	e := makeEngine(t, false, 0)
+	e.wide = true
+	e.Return(t)
 	t.Cleanup(e.End)
 	return e
 }
@@ -172,6 +184,14 @@ func need(t testing.TB) {
 
 func newEngine(t testing.TB, options string, filter bool, size int64) *Engine {
 	t.Helper()
+	e := makeEngine(t, filter, size)
+	e.Return(t)
+	return e
+}
+
+// makeEngine makes what an Engine needs that does not run yet.
+func makeEngine(t testing.TB, filter bool, size int64) *Engine {
+	t.Helper()
 	dir, err := os.MkdirTemp(os.Getenv(place), "e") // short: sockets lie in it
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +206,6 @@ func newEngine(t testing.TB, options string, filter bool, size int64) *Engine {
 			t.Fatal(err)
 		}
 	}
-	e.Return(t)
 	return e
 }
 
@@ -224,9 +243,13 @@ func (e *Engine) start() error {
 	// A killed one leaves its pid files, and a pid may be another's by now.
 	_ = os.Remove(e.file("pid"))
 	_ = os.Remove(e.file("exec/containerd/containerd.pid"))
+	bits := 28
+	if e.wide {
+		bits = 24
+	}
 	e.cmd = exec.Command("dockerd", "--config-file", e.file("daemon.json"), "--host", e.Host, "--data-root", e.Data(),
 		"--exec-root", e.file("exec"), "--pidfile", e.file("pid"), "--bridge", "none", fmt.Sprintf("--iptables=%v", e.filter),
-		fmt.Sprintf("--ip-forward=%v", e.filter), "--ip-masq=false", "--default-address-pool", "base="+e.Range()+".0.0/20,size=28",
+		fmt.Sprintf("--ip-forward=%v", e.filter), "--ip-masq=false", "--default-address-pool", fmt.Sprintf("base=%s.0.0/20,size=%d", e.Range(), bits),
 		"--cgroup-parent", "/"+e.cgroup(), "--shutdown-timeout", "5", "--log-level", "info")
 	e.cmd.Stdout, e.cmd.Stderr = w, w
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
