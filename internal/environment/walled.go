@@ -106,10 +106,7 @@ var systems = []string{"/dev", "/proc", "/run", "/sys"}
 // leadsOut says what of a folder of the machine leads out of a container that has it: the machine's own files of that kind,
 // or the socket of a program; "" for nothing.
 func leadsOut(folder string) (string, error) {
-	paths := []string{filepath.Clean(folder)}
-	if real, err := filepath.EvalSymlinks(folder); err == nil && real != paths[0] {
-		paths = append(paths, real)
-	}
+	paths := []string{filepath.Clean(folder), followed(filepath.Clean(folder))}
 	there, err := machineSockets()
 	if err != nil {
 		return "", err
@@ -127,6 +124,15 @@ func leadsOut(folder string) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// followed is where a path leads, as far as it is there.
+func followed(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil || path == "/" {
+		return real
+	}
+	dir, name := filepath.Split(path)
+	return filepath.Join(followed(filepath.Clean(dir)), name)
 }
 
 // inFolder says whether a path is in a folder, or the folder.
