@@ -241,4 +241,3 @@ func (e *Environment) serverWithin(ctx context.Context, r release.Release) (stri
 	}
 	return addresses[0], nil
 }
-
