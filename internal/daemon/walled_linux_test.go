@@ -54,7 +54,7 @@ func TestContainersSecluded(t *testing.T) {
 	needPostgres(t)
 	w := newWalled(t)
 	live := w.onAContainedCopy()
-	next := w.build(containedOnCopy(w.hold).as("v2", "ALTER TABLE customers ADD COLUMN IF NOT EXISTS since date"))
+	next := w.build(containedOnCopy(w.hold).as("v2", "ALTER TABLE customers ADD COLUMN IF NOT EXISTS since date;\nSELECT pg_sleep(2)")) // so long that it is seen
 	must(t, os.WriteFile(w.hold, nil, 0o600))
 	rehearsal := w.rehearse(next)
 	w.awaitStep(rehearsal.ID, "check-a-hold")
