@@ -185,6 +185,7 @@ func need(t testing.TB) {
 func newEngine(t testing.TB, options string, filter bool, size int64) *Engine {
 	t.Helper()
 	e := makeEngine(t, filter, size)
+	e.Configure(t, options)
 	e.Return(t)
 	return e
 }
@@ -198,7 +199,7 @@ func makeEngine(t testing.TB, filter bool, size int64) *Engine {
 	}
 	e := &Engine{t: t, dir: dir, filter: filter, Host: "unix://" + filepath.Join(dir, "docker.sock")}
 	e.n, e.number = takeNumber(t)
-	if err := os.WriteFile(e.file("daemon.json"), []byte(options), 0o600); err != nil { // else the machine's would be read
+	if err := os.WriteFile(e.file("daemon.json"), []byte("{}\n"), 0o600); err != nil { // else the machine's would be read
 		t.Fatal(err)
 	}
 	if size > 0 {
