@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Vars = append(env.Vars, cache...)
 			env.Setenv("SITE", site)
+			env.Setenv("DEPLOYED", filepath.Join(filepath.Dir(site), "deployed"))
 			env.Setenv("DOCKER_HOST", "unix://"+filepath.Join(env.WorkDir, "no-engine.sock")) // what init writes depends on one
 			env.Setenv("PAGES", filepath.Dir(filepath.Dir(site)))
 			for _, who := range []string{"AUTHOR", "COMMITTER"} {
