@@ -18,7 +18,7 @@ import (
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../examples/shop/*.md"} {
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../examples/shop/*.md", "../../examples/deploy/*.md", "../../examples/deploy/*/*.md"} {
 		names, err := filepath.Glob(pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatalf("%s: %d pages, %v", pattern, len(names), err)

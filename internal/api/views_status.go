@@ -54,8 +54,8 @@ type EnvironmentStatus struct {
 	Services []ServiceStatus  `json:"services,omitempty"`
 	Traffic  Traffic          `json:"traffic"`
 	Deployed bool             `json:"deployed,omitempty"` // its team deploys it, and Greenroom carries no traffic of it
-	Run      *RunSummary      `json:"run,omitempty"`   // the promotion or rollback under way
-	Glass    []GlassView      `json:"glass,omitempty"` // broken here, and not reviewed yet
+	Run      *RunSummary      `json:"run,omitempty"`      // the promotion or rollback under way
+	Glass    []GlassView      `json:"glass,omitempty"`    // broken here, and not reviewed yet
 }
 
 // ServiceStatus is how one service stands.
