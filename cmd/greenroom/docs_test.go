@@ -18,7 +18,7 @@ import (
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../examples/shop/*.md"} {
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../examples/shop/*.md", "../../examples/deploy/*.md", "../../examples/deploy/*/*.md"} {
 		names, err := filepath.Glob(pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatalf("%s: %d pages, %v", pattern, len(names), err)
@@ -47,16 +47,16 @@ func TestSchemasAreUpToDate(t *testing.T) {
 	}
 }
 
-var fence = regexp.MustCompile("(?ms)^```yaml( compose| docker)?\n(.*?)^```$")
+var fence = regexp.MustCompile("(?ms)^```yaml( compose| docker| command)?\n(.*?)^```$")
 
-// TestExamplesLoad loads every example of a definition: a whole greenroom.yaml, or a Compose file of processes or of containers.
+// TestExamplesLoad loads every example of a definition: a whole greenroom.yaml, of an app that its team deploys, or a Compose file of processes or of containers.
 func TestExamplesLoad(t *testing.T) {
 	examples := 0
 	for name, page := range pages(t) {
 		for _, m := range fence.FindAllStringSubmatch(page, -1) {
 			examples++
 			definitionFile, compose := m[2], exampleCompose
-			if m[1] != "" {
+			if m[1] != "" && m[1] != " command" {
 				definitionFile, compose = "app: shop\n", m[2]
 			}
 			if m[1] == " docker" {
@@ -67,7 +67,7 @@ func TestExamplesLoad(t *testing.T) {
 				"greenroom.yaml": definitionFile, "compose.yaml": compose, "compose.production.yaml": "services: {}\n",
 				"mask.yaml": "tables: {}\n", "migrations/00001_customers.sql": "-- +goose Up\ncreate table customers (id int primary key);\n",
 				"package.json": "{}", "e2e/buy.spec.js": "", "bin/web": "", "pages/page.html": "",
-				"Dockerfile": "FROM scratch\n", "nginx.conf": "",
+				"Dockerfile": "FROM scratch\n", "nginx.conf": "", "deploy.sh": "", "rollback.sh": "", "status.sh": "", "k8s/app.yaml": "",
 			} {
 				path := filepath.Join(dir, file)
 				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

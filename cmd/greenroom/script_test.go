@@ -30,6 +30,7 @@ import (
 //	remember               note all that Greenroom keeps
 //	unchanged              all that it keeps is as it was noted
 //	port NAME              put a port of 127.0.0.1 on which nobody listens into the variable
+//	serve-ssh              start a server of ssh, see serveSSH
 //	commit MESSAGE         commit everything that is here
 //	pipeline SERVICE       run the pipeline for github or gitlab that docs/in-a-pipeline.md has, for the commit that is here
 func TestScripts(t *testing.T) {
@@ -45,6 +46,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Vars = append(env.Vars, cache...)
 			env.Setenv("SITE", site)
+			env.Setenv("EXAMPLES", filepath.Join(filepath.Dir(site), "..", "..", "..", "examples"))
+			env.Setenv("DEPLOYED", filepath.Join(filepath.Dir(site), "deployed"))
 			env.Setenv("DOCKER_HOST", "unix://"+filepath.Join(env.WorkDir, "no-engine.sock")) // what init writes depends on one
 			env.Setenv("PAGES", filepath.Dir(filepath.Dir(site)))
 			for _, who := range []string{"AUTHOR", "COMMITTER"} {
@@ -56,7 +59,7 @@ func TestScripts(t *testing.T) {
 		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "make-additions": makeAdditions, "remember": remember, "unchanged": unchanged, "commit": commit,
-			"pipeline": pipeline, "port": port,
+			"pipeline": pipeline, "port": port, "serve-ssh": serveSSH,
 		},
 	})
 }
@@ -135,8 +138,11 @@ func logOf(home string) string {
 	return "daemon.log:\n" + string(b[max(0, len(b)-4000):])
 }
 
-// condition knows [postgres]. Where CI is set it has to be there.
+// condition knows [postgres] and [ssh]. Where CI is set they have to be there.
 func condition(name string) (bool, error) {
+	if name == "ssh" {
+		return haveSSH()
+	}
 	if name != "postgres" {
 		return false, fmt.Errorf("there is no condition %q", name)
 	}

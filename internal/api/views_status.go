@@ -53,8 +53,9 @@ type EnvironmentStatus struct {
 	Schema   gate.SchemaState `json:"schema"`
 	Services []ServiceStatus  `json:"services,omitempty"`
 	Traffic  Traffic          `json:"traffic"`
-	Run      *RunSummary      `json:"run,omitempty"`   // the promotion or rollback under way
-	Glass    []GlassView      `json:"glass,omitempty"` // broken here, and not reviewed yet
+	Deployed bool             `json:"deployed,omitempty"` // its team deploys it, and Greenroom carries no traffic of it
+	Run      *RunSummary      `json:"run,omitempty"`      // the promotion or rollback under way
+	Glass    []GlassView      `json:"glass,omitempty"`    // broken here, and not reviewed yet
 }
 
 // ServiceStatus is how one service stands.

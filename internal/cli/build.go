@@ -37,7 +37,7 @@ evidence against it; the exit code is 1 then.`,
 		Args:    takes(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.build(cmd.Context(), images, verbose) },
 	}
-	cmd.Flags().StringArrayVar(&images, "image", nil, "SERVICE=IMAGE: a container's image that was built already; may be repeated")
+	cmd.Flags().StringArrayVar(&images, "image", nil, "SERVICE=IMAGE: a container's image that was built already, or with driver: command the one to deploy, as NAME@sha256:…; may be repeated")
 	verboseFlag(cmd, &verbose)
 	return cmd
 }

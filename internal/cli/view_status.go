@@ -75,6 +75,9 @@ func environmentRow(s term.Screen, e api.EnvironmentStatus, now time.Time) []str
 		services = append(services, text)
 	}
 	traffic := "no requests"
+	if e.Deployed {
+		traffic = "not counted here"
+	}
 	if e.Traffic.Requests > 0 {
 		traffic = count(int(e.Traffic.Requests), "request", "requests")
 	}

@@ -353,7 +353,7 @@ func (d *Daemon) summary(ctx context.Context, r store.Run) (api.RunSummary, erro
 }
 
 func (d *Daemon) environmentStatus(ctx context.Context, e *environment.Environment) (api.EnvironmentStatus, error) {
-	s := api.EnvironmentStatus{Name: e.Name, Hosts: e.Settings.Hosts, Traffic: d.traffic.minute(e.RouteName())}
+	s := api.EnvironmentStatus{Name: e.Name, Hosts: e.Settings.Hosts, Deployed: e.Deployed(), Traffic: d.traffic.minute(e.RouteName())}
 	var err error
 	if s.Address, err = e.URL(ctx); err != nil {
 		return s, err

@@ -90,9 +90,11 @@ func (e *Environment) deployID(d release.Digest, key string) string {
 	return fmt.Sprintf("%s.%s.%s.%s.%s", e.App, e.Name, deployService, d.Short(), key)
 }
 
-// startDeploy forgets what is known of deploys that have ended, and starts one.
+// startDeploy starts a deploy. From now on nobody believes what was said of the releases before it. What a deploy printed
+// that failed is kept on the way back, and until the next one.
 func (e *Environment) startDeploy(ctx context.Context, r release.Release, id string, o Deploying) error {
-	if err := e.forgetDeploys(ctx, func(other driver.Status) bool { return other.Phase != driver.Exited || other.ID == id }); err != nil {
+	kept := func(other driver.Status) bool { return other.ID == id || other.Phase == driver.Exited && o.Back }
+	if err := e.forgetDeploys(ctx, kept); err != nil {
 		return err
 	}
 	command := &r.Contents.Deploy.Run

@@ -23,6 +23,7 @@ type Probed struct {
 	FirstFailure time.Time `json:"first_failure,omitzero"`
 	LastFailure  time.Time `json:"last_failure,omitzero"`
 	Failure      string    `json:"failure,omitempty"` // what the first one was
+	Latest       string    `json:"latest,omitempty"`  // what the last one was
 	// Interrupted says that nobody asked before Began, though somebody should have: Greenroom was started anew.
 	Interrupted bool `json:"interrupted,omitempty"`
 }
@@ -58,9 +59,9 @@ func (p Probed) Since(earlier Probed) Probed {
 	d.Asked, d.Well, d.Late = p.Asked-earlier.Asked, p.Well-earlier.Well, p.Late-earlier.Late
 	d.Failed, d.Missed, d.Began = p.Failed-earlier.Failed, p.Missed-earlier.Missed, earlier.Ended
 	if d.Failed == 0 {
-		d.FirstFailure, d.LastFailure, d.Failure = time.Time{}, time.Time{}, ""
+		d.FirstFailure, d.LastFailure, d.Failure, d.Latest = time.Time{}, time.Time{}, "", ""
 	} else if d.FirstFailure.Before(d.Began) {
-		d.FirstFailure = d.Began
+		d.FirstFailure, d.Failure = d.Began, d.Latest
 	}
 	return d
 }

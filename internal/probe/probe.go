@@ -49,7 +49,7 @@ func add(p *evidence.Probed, a answer) {
 		p.FirstFailure, p.Failure = a.sent, a.why
 	}
 	if a.sent.After(p.LastFailure) {
-		p.LastFailure = a.sent
+		p.LastFailure, p.Latest = a.sent, a.why
 	}
 }
 
