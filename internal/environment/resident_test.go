@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"greenroom/internal/account"
 	"greenroom/internal/app"
+	"greenroom/internal/driver/docker"
 	"greenroom/internal/driver/process"
 	"greenroom/internal/home"
 	"greenroom/internal/problem"
@@ -27,7 +29,8 @@ func aWorld(t *testing.T, dir string) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &World{Home: h, Driver: d, Accounts: account.New(h), Log: slog.New(slog.DiscardHandler)}
+	none := func() (*docker.Driver, error) { return nil, errors.New("no Engine was to be asked") }
+	w := &World{Home: h, Driver: d, Engine: NewEngine(h, none), Accounts: account.New(h), Log: slog.New(slog.DiscardHandler)}
 	t.Cleanup(func() {
 		if err := w.Accounts.Remove(t.Context()); err != nil {
 			t.Error(err)
