@@ -117,6 +117,10 @@ func (d *Driver) asked(ctx context.Context, in container.InspectResponse, rec re
 	if ctx.Err() != nil {
 		return ctx.Err(), 0
 	}
+	if s.started != in.State.StartedAt { // that was the life before
+		s.question = ""
+		return answer, 0
+	}
 	s.asked, s.answer = time.Now(), answer
 	if answer != nil {
 		s.misses++
