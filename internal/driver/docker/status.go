@@ -63,9 +63,9 @@ func (d *Driver) view(ctx context.Context, id string) (view, error) {
 	var answer error
 	switch {
 	case rec.Command:
-		answer, v.misses = d.commandHealth(ctx, in, rec)
+		v.misses, answer = d.commandHealth(ctx, in, rec)
 	case driver.HasHealth(rec.Health):
-		answer, v.misses = d.probed(ctx, in, rec)
+		v.misses, answer = d.probed(ctx, in, rec)
 	}
 	if ctx.Err() != nil {
 		return v, ctx.Err()
