@@ -44,16 +44,16 @@ func (d *Driver) engineTimeout(timeout time.Duration) time.Duration {
 }
 
 // commandHealth is what a container's health command says, and how often it failed in a row; nil is healthy.
-func (d *Driver) commandHealth(ctx context.Context, in container.InspectResponse, rec record) (answer error, misses int) {
+func (d *Driver) commandHealth(ctx context.Context, in container.InspectResponse, rec record) (misses int, answer error) {
 	d.memory.mu.Lock()
 	wasHealthy := d.memory.known(in).healthy
 	d.memory.mu.Unlock()
 	clean := d.cleaner(ctx, in, rec)
 	if d.engine.tells(in.State, rec.Health.Interval, rec.Health.Timeout, wasHealthy, time.Now()) {
-		return commandAnswer(in.State.Health, rec.Health.Timeout, clean), engineMisses(in.State.Health, rec.Health.Retries)
+		return engineMisses(in.State.Health, rec.Health.Retries), commandAnswer(in.State.Health, rec.Health.Timeout, clean)
 	}
 	if len(in.Config.Healthcheck.Test) < 2 {
-		return errors.New("health command: somebody took it away"), 0
+		return 0, errors.New("health command: somebody took it away")
 	}
 	return d.asked(ctx, in, rec, clean)
 }
@@ -94,16 +94,16 @@ func engineMisses(h *container.Health, retries int) int {
 }
 
 // asked asks a container itself with its health command, as often as is due, whoever looks. Meanwhile the last answer holds.
-func (d *Driver) asked(ctx context.Context, in container.InspectResponse, rec record, clean func(string) string) (error, int) {
+func (d *Driver) asked(ctx context.Context, in container.InspectResponse, rec record, clean func(string) string) (misses int, answer error) {
 	d.memory.mu.Lock()
 	s := d.memory.known(in)
 	pace := max(soonStart, driver.Pace(rec.Health, s.healthy, time.Since(timeOf(in.State.StartedAt))))
 	if s.asking || time.Since(s.asked) < pace {
 		defer d.memory.mu.Unlock()
 		if s.asked.IsZero() {
-			return errNotAsked, 0
+			return 0, errNotAsked
 		}
-		return s.answer, s.misses
+		return s.misses, s.answer
 	}
 	s.asking = true
 	before := s.question
@@ -115,7 +115,11 @@ func (d *Driver) asked(ctx context.Context, in container.InspectResponse, rec re
 	defer d.memory.mu.Unlock()
 	s.asking, s.question = false, question
 	if ctx.Err() != nil {
-		return ctx.Err(), 0
+		return 0, ctx.Err()
+	}
+	if s.started != in.State.StartedAt { // that was the life before
+		s.question = ""
+		return 0, answer
 	}
 	s.asked, s.answer = time.Now(), answer
 	if answer != nil {
@@ -123,7 +127,7 @@ func (d *Driver) asked(ctx context.Context, in container.InspectResponse, rec re
 	} else {
 		s.misses = 0
 	}
-	return answer, s.misses
+	return s.misses, answer
 }
 
 var errNotAsked = errors.New("health command: not asked yet")

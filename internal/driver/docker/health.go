@@ -21,23 +21,23 @@ const probeTime = 2 * time.Second
 
 // probed asks a container over the network after its health, and tells how often in a row the answer was bad; nil is healthy. A replica that was healthy is asked at its
 // interval, whoever looks, and in between the last answer holds.
-func (d *Driver) probed(ctx context.Context, in container.InspectResponse, rec record) (error, int) {
+func (d *Driver) probed(ctx context.Context, in container.InspectResponse, rec record) (misses int, answer error) {
 	d.memory.mu.Lock()
 	s := d.memory.known(in)
 	if s.healthy && time.Since(s.asked) < rec.Health.Interval {
 		defer d.memory.mu.Unlock()
-		return s.answer, s.misses
+		return s.misses, s.answer
 	}
 	before := s.asked
 	d.memory.mu.Unlock()
 
 	limit := min(rec.Health.Timeout, probeTime)
 	one, cancel := context.WithTimeout(ctx, limit)
-	answer := probe(one, rec, d.cleaner(ctx, in, rec))
+	answer = probe(one, rec, d.cleaner(ctx, in, rec))
 	late := one.Err() != nil
 	cancel()
 	if ctx.Err() != nil {
-		return ctx.Err(), 0
+		return 0, ctx.Err()
 	}
 	if answer != nil && late {
 		answer = fmt.Errorf("%w (no answer within %s)", answer, human.Duration(limit))
@@ -46,13 +46,13 @@ func (d *Driver) probed(ctx context.Context, in container.InspectResponse, rec r
 	defer d.memory.mu.Unlock()
 	s = d.memory.known(in)
 	if s.started != in.State.StartedAt || s.asked != before { // somebody else asked meanwhile
-		return answer, s.misses
+		return s.misses, answer
 	}
 	s.asked, s.answer = time.Now(), answer
 	if answer != nil {
 		s.misses++
 	}
-	return answer, s.misses
+	return s.misses, answer
 }
 
 func probe(ctx context.Context, rec record, clean func(string) string) error {

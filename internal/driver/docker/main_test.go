@@ -89,7 +89,7 @@ var application struct {
 // folder where it is.
 func container(s driver.Spec, folder, image, network string) driver.Spec {
 	c := &driver.Container{Image: image, Mounts: []driver.Mount{{Path: folder, Target: folder}}, Networks: []driver.Attach{{Network: network}},
-		Log: driver.LogLimits{Size: 5 << 19}}
+		Log: driver.LogLimits{Size: 1 << 20}}
 	port := ""
 	if s.Listen.Network == "tcp" {
 		_, port, _ = strings.Cut(s.Listen.Address, ":")
@@ -128,8 +128,8 @@ func TestConformance(t *testing.T) {
 		},
 		Adds:  []string{"HOSTNAME", "HOME"},
 		Kept:  func(t *testing.T, dir string) int64 { return logsKept(t, e, dir) },
-		Flood: 10 << 20,
-		Lines: 120_000,
+		Flood: 5 << 20,
+		Lines: 45_000,
 		Short: 3 * time.Second,
 		Ask:   500 * time.Millisecond,
 		Look:  25 * time.Millisecond,

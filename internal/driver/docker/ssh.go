@@ -114,13 +114,16 @@ func (d *sshDialer) close() {
 
 // socketPair is a connection within this process, whose other end a child can have.
 func socketPair() (*net.UnixConn, *os.File, error) {
+	syscall.ForkLock.RLock() // no other child gets an end that it would keep open
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
+		syscall.ForkLock.RUnlock()
 		return nil, nil, err
 	}
 	for _, fd := range fds {
 		syscall.CloseOnExec(fd)
 	}
+	syscall.ForkLock.RUnlock()
 	ours, theirs := os.NewFile(uintptr(fds[0]), "ssh"), os.NewFile(uintptr(fds[1]), "ssh") //nolint:gosec // descriptors
 	conn, err := net.FileConn(ours)
 	if err := errors.Join(err, ours.Close()); err != nil {

@@ -63,9 +63,9 @@ func (d *Driver) view(ctx context.Context, id string) (view, error) {
 	var answer error
 	switch {
 	case rec.Command:
-		answer, v.misses = d.commandHealth(ctx, in, rec)
+		v.misses, answer = d.commandHealth(ctx, in, rec)
 	case driver.HasHealth(rec.Health):
-		answer, v.misses = d.probed(ctx, in, rec)
+		v.misses, answer = d.probed(ctx, in, rec)
 	}
 	if ctx.Err() != nil {
 		return v, ctx.Err()
@@ -139,9 +139,6 @@ func statusOf(in container.InspectResponse, rec record) driver.Status {
 	case state.Running:
 		st.Phase, st.PID, st.Since = driver.Starting, state.Pid, timeOf(state.StartedAt)
 		st.OutOfMemory = false
-		if in.RestartCount > 0 {
-			st.ExitCode = exit.Code
-		}
 	case state.Status == container.StateCreated:
 		st.Since, st.Reason = timeOf(in.Created), "it was created and never started"
 		if state.Error != "" {
@@ -228,8 +225,9 @@ type seen struct {
 	question string // the last one that was asked in the container; it may hang
 	phase    driver.Phase
 	since    time.Time
-	restarts int       // at which it was last healthy, or first seen
-	trying   time.Time // the first start since it was last healthy
+	exit     *proc.Exit // how it ended last; the Engine forgets that when it starts it again
+	restarts int        // at which it was last healthy, or first seen
+	trying   time.Time  // the first start since it was last healthy
 }
 
 // made notes a container that this driver created: its restarts count from 0.
@@ -278,6 +276,9 @@ func (m *memory) ended(in container.InspectResponse) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.known(in)
+	if exit := exitOf(in.State.ExitCode); !in.State.Paused && in.State.Status != container.StateCreated {
+		s.exit = &exit
+	}
 	n := in.RestartCount - s.restarts
 	if !in.State.Restarting {
 		n++
@@ -307,6 +308,12 @@ func (m *memory) judge(v *view, in container.InspectResponse, answer error, now 
 		v.status.Reason = answer.Error()
 	}
 	v.failures = in.RestartCount - s.restarts
+	if s.exit != nil && in.RestartCount > 0 {
+		v.status.ExitCode = s.exit.Code
+		if v.failures > 0 && v.status.Reason != "" {
+			v.status.Reason = fmt.Sprintf("it ended before: %s; %s", s.exit, v.status.Reason)
+		}
+	}
 	if s.phase != v.status.Phase {
 		s.phase, s.since = v.status.Phase, now
 		if v.status.Phase == driver.Starting {

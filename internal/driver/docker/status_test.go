@@ -119,6 +119,23 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// What the Engine forgets when it starts a container again is remembered: how it ended.
+func TestEndedBefore(t *testing.T) {
+	var m memory
+	m.made("c")
+	in := container.InspectResponse{ID: "c", RestartCount: 1, State: &container.State{Status: "restarting", Running: true, Restarting: true, ExitCode: 2}}
+	m.ended(in)
+	for _, state := range []container.State{{Status: "paused", Running: true, Paused: true}, {Status: "created"}} {
+		m.ended(container.InspectResponse{ID: "c", RestartCount: 1, State: &state})
+	}
+	in.State = &container.State{Status: "running", Running: true, StartedAt: "2026-01-02T03:04:05Z"}
+	v := view{rec: record{Health: app.Health{TCP: true, Start: time.Minute, Retries: 3}}, status: driver.Status{Phase: driver.Starting}}
+	m.judge(&v, in, errAnswer("down"), timeOf(in.State.StartedAt))
+	if v.status.ExitCode != 2 || v.status.Reason != "it ended before: exit code 2; down" || v.failures != 1 {
+		t.Errorf("status %+v, %d failures", v.status, v.failures)
+	}
+}
+
 type errAnswer string
 
 func (e errAnswer) Error() string { return string(e) }

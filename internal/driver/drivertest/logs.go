@@ -113,7 +113,7 @@ func logsAcrossRotation(b *bench) {
 	last := string(numbered(lines, lines))
 	b.eventually("the last line", func() bool { return b.logs(s.ID, 1) == last })
 	all := b.logs(s.ID, 0)
-	if len(all) < 1<<20 || len(all) > bound {
+	if len(all) < 1<<18 || len(all) > bound {
 		b.Fatalf("%d bytes are kept", len(all))
 	}
 	kept := len(all) / len(last)
