@@ -13,6 +13,7 @@ func TestMake(t *testing.T) {
 		Migrations: &app.Migrations{Run: "migrate"},
 		Checks:     []app.Check{{Name: "buy", Run: "buy", Journey: true}, {Name: "unit", Run: "unit", AtBuild: true}},
 	}
+	own := app.Contents{Deploy: &app.Deploy{Run: app.Command{Run: "./deploy.sh"}}, Checks: full.Checks}
 	for _, c := range []struct {
 		name     string
 		contents app.Contents
@@ -24,9 +25,11 @@ func TestMake(t *testing.T) {
 			"baseline stage old before migration old-on-new new check-buy rollback report down"},
 		{"without migrations or checks", app.Contents{}, release.Of([]byte("old")),
 			"baseline stage old before old-on-new new rollback report down"},
+		{"a team's own deploy, first", own, "", "baseline stage new check-buy report give"},
+		{"a team's own deploy", own, release.Of([]byte("old")), "baseline stage old before new check-buy rollback report give"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := Make(Facts{App: "shop", New: release.Of([]byte("new")), Old: c.old, NewContents: c.contents})
+			p := Make(Facts{App: "shop", New: release.Of([]byte("new")), Old: c.old, NewContents: c.contents, OldContents: c.contents, Where: "staging"})
 			if err := p.Validate(); err != nil {
 				t.Fatal(err)
 			}
