@@ -121,8 +121,10 @@ func TestKilledWhileMigrating(t *testing.T) {
 	t.Parallel()
 	needPostgres(t)
 	h := newHouse(t)
-	h.live(withPostgres())
-	next := h.build(withPostgres().as("v2", "ALTER TABLE entries ADD COLUMN IF NOT EXISTS note text"))
+	// It is not ended for having waited, so that the one that is seen to wait is there to be looked at.
+	s := withPostgres().saying("timeout: 1m}", "timeout: 10m, lock_timeout: 5m, budget: {blocked_reads: 5m, blocked_writes: 5m}}")
+	h.live(s)
+	next := h.build(s.as("v2", "ALTER TABLE entries ADD COLUMN IF NOT EXISTS note text"))
 
 	ctx := h.ctx()
 	db, reader := h.connect(), h.connect()
