@@ -63,7 +63,7 @@ func (e *Environment) Deploy(ctx context.Context, r release.Release, o Deploying
 	began := e.world.Now()
 	id := e.deployID(r.Digest(), o.Key)
 	st, err := e.world.Driver.Status(ctx, id)
-	there := err == nil && !st.Lost && !(o.Again && st.Phase == driver.Exited)
+	there := err == nil && !st.Lost && (!o.Again || st.Phase != driver.Exited)
 	switch {
 	case err != nil && !errors.Is(err, driver.ErrNotFound):
 		return Live{}, err

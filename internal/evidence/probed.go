@@ -69,10 +69,9 @@ func (p Probed) Since(earlier Probed) Probed {
 // String tells it in one line, such as "probed at 20/s: 3 of 1,880 failed, 14:03:07–14:03:09 UTC".
 func (p Probed) String() string {
 	text := fmt.Sprintf("probed at %d/s: ", p.Rate)
-	switch {
-	case p.Asked == 0:
+	if p.Asked == 0 {
 		text += "no probe was sent, so nothing is known"
-	default:
+	} else {
 		text += fmt.Sprintf("%s of %s failed", human.Number(p.Failed), human.Number(p.Asked))
 	}
 	if p.Failed > 0 {
