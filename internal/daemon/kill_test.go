@@ -157,3 +157,23 @@ func (s *swing) wantAllWell() {
 func (h *house) twoWorkers() bool {
 	return strings.Contains(lastOf(h.control+"/two-workers", 100), "v")
 }
+
+// dieAround has the control plane die at each of the points of each of the steps of the run that begin starts, which then
+// goes on.
+func (h *house) dieAround(steps []plan.Step, points []run.Point, begin func() api.RunView) (begun api.RunView) {
+	h.Helper()
+	first := true
+	for _, step := range steps {
+		for _, point := range points {
+			h.dieAt(string(point) + "/" + step.Name)
+			if first {
+				begun, first = begin(), false
+			} else {
+				h.launch() // it may die before it answers
+			}
+			h.awaitDeath()
+		}
+	}
+	h.start()
+	return h.recall(begun)
+}
