@@ -35,7 +35,7 @@ func containedOnCopy(hold string) sources {
 	s.definition = "driver: docker\n" + strings.Replace(s.definition, "  production:\n",
 		"  production:\n    accept:\n      web: &told {volumes CONTROL_FOLDER: the test tells it what to do}\n      worker: *told\n", 1)
 	return s.saying("run: bin/app migrate, timeout: 1m}", "run: bin/app migrate, service: web, timeout: 1m, lock_timeout: 250ms}").
-		saying("blocked_reads: 400ms, blocked_writes: 400ms", "blocked_reads: 5s, blocked_writes: 5s").
+		saying("blocked_reads: 1s, blocked_writes: 1s", "blocked_reads: 5s, blocked_writes: 5s").
 		saying("checks:\n", "checks:\n  a-hold: {run: 'bin/app try database \"$DATABASE_URL\" && while [ -e "+hold+" ]; do sleep 0.05; done', files: [bin/app], timeout: 5m}\n")
 }
 

@@ -71,7 +71,7 @@ func (d *Driver) EnsureNetwork(ctx context.Context, app, environment, name strin
 		}
 		n, err := asAsked(there[0], internal)
 		if err == nil {
-			err = d.reached(n)
+			err = d.reached(n, internal)
 		}
 		return n, err
 	}
@@ -119,10 +119,17 @@ func asAsked(n network.Summary, internal bool) (Network, error) {
 }
 
 // reached says why containers in a network are not reached from this machine at their addresses. Where they are, the Engine gave
-// this machine an address in it. One in a machine of its own, or in a network of its own as a rootless one, gives it to that.
-func (d *Driver) reached(n Network) error {
+// this machine an address in it; an internal one gives it none, but has its bridge here. One in a machine of its own, or in a
+// network of its own as a rootless one, has both there.
+func (d *Driver) reached(n Network, internal bool) error {
 	if runtime.GOOS != "linux" || !n.Gateway.IsValid() { // there their ports are published
 		return nil
+	}
+	if internal {
+		if _, err := net.InterfaceByName(n.Bridge); err == nil {
+			return nil
+		}
+		return d.away(n)
 	}
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
@@ -133,6 +140,10 @@ func (d *Driver) reached(n Network) error {
 			return nil
 		}
 	}
+	return d.away(n)
+}
+
+func (d *Driver) away(n Network) error {
 	return problem.New(problem.Unavailable, "the Docker Engine at %s is elsewhere: its containers have networks that this machine is not in (%s), so what runs in them is not reached from here",
 		d.engine.host, n.Subnet).
 		WithHint("run Greenroom on the machine of the Engine, and there with an Engine that is neither rootless nor in a machine of its own (Docker Desktop)")

@@ -50,11 +50,14 @@ func TestElsewhere(t *testing.T) {
 	d := &Driver{engine: engineOf(t, "1.41")}
 	near := Network{Subnet: netip.MustParsePrefix("127.0.0.0/8"), Gateway: netip.MustParseAddr("127.0.0.1")}
 	far := Network{Subnet: netip.MustParsePrefix("203.0.113.0/24"), Gateway: netip.MustParseAddr("203.0.113.1")}
-	if err := d.reached(near); err != nil {
-		t.Errorf("a network of this machine: %v", err)
-	}
-	if p := problem.From(d.reached(far)); p == nil || p.Code != problem.Unavailable || !strings.Contains(p.Message, "is elsewhere") || !strings.Contains(p.Message, "203.0.113.0/24") || p.Hint == "" {
-		t.Errorf("a network of another machine: %v", p)
+	near.Bridge, far.Bridge = "lo", "br-nowhere"
+	for _, internal := range []bool{false, true} {
+		if err := d.reached(near, internal); err != nil {
+			t.Errorf("a network of this machine, internal %t: %v", internal, err)
+		}
+		if p := problem.From(d.reached(far, internal)); p == nil || p.Code != problem.Unavailable || !strings.Contains(p.Message, "is elsewhere") || !strings.Contains(p.Message, "203.0.113.0/24") || p.Hint == "" {
+			t.Errorf("a network of another machine, internal %t: %v", internal, p)
+		}
 	}
 	d.engine.host = "tcp://10.1.2.3:2375"
 	s := driver.Spec{ID: "web", Container: &driver.Container{Image: "sha256:" + strings.Repeat("0", 64), Publish: []driver.Publish{{Port: 1, Container: 1}}}}
