@@ -79,13 +79,9 @@ func act(words []string) {
 				eaten = append(eaten, bytes.Repeat([]byte{1}, 1<<20))
 			}
 		case "env":
-			must(os.WriteFile(what+".new", []byte(strings.Join(os.Environ(), "\x00")), 0o600))
-			must(os.Rename(what+".new", what))
+			tellEnvironment(what)
 		case "show":
-			text, err := os.ReadFile(what)
-			must(err)
-			_, err = os.Stdout.Write(text)
-			must(err)
+			show(what)
 		case "link":
 			leads, err := os.Readlink(what)
 			must(err)
@@ -97,11 +93,7 @@ func act(words []string) {
 		case "get":
 			get(what)
 		case "count":
-			f, err := os.OpenFile(what, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-			must(err)
-			_, err = f.Write([]byte{'.'})
-			must(err)
-			must(f.Close())
+			count(what)
 		case "live":
 			live(what)
 		case "unwell":
@@ -109,12 +101,7 @@ func act(words []string) {
 		case "serve":
 			serve(what, unwell)
 		case "on-term":
-			term := make(chan os.Signal, 1)
-			signal.Notify(term, syscall.SIGTERM)
-			go func() {
-				<-term
-				must(os.WriteFile(what, nil, 0o600))
-			}()
+			onTerm(what)
 		case "bye":
 			sayBye()
 		case "fork":
@@ -136,10 +123,7 @@ func act(words []string) {
 		case "pid":
 			must(os.WriteFile(what, []byte(strconv.Itoa(os.Getpid())), 0o600))
 		case "runs":
-			if id, err := os.ReadFile(what); err != nil || syscall.Kill(number(string(id)), 0) != nil {
-				fmt.Println("it does not run")
-				os.Exit(1)
-			}
+			runs(what)
 		case "up", "dials":
 			ask(what, verb == "up")
 		case "end":
@@ -157,6 +141,42 @@ func act(words []string) {
 		default:
 			must(fmt.Errorf("unknown word %q", word))
 		}
+	}
+}
+
+func tellEnvironment(file string) {
+	must(os.WriteFile(file+".new", []byte(strings.Join(os.Environ(), "\x00")), 0o600))
+	must(os.Rename(file+".new", file))
+}
+
+func show(file string) {
+	text, err := os.ReadFile(file)
+	must(err)
+	_, err = os.Stdout.Write(text)
+	must(err)
+}
+
+func count(file string) {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	must(err)
+	_, err = f.Write([]byte{'.'})
+	must(err)
+	must(f.Close())
+}
+
+func onTerm(file string) {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	go func() {
+		<-term
+		must(os.WriteFile(file, nil, 0o600))
+	}()
+}
+
+func runs(file string) {
+	if id, err := os.ReadFile(file); err != nil || syscall.Kill(number(string(id)), 0) != nil {
+		fmt.Println("it does not run")
+		os.Exit(1)
 	}
 }
 
