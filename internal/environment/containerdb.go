@@ -4,15 +4,18 @@ import (
 	"context"
 	"net"
 	"net/url"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"greenroom/internal/app"
 	"greenroom/internal/data"
 	"greenroom/internal/data/postgres"
 	"greenroom/internal/driver"
+	"greenroom/internal/driver/docker"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
 )
@@ -24,8 +27,12 @@ import (
 // postgresPort is where the server in a container listens.
 const postgresPort = 5432
 
-// postgresData is where the official image keeps its data, unless it is told otherwise.
-const postgresData = "/var/lib/postgresql/data"
+// Where the official image and Bitnami's keep their data, unless they are told otherwise. Which folder the official one says itself:
+// from version 18 on it is another one.
+const (
+	postgresData = "/var/lib/postgresql/data"
+	bitnamiData  = "/bitnami/postgresql"
+)
 
 // databaseContainer is the service that is the release's database server, where that is a container.
 func databaseContainer(r release.Release) (app.Service, bool) {
@@ -100,12 +107,8 @@ func (e *Environment) databaseSpec(ctx context.Context, r release.Release, s app
 	if c.Mounts, err = e.mounts(ctx, d, r, s); err != nil {
 		return spec, err
 	}
-	if !slices.ContainsFunc(c.Mounts, func(m driver.Mount) bool { return m.Volume != "" }) { // what the image would make of its own goes with the container
-		name, err := d.EnsureVolume(ctx, e.App, e.Name, s.Name)
-		if err != nil {
-			return spec, err
-		}
-		c.Mounts = append(c.Mounts, driver.Mount{Volume: name, Target: postgresData})
+	if err := e.keepData(ctx, d, s, spec.Env, &c); err != nil {
+		return spec, err
 	}
 	if c.Files, err = v.files(s); err != nil {
 		return spec, err
@@ -113,6 +116,69 @@ func (e *Environment) databaseSpec(ctx context.Context, r release.Release, s app
 	spec.Container = &c
 	s.Port, s.Kind = postgresPort, app.KindContainer
 	return spec, e.dial(ctx, &spec, s)
+}
+
+// dataVolume ends the name of the volume that a server gets for its data; no Compose file has a volume of such a name.
+const dataVolume = ".data"
+
+// keepData has the server keep its data in a volume of the environment's where the Compose file does not see to that.
+func (e *Environment) keepData(ctx context.Context, d *docker.Driver, s app.Service, env map[string]string, c *driver.Container) error {
+	image, err := d.Resolve(ctx, s.Image)
+	if err != nil {
+		return err
+	}
+	target := unkept(image, env, c)
+	if target == "" {
+		return nil
+	}
+	name, err := d.EnsureVolume(ctx, e.App, e.Name, s.Name+dataVolume)
+	c.Mounts = append(c.Mounts, driver.Mount{Volume: name, Target: target})
+	return err
+}
+
+// unkept is the folder with the server's data, where that would be gone with the container: nothing is mounted there, or the image
+// asks for a volume further down than what is. That one goes with the container. "" is that the data stays.
+func unkept(image docker.Image, env map[string]string, c *driver.Container) string {
+	at := dataFolder(image, env)
+	kept, lost := "", ""
+	deepest := func(found, folder string) string {
+		if inFolder(at, folder) && len(folder) > len(found) {
+			return folder
+		}
+		return found
+	}
+	for _, m := range c.Mounts {
+		kept = deepest(kept, m.Target)
+	}
+	for _, t := range c.Tmpfs { // whoever wants it in memory has it there
+		kept = deepest(kept, t.Target)
+	}
+	for _, folder := range image.Volumes {
+		lost = deepest(lost, path.Clean(folder))
+	}
+	switch {
+	case len(lost) > len(kept):
+		return lost
+	case kept == "":
+		return at
+	}
+	return ""
+}
+
+// dataFolder is where a server of this image keeps its data.
+func dataFolder(image docker.Image, env map[string]string) string {
+	if at := env["PGDATA"]; at != "" {
+		return path.Clean(at)
+	}
+	for _, line := range image.Env {
+		if at, ok := strings.CutPrefix(line, "PGDATA="); ok && at != "" {
+			return path.Clean(at)
+		}
+	}
+	if slices.Contains(image.Volumes, bitnamiData) {
+		return bitnamiData
+	}
+	return postgresData
 }
 
 // containerDatabase is the app's database in the container that listens at address.

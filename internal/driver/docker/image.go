@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,7 +25,9 @@ type Image struct {
 	ID      string   // "sha256:…", the digest of its config: what a driver.Container is pinned by
 	Digests []string // "name@sha256:…", of the registries that it came from; none for one that was built or loaded here
 	Tags    []string
-	Size    int64 // bytes
+	Size    int64    // bytes
+	Env     []string // what it sets, "NAME=value"
+	Volumes []string // folders of which each container has a volume of its own, unless something is mounted there
 }
 
 // Resolve says which image a name stands for in the Engine now: a tag, an id or a digest. One that is not there is a problem
@@ -42,7 +45,11 @@ func (d *Driver) Resolve(ctx context.Context, name string) (Image, error) {
 	if err != nil {
 		return Image{}, failed(err, "image %s can't be looked up", name)
 	}
-	return Image{ID: got.ID, Digests: got.RepoDigests, Tags: got.RepoTags, Size: got.Size}, nil
+	i := Image{ID: got.ID, Digests: got.RepoDigests, Tags: got.RepoTags, Size: got.Size}
+	if got.Config != nil {
+		i.Env, i.Volumes = got.Config.Env, slices.Sorted(maps.Keys(got.Config.Volumes))
+	}
+	return i, nil
 }
 
 // Has says whether the Engine has an image of that id or digest.
