@@ -17,6 +17,9 @@ func (c Contents) Validate() error {
 		}
 	}
 	for _, s := range c.Services {
+		if err := s.validNames(); err != nil {
+			return err
+		}
 		if s.Container == nil {
 			if s.Kind == KindContainer {
 				return fmt.Errorf("the service %s is a container of nothing", s.Name)
@@ -25,6 +28,22 @@ func (c Contents) Validate() error {
 		}
 		if err := s.validContainer(); err != nil {
 			return fmt.Errorf("the container %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+// partOfPath is what an app, an environment, a service or a volume may be called: its name is a folder's, and a part of names that dots
+// keep apart.
+var partOfPath = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
+
+func (s Service) validNames() error {
+	if !partOfPath.MatchString(s.Name) {
+		return fmt.Errorf("%.100q is no name of a service", s.Name)
+	}
+	for _, v := range s.Volumes {
+		if !partOfPath.MatchString(v) {
+			return fmt.Errorf("the service %s: %.100q is no name of a volume", s.Name, v)
 		}
 	}
 	return nil
@@ -64,14 +83,16 @@ func (s Service) validContainer() error {
 // Validate says what makes a policy none, whoever sends it: a name that stands for two things, or for what is something
 // else. A definition is held against stricter rules where it is read.
 func (p Policy) Validate() error {
-	if p.App == "" {
-		return fmt.Errorf("the policy is that of no app")
+	if !partOfPath.MatchString(p.App) {
+		return fmt.Errorf("the policy is that of no app: %.100q", p.App)
 	}
 	environments := environmentNames(p)
 	for i, name := range environments {
 		switch {
 		case name == "":
 			return fmt.Errorf("an environment has no name")
+		case !partOfPath.MatchString(name):
+			return fmt.Errorf("an environment can't be called %.100q", name)
 		case name == StageName || name == TrialName || name == BuildName:
 			return fmt.Errorf("an environment can't be called %s", name)
 		case slices.Contains(environments[:i], name):

@@ -12,6 +12,9 @@ func TestValidate(t *testing.T) {
 	for name, change := range map[string]func(*app.Policy){
 		"no app":                      func(p *app.Policy) { p.App = "" },
 		"no name":                     func(p *app.Policy) { p.Environments[0].Name = "" },
+		"an app that leads elsewhere": func(p *app.Policy) { p.App = "../../etc" },
+		"an environment that does":    func(p *app.Policy) { p.Environments[0].Name = "../../../../root" },
+		"an environment of two parts": func(p *app.Policy) { p.Environments[0].Name = "qa.web" },
 		"an environment like a stage": func(p *app.Policy) { p.Environments[0].Name = "rehearsal" },
 		"an environment like a build": func(p *app.Policy) { p.Environments[0].Name = "build" },
 		"an environment twice":        func(p *app.Policy) { p.Environments[0].Name = "staging" },
@@ -74,6 +77,23 @@ func TestContainersAreContainers(t *testing.T) {
 		change(&s)
 		if err := (app.Contents{Services: []app.Service{s}}).Validate(); err == nil || !strings.Contains(err.Error(), "web") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestNamesOfServices: no name in a release leads out of a folder, or is taken for two.
+func TestNamesOfServices(t *testing.T) {
+	for _, name := range []string{"web", "a_b-c", "9"} {
+		c := app.Contents{Services: []app.Service{{Name: name, Kind: app.KindProcess, Volumes: []string{name}}}}
+		if err := c.Validate(); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	for _, name := range []string{"", ".", "..", "../../root", "/etc", "a/b", "a.b", "-a", "a b", "a\x00", "a\n", "ä", strings.Repeat("a", 64)} {
+		for what, s := range map[string]app.Service{"service": {Name: name}, "volume": {Name: "web", Volumes: []string{"data", name}}} {
+			if err := (app.Contents{Services: []app.Service{s}}).Validate(); err == nil {
+				t.Errorf("there is a %s called %q", what, name)
+			}
 		}
 	}
 }
