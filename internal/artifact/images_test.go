@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -370,4 +371,50 @@ func TestImageInterrupted(t *testing.T) {
 	}
 	_, err := Build(ctx, BuildOptions{Repository: withDockerfile(t), App: containers(container("cache", "redis:7", nil)), Images: e})
 	wantProblem(t, err, problem.Interrupted, "the image of cache was not packed")
+}
+
+// TestCheckImage: what a build packs is taken, and nothing that would change what a name stands for where it is loaded.
+func TestCheckImage(t *testing.T) {
+	const list, index = `[{"Config":"a.json","RepoTags":null,"Layers":["layer.tar"]}]`, `{"schemaVersion":2,"manifests":[{"mediaType":"m","digest":"sha256:00","size":1}]}`
+	named := func(key string) string {
+		return strings.Replace(index, `"size":1`, `"size":1,"annotations":{"`+key+`":"postgres:16"}`, 1)
+	}
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"one without a name":          {map[string]string{"a.json": "{}", "manifest.json": list}, ""},
+		"with an index":               {map[string]string{"index.json": index, "manifest.json": list}, ""},
+		"a name":                      {map[string]string{"manifest.json": strings.Replace(list, "null", `["postgres:16"]`, 1)}, `called "postgres:16"`},
+		"a key in small letters":      {map[string]string{"manifest.json": strings.Replace(list, `"RepoTags":null`, `"repotags":["postgres:16"]`, 1)}, `called "postgres:16"`},
+		"two images":                  {map[string]string{"manifest.json": "[" + list[1:len(list)-1] + "," + list[1:]}, "holds 2 images"},
+		"no image":                    {map[string]string{"manifest.json": "[]"}, "holds 0 images"},
+		"no list":                     {map[string]string{"index.json": index}, "no list of images"},
+		"a list that is none":         {map[string]string{"manifest.json": list + "x"}, "list of images"},
+		"names in an old form":        {map[string]string{"manifest.json": list, "repositories": `{"postgres":{"16":"a"}}`}, "gives images names"},
+		"a name in an index":          {map[string]string{"index.json": named("io.containerd.image.name"), "manifest.json": list}, `called "postgres:16"`},
+		"a reference in an index":     {map[string]string{"index.json": named("org.opencontainers.image.ref.name"), "manifest.json": list}, `called "postgres:16"`},
+		"an index that is none":       {map[string]string{"index.json": "]", "manifest.json": list}, "its index"},
+		"a list that is a link":       {map[string]string{"manifest.json": "->a.json", "a.json": list}, "no list of images"},
+		"a list under another's name": {map[string]string{"a.json": list}, "no list of images"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var headers []tar.Header
+			for _, file := range slices.Sorted(maps.Keys(c.files)) {
+				h := tar.Header{Name: file, Typeflag: tar.TypeReg, Mode: 0o644, Uname: c.files[file]}
+				if target, ok := strings.CutPrefix(c.files[file], "->"); ok {
+					h = tar.Header{Name: file, Typeflag: tar.TypeSymlink, Mode: 0o777, Linkname: target}
+				}
+				headers = append(headers, h)
+			}
+			err := CheckImage(bytes.NewReader(archive(t, headers...)))
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+	again := archive(t, tar.Header{Name: "x/../manifest.json", Typeflag: tar.TypeReg, Mode: 0o644, Uname: list})
+	if err := CheckImage(bytes.NewReader(again)); err == nil {
+		t.Error("a list by another way is taken")
+	}
 }

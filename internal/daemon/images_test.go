@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,6 +121,12 @@ func TestBuildOnAnEngine(t *testing.T) {
 		t.Cleanup(func() { _ = artifact.RemoveTree(dir) })
 		f, err := os.Open(filepath.Join(dir, artifact.ImageArchive))
 		if err != nil {
+			t.Fatal(err)
+		}
+		if err := artifact.CheckImage(f); err != nil {
+			t.Errorf("the archive of %s: %v", name, err)
+		}
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			t.Fatal(err)
 		}
 		loaded, err := d.Load(t.Context(), f)

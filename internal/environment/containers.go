@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/netip"
 	"os"
@@ -62,6 +63,13 @@ func (e *Environment) bringImage(ctx context.Context, d *docker.Driver, r releas
 		return err
 	}
 	defer f.Close() //nolint:errcheck // only read from
+	if err := artifact.CheckImage(f); err != nil {
+		return problem.New(problem.Invalid, "the image of %s that release %s holds is not taken into the Docker Engine: %w", s.Name, r.Digest().Short(), err).
+			WithHint("greenroom build it anew, from its sources")
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
 	loaded, err := d.Load(ctx, f)
 	if err != nil {
 		return err
