@@ -161,7 +161,7 @@ func (b *builder) startFirst() {
 	}
 	b.migrate()
 	b.stay()
-	b.start("start", b.services(app.StartFirst))
+	b.start("start", append(b.ahead(), b.services(app.StartFirst)...))
 	b.candidate()
 	b.askAgain("gate-again")
 	for _, percent := range b.Environment.Rollout.Steps {
@@ -183,7 +183,36 @@ func (b *builder) swapWorkers() {
 	if !b.migratesAlone() {
 		b.stopWorkers()
 	}
-	b.start("start-workers", b.changed(b.services(app.StopFirst)))
+	b.start("start-workers", without(b.changed(b.services(app.StopFirst)), b.ahead()))
+}
+
+// ahead are those of what must not run twice that start with the others, because these wait for them: a job, and what the old
+// release has not, so that there is none to be stopped before.
+func (b *builder) ahead() []string {
+	waited := map[string]bool{}
+	var wait func(app.Service)
+	wait = func(s app.Service) {
+		for _, d := range s.DependsOn {
+			if on, ok := b.NewContents.Service(d.Service); ok && !waited[on.Name] {
+				waited[on.Name] = true
+				wait(on)
+			}
+		}
+	}
+	for _, s := range b.NewContents.Services {
+		if s.Released() && s.Order == app.StartFirst {
+			wait(s)
+		}
+	}
+	var names []string
+	for _, name := range b.services(app.StopFirst) {
+		s, _ := b.NewContents.Service(name)
+		_, old := b.OldContents.Service(name)
+		if waited[name] && (s.Job || !old) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (b *builder) stopWorkers() {

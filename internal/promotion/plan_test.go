@@ -2,6 +2,7 @@ package promotion
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -274,6 +275,55 @@ func TestStays(t *testing.T) {
 		}
 		if !told {
 			t.Errorf("%s: the plan does not say that they stay", order)
+		}
+	}
+}
+
+// TestAhead: what others wait for starts before them, unless the old release's has to be stopped first.
+func TestAhead(t *testing.T) {
+	plan := func(old ...string) (start, workers []string) {
+		f := facts(true, app.StartFirst, true)
+		service := func(name string, job bool, needs ...string) app.Service {
+			s := app.Service{Name: name, Kind: app.KindContainer, Replicas: 1, Order: app.StopFirst, Job: job}
+			for _, n := range needs {
+				s.DependsOn = append(s.DependsOn, app.Dependency{Service: n})
+			}
+			return s
+		}
+		web, _ := f.NewContents.Service("web")
+		web.DependsOn = []app.Dependency{{Service: "db"}, {Service: "init"}}
+		f.NewContents.Services = []app.Service{
+			{Name: "db", Kind: app.KindPostgres, Replicas: 1, Order: app.StopFirst}, web, service("cache", false, "disk"), service("disk", false),
+			service("init", true, "cache"), service("worker", false, "cleanup"), service("cleanup", true),
+		}
+		f.OldContents.Services = f.OldContents.Services[:2]
+		for _, name := range old {
+			f.OldContents.Services = append(f.OldContents.Services, service(name, name == "init"))
+		}
+		for _, s := range Make(f).Steps {
+			var a ServicesArgs
+			if s.Action != ActionStart {
+				continue
+			}
+			if err := json.Unmarshal(s.Args, &a); err != nil {
+				t.Fatal(err)
+			}
+			if s.Name == "start" {
+				start = a.Services
+			} else {
+				workers = a.Services
+			}
+		}
+		return start, workers
+	}
+	for _, c := range []struct{ old, start, workers []string }{
+		{nil, []string{"cache", "disk", "init", "web"}, []string{"worker", "cleanup"}},
+		{[]string{"cache", "init", "worker"}, []string{"disk", "init", "web"}, []string{"cache", "worker", "cleanup"}},
+		{[]string{"cache", "disk"}, []string{"init", "web"}, []string{"cache", "disk", "worker", "cleanup"}},
+	} {
+		start, workers := plan(c.old...)
+		if !slices.Equal(start, c.start) || !slices.Equal(workers, c.workers) {
+			t.Errorf("after %v: %v start first, %v last; want %v, %v", c.old, start, workers, c.start, c.workers)
 		}
 	}
 }
