@@ -4,13 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -560,4 +565,86 @@ func TestHealthcheckGivenUp(t *testing.T) {
 	if err := f.Stop(f.ctx, s.ID); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestEndNotTold has the Engine fail to say when a container ends: that nothing is known is no exit code 0.
+func TestEndNotTold(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Shared(t))
+	var asked atomic.Int32
+	d, err := docker.New(docker.Options{Host: "unix://" + failing(t, strings.TrimPrefix(f.engine.Host, "unix://"), func(r *http.Request) bool {
+		wait := strings.HasSuffix(r.URL.Path, "/wait")
+		if wait {
+			asked.Add(1)
+		}
+		return wait
+	}), Home: t.Name()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	s := f.spec("job", "print:begun", "stay")
+	s.Restart = false
+	if _, err := d.Start(f.ctx, s); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		st, err := d.Ended(f.ctx, "job")
+		if err == nil && st.ExitCode != -1 {
+			err = fmt.Errorf("it ended with %+v", st)
+		}
+		ended <- err
+	}()
+	f.until("it was asked twice", func() bool { return asked.Load() >= 2 })
+	select {
+	case err := <-ended:
+		t.Fatalf("what runs has ended: %v", err)
+	default:
+	}
+	if _, err := f.stranger.ContainerKill(f.ctx, f.nameOf("job"), client.ContainerKillOptions{Signal: "SIGKILL"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := docker.Create(f.ctx, d, f.spec("never", "stay")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.Ended(f.ctx, "never")
+	wantProblem(t, err, problem.Unavailable, "nobody saw how never ended")
+}
+
+// failing is a socket that leads to an Engine, and answers for it where fails says so that something went wrong.
+func failing(t *testing.T, to string, fails func(*http.Request) bool) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "failing.sock")
+	l, err := net.Listen("unix", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", to)
+	}}
+	proxy := &httputil.ReverseProxy{Transport: transport, FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host = "http", "engine"
+	}}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fails(r) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = w.Write([]byte(`{"message":"something went wrong"}`))
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	})}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-served
+		transport.CloseIdleConnections()
+	})
+	return name
 }

@@ -102,6 +102,10 @@ func (d *Driver) awaitEnd(ctx context.Context, id string) {
 				return // it is gone, or ctx ended
 			}
 		case <-ctx.Done():
+			select { // its goroutine ends, which now comes to the one or the other
+			case <-waited.Result:
+			case <-waited.Error: //nolint:errcheck // ctx ended
+			}
 			return
 		}
 		_ = driver.Sleep(ctx, firstPause) // ctx is asked above
