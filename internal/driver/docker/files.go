@@ -19,8 +19,9 @@ import (
 )
 
 // Files come into the created container through the Engine's archive, before it starts. They lie in the container's own
-// layer, which is removed with it, and nothing that the Engine tells of a container has them. A container with a root
-// file system that nobody may write to, the Engine included, gets a volume for each folder; it is the replica's alone.
+// layer, which is removed with it, and nothing that the Engine tells of a container has them. A folder of a root file system
+// that nobody may write to, the Engine included, or of a file system in memory, which is made when the container starts and would
+// hide them, gets a volume; it is the replica's alone.
 
 // filesBy are a container's files by the folder that they are in.
 func filesBy(files []driver.File) map[string][]driver.File {
@@ -34,20 +35,31 @@ func filesBy(files []driver.File) map[string][]driver.File {
 
 // fileFolders are those that need a volume, sorted.
 func fileFolders(s driver.Spec) []string {
-	if !s.Container.ReadOnly {
-		return nil
-	}
 	var dirs []string
 	for dir := range filesBy(s.Container.Files) {
-		mounted := slices.ContainsFunc(s.Container.Mounts, func(m driver.Mount) bool {
-			return !m.ReadOnly && (m.Target == dir || strings.HasPrefix(dir, m.Target+"/"))
-		})
-		if !mounted {
+		if needsVolume(s.Container, dir) {
 			dirs = append(dirs, dir)
 		}
 	}
 	slices.Sort(dirs)
 	return dirs
+}
+
+// needsVolume says whether what is put into a folder of a container would not be there when it runs, or can't be put there.
+func needsVolume(c *driver.Container, dir string) bool {
+	needs, deepest := c.ReadOnly, 0
+	cover := func(target string, hides bool) {
+		if (target == dir || strings.HasPrefix(dir, target+"/")) && len(target) > deepest {
+			needs, deepest = hides, len(target)
+		}
+	}
+	for _, m := range c.Mounts {
+		cover(m.Target, m.ReadOnly && c.ReadOnly)
+	}
+	for _, t := range c.Tmpfs {
+		cover(t.Target, true)
+	}
+	return needs
 }
 
 func (d *Driver) fileVolume(s driver.Spec, n int) string {
@@ -68,6 +80,10 @@ func (d *Driver) ensureFileVolumes(ctx context.Context, s driver.Spec) error {
 			return problem.New(problem.Invalid, "%s: nothing can be put into / of a container whose root is read-only", s.ID).
 				WithHint("give the secret or config a target in a folder, such as /run/secrets/NAME")
 		}
+		if slices.ContainsFunc(s.Container.Tmpfs, func(t driver.Tmpfs) bool { return t.Target == dir }) {
+			return problem.New(problem.Invalid, "%s: nothing can be put into %s, which is empty in memory when the container starts", s.ID, dir).
+				WithHint("give the secret or config a target in a folder of it, or leave the tmpfs out")
+		}
 		labels := d.labels(labelApp, s.App, labelEnvironment, s.Environment, labelReplica, s.ID)
 		if err := d.ensureVolume(ctx, d.fileVolume(s, n), labels); err != nil {
 			return err
@@ -81,19 +97,24 @@ func (d *Driver) putFiles(ctx context.Context, id string, s driver.Spec) error {
 	if len(s.Container.Files) == 0 {
 		return nil
 	}
-	if s.Container.ReadOnly {
-		for dir, files := range filesBy(s.Container.Files) {
-			if err := d.put(ctx, id, dir, archive(dir, nil, files), s); err != nil {
-				return err
-			}
+	var layer []driver.File
+	for dir, files := range filesBy(s.Container.Files) {
+		if !needsVolume(s.Container, dir) && !s.Container.ReadOnly {
+			layer = append(layer, files...)
+			continue
 		}
+		if err := d.put(ctx, id, dir, archive(dir, nil, files), s); err != nil {
+			return err
+		}
+	}
+	if len(layer) == 0 {
 		return nil
 	}
-	missing, err := d.missingFolders(ctx, id, s.Container.Files)
+	missing, err := d.missingFolders(ctx, id, layer)
 	if err != nil {
 		return err
 	}
-	return d.put(ctx, id, "/", archive("/", missing, s.Container.Files), s)
+	return d.put(ctx, id, "/", archive("/", missing, layer), s)
 }
 
 func (d *Driver) put(ctx context.Context, id, dir string, content []byte, s driver.Spec) error {

@@ -28,13 +28,17 @@ const password = "correct-horse-battery"
 // TestFiles puts secrets and configs into containers, and looks for them wherever the Engine tells of one.
 func TestFiles(t *testing.T) {
 	t.Parallel()
-	for name, readOnly := range map[string]bool{"writable": false, "read-only": true} {
+	memory := []driver.Tmpfs{{Target: "/run"}}
+	for name, c := range map[string]struct {
+		readOnly bool
+		memory   []driver.Tmpfs
+	}{"writable": {}, "read-only": {readOnly: true}, "in memory": {memory: memory}, "in memory, the rest read-only": {true, memory}} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, dockertest.Shared(t))
 			s := f.spec("web", "print:now", "show:/run/secrets/db", "show:/etc/shop/conf/shop.conf", "is:URL=postgres://shop:url-"+password+"@db/shop", "show-env:URL", "stay")
 			s.Env = map[string]string{"URL": "postgres://shop:url-" + password + "@db/shop"}
 			s.Secrets = []string{"url-" + password}
-			s.Container.ReadOnly = readOnly
+			s.Container.ReadOnly, s.Container.Tmpfs = c.readOnly, c.memory
 			s.Container.Files = []driver.File{
 				{Target: "/run/secrets/db", Content: []byte("file-" + password + "\n"), Mode: 0o400, Secret: true},
 				{Target: "/etc/shop/conf/shop.conf", Content: []byte("color = green\n")},
@@ -75,6 +79,10 @@ func TestFiles(t *testing.T) {
 	s.Container.Files = []driver.File{{Target: "/conf", Content: []byte("x")}}
 	_, err := f.Start(f.ctx, s)
 	wantProblem(t, err, problem.Invalid, "read-only")
+	s.Container.ReadOnly, s.Container.Tmpfs = false, memory
+	s.Container.Files = []driver.File{{Target: "/run/conf", Content: []byte("x")}}
+	_, err = f.Start(f.ctx, s)
+	wantProblem(t, err, problem.Invalid, "nothing can be put into /run, which is empty in memory")
 }
 
 // wantNothing wants the Engine to have nothing of an environment.
