@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -23,6 +24,12 @@ import (
 
 // keptFiles is how many replicas' logs are kept after they were stopped.
 const keptFiles = 20
+
+// What is kept of one replica at most: the end of what a Compose file may have an Engine keep more of than there is memory.
+const (
+	keptBytes = driver.DefaultLogSize
+	keptLines = 200_000
+)
 
 const logSuffix = ".log"
 
@@ -49,11 +56,13 @@ func (d *Driver) keepLogs(ctx context.Context, in container.InspectResponse) err
 	if !driver.ValidID(id) {
 		return nil
 	}
-	var out bytes.Buffer // bounded by the container's own limits
+	limited, cancel := context.WithTimeout(ctx, answerTime/d.engine.hurry)
+	defer cancel()
+	out := tail{most: keptBytes}
 	err := errCut
 	for n := 0; n < attempts && errors.Is(err, errCut); n++ {
 		out.Reset()
-		err = d.copyLogs(ctx, in, readRecord(in.Config.Labels), client.ContainerLogsOptions{}, &out, nil)
+		err = d.copyLogs(limited, in, readRecord(in.Config.Labels), client.ContainerLogsOptions{Tail: strconv.Itoa(keptLines)}, &out, nil)
 	}
 	if err != nil || out.Len() == 0 { // then what the replica before it printed is worth more
 		return err

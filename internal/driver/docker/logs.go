@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -84,14 +85,17 @@ func (d *Driver) lastLines(ctx context.Context, in container.InspectResponse, re
 }
 
 // tail keeps the end of what is written to it.
-type tail struct{ bytes.Buffer }
+type tail struct {
+	bytes.Buffer
+	most int // bytes; 0 is driver.RememberBytes
+}
 
 func (t *tail) Write(p []byte) (int, error) {
-	n := len(p)
-	if len(p) > driver.RememberBytes {
-		p = p[len(p)-driver.RememberBytes:]
+	n, most := len(p), cmp.Or(t.most, driver.RememberBytes)
+	if len(p) > most {
+		p = p[len(p)-most:]
 	}
-	if over := t.Len() + len(p) - driver.RememberBytes; over > 0 {
+	if over := t.Len() + len(p) - most; over > 0 {
 		t.Next(over)
 	}
 	t.Buffer.Write(p)
