@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -85,6 +86,26 @@ type span struct {
 	Word int    `json:"word,omitempty"` // of the command, from 1
 	At   int    `json:"at"`
 	Len  int    `json:"len"`
+	Form string `json:"form,omitempty"` // how it is escaped there: as in a path, a query, or not
+}
+
+// How a secret is escaped in an address.
+const (
+	inPath  = "path"
+	inQuery = "query"
+)
+
+// written are the forms in which a secret may stand in a variable or a command.
+func written(secret string) map[string]string {
+	forms := map[string]string{secret: ""}
+	for text, form := range map[string]string{
+		url.PathEscape(secret): inPath, strings.TrimPrefix(url.UserPassword("", secret).String(), ":"): inPath, url.QueryEscape(secret): inQuery,
+	} {
+		if _, there := forms[text]; !there {
+			forms[text] = form
+		}
+	}
+	return forms
 }
 
 func (s span) of(env map[string]string, command []string) (string, bool) {
@@ -98,7 +119,15 @@ func (s span) of(env map[string]string, command []string) (string, bool) {
 	if s.At < 0 || s.Len < 0 || s.At > len(text) || s.Len > len(text)-s.At {
 		return "", false
 	}
-	return text[s.At : s.At+s.Len], true
+	text = text[s.At : s.At+s.Len]
+	var err error
+	switch s.Form {
+	case inPath:
+		text, err = url.PathUnescape(text)
+	case inQuery:
+		text, err = url.QueryUnescape(text)
+	}
+	return text, err == nil
 }
 
 // spans find the secrets of a spec in its environment and its command.
@@ -107,14 +136,16 @@ func spans(s driver.Spec) (found []span) {
 		if len(secret) < redact.MinLength {
 			continue
 		}
-		for name, value := range s.Env {
-			if at := strings.Index(value, secret); at >= 0 {
-				found = append(found, span{Env: name, At: at, Len: len(secret)})
+		for text, form := range written(secret) {
+			for name, value := range s.Env {
+				if at := strings.Index(value, text); at >= 0 {
+					found = append(found, span{Env: name, At: at, Len: len(text), Form: form})
+				}
 			}
-		}
-		for i, word := range s.Command {
-			if at := strings.Index(word, secret); at >= 0 {
-				found = append(found, span{Word: i + 1, At: at, Len: len(secret)})
+			for i, word := range s.Command {
+				if at := strings.Index(word, text); at >= 0 {
+					found = append(found, span{Word: i + 1, At: at, Len: len(text), Form: form})
+				}
 			}
 		}
 	}

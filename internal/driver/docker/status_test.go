@@ -2,6 +2,7 @@ package docker
 
 import (
 	"encoding/json"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -184,14 +185,37 @@ func TestRecordHoldsNoSecret(t *testing.T) {
 	})
 }
 
+// A secret that stands in an address is escaped there, and is found as it is, too.
+func TestEscapedSecrets(t *testing.T) {
+	for _, secret := range []string{"p@ss:w/rd?", "100% sure+", "plain-one", "ü ü ü", "a b+c%20d"} {
+		env := map[string]string{
+			"URL":   (&url.URL{Scheme: "postgres", User: url.UserPassword("shop", secret), Host: "db", Path: "/shop"}).String(),
+			"QUERY": "https://x/?" + url.Values{"password": {secret}}.Encode(),
+		}
+		for name, value := range env {
+			s := driver.Spec{Env: map[string]string{name: value}, Secrets: []string{secret}, Container: &driver.Container{}}
+			found := spans(s)
+			if len(found) == 0 {
+				t.Errorf("%q is not found in %s", secret, value)
+			}
+			for _, p := range found {
+				if got, ok := p.of(s.Env, nil); !ok || got != secret {
+					t.Errorf("in %s %+v is %q, %v", value, p, got, ok)
+				}
+			}
+		}
+	}
+}
+
 // A label is whatever somebody wrote.
 func FuzzSpan(f *testing.F) {
 	f.Add(`{"secrets":[{"env":"A","at":1,"len":2},{"word":1,"at":-1,"len":1}]}`, "abc")
 	f.Add(`{"secrets":[{"env":"A","at":9223372036854775807,"len":9}]}`, "abc")
 	f.Add(`{"secrets":[{"word":9223372036854775807,"at":9223372036854775807,"len":9223372036854775807}]}`, "")
+	f.Add(`{"secrets":[{"env":"A","at":0,"len":3,"form":"path"},{"env":"A","at":0,"len":2,"form":"query"}]}`, "%zz")
 	f.Fuzz(func(t *testing.T, label, value string) {
 		for _, s := range readRecord(map[string]string{labelRecord: label}).Secrets {
-			if got, ok := s.of(map[string]string{"A": value}, []string{value}); ok && !strings.Contains(value, got) {
+			if got, ok := s.of(map[string]string{"A": value}, []string{value}); ok && s.Form == "" && !strings.Contains(value, got) {
 				t.Errorf("%q is no part of %q", got, value)
 			}
 		}
@@ -208,6 +232,46 @@ func TestLastOf(t *testing.T) {
 	} {
 		if got := string(lastOf([]byte(c.text), c.n)); got != c.want {
 			t.Errorf("lastOf(%q, %d) = %q, want %q", c.text, c.n, got, c.want)
+		}
+	}
+}
+
+// TestTail keeps the end, however it comes.
+func TestTail(t *testing.T) {
+	for _, piece := range []int{1, 3, 10, 100} {
+		out := tail{most: 10}
+		for text := strings.Repeat("0123456789abc", 9); text != ""; {
+			n := min(piece, len(text))
+			if wrote, err := out.Write([]byte(text[:n])); wrote != n || err != nil {
+				t.Fatalf("wrote %d, %v", wrote, err)
+			}
+			text = text[n:]
+		}
+		if got := out.String(); got != "3456789abc" {
+			t.Errorf("in pieces of %d: %q", piece, got)
+		}
+	}
+}
+
+func TestNeedsVolume(t *testing.T) {
+	mounts := func(m ...driver.Mount) []driver.Mount { return m }
+	memory := func(target string) []driver.Tmpfs { return []driver.Tmpfs{{Target: target}} }
+	for what, c := range map[string]struct {
+		c    driver.Container
+		want bool
+	}{
+		"an own layer":                       {driver.Container{}, false},
+		"a root that is read-only":           {driver.Container{ReadOnly: true}, true},
+		"with a volume there":                {driver.Container{ReadOnly: true, Mounts: mounts(driver.Mount{Volume: "v", Target: "/run"})}, false},
+		"with one that is read-only":         {driver.Container{ReadOnly: true, Mounts: mounts(driver.Mount{Volume: "v", Target: "/run", ReadOnly: true})}, true},
+		"a file system in memory":            {driver.Container{Tmpfs: memory("/run")}, true},
+		"one elsewhere":                      {driver.Container{Tmpfs: memory("/run/sec")}, false},
+		"one in memory on a volume":          {driver.Container{Tmpfs: memory("/run/secrets"), Mounts: mounts(driver.Mount{Volume: "v", Target: "/run"})}, true},
+		"a volume on one in memory":          {driver.Container{Tmpfs: memory("/run"), Mounts: mounts(driver.Mount{Volume: "v", Target: "/run/secrets"})}, false},
+		"read-only, and a volume in between": {driver.Container{ReadOnly: true, Tmpfs: memory("/run"), Mounts: mounts(driver.Mount{Volume: "v", Target: "/run/secrets"})}, false},
+	} {
+		if got := needsVolume(&c.c, "/run/secrets"); got != c.want {
+			t.Errorf("%s: %t", what, got)
 		}
 	}
 }
