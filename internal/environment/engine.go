@@ -87,6 +87,12 @@ func (e *Engine) away(ctx context.Context, app string) error {
 	return d.Answers(ctx)
 }
 
+// only says whether no other app has, or may have, anything in the Engine.
+func (e *Engine) only(app string) bool {
+	there, err := os.ReadDir(e.home.Containers())
+	return err != nil || !slices.ContainsFunc(there, func(d os.DirEntry) bool { return d.Name() != app })
+}
+
 // forget notes that an app has nothing in the Engine any more.
 func (e *Engine) forget(app string) error {
 	err := os.Remove(filepath.Join(e.home.Containers(), app))

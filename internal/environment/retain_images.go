@@ -28,15 +28,15 @@ func (w *World) SweepImages(ctx context.Context) (removed int, err error) {
 }
 
 func (w *World) sweepImages(ctx context.Context, d engineImages) (removed int, err error) {
+	kept, err := d.Kept(ctx) // an Engine that is slow or away is waited for before anybody waits for this
+	if err != nil {
+		return 0, err
+	}
 	if !w.held.TryLock() {
 		return 0, nil
 	}
 	defer w.held.Unlock()
 	needed, err := w.neededImages(ctx, "")
-	if err != nil {
-		return 0, err
-	}
-	kept, err := d.Kept(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -55,23 +55,53 @@ func (w *World) sweepImages(ctx context.Context, d engineImages) (removed int, e
 		}
 	}
 	w.idle = idle
+	if !slices.ContainsFunc(kept, func(id string) bool { return !slices.Contains(needed, id) }) {
+		return 0, nil
+	}
 	pruned, err := d.Prune(ctx, needed)
 	return len(pruned), err
 }
 
-// EraseImages has the Engine remove what it keeps for an app that has nothing else there. The releases can bring their images back.
+// engineThings is an Engine that also knows whether it has anything of an app.
+type engineThings interface {
+	engineImages
+	Anything(ctx context.Context, app string) (bool, error)
+}
+
+// EraseImages has the Engine remove the images of an app that has nothing else there. Its releases can bring them back. What no release
+// has may be what somebody builds just now, of whatever app, and is left for the sweep.
 func (w *World) EraseImages(ctx context.Context, app string) error {
 	d, err := w.Engine.of(app)
 	if err != nil || d == nil {
 		return err
 	}
+	return w.eraseImages(ctx, app, d)
+}
+
+func (w *World) eraseImages(ctx context.Context, app string, d engineThings) error {
 	defer w.HoldReleases()()
 	needed, err := w.neededImages(ctx, app)
 	if err != nil {
 		return err
 	}
-	if _, err := d.Prune(ctx, needed); err != nil {
+	all, err := w.neededImages(ctx, "")
+	if err != nil {
 		return err
+	}
+	kept, err := d.Kept(ctx)
+	if err != nil {
+		return err
+	}
+	unknown := slices.DeleteFunc(kept, func(id string) bool { return slices.Contains(all, id) })
+	if _, err := d.Prune(ctx, append(needed, unknown...)); err != nil {
+		return err
+	}
+	left, err := d.Anything(ctx, app) // such as the volumes of an environment that the policy knows no more
+	if err != nil || left {
+		return err
+	}
+	if len(unknown) > 0 && w.Engine.only(app) { // nobody would sweep any more
+		return nil
 	}
 	return w.Engine.forget(app)
 }

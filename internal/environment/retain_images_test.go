@@ -24,7 +24,10 @@ type shelfOfImages struct {
 	all   map[string]dockertest.Image // by tag, and by id
 	kept  []string
 	fails error
+	left  bool // something of the app's is there
 }
+
+func (s *shelfOfImages) Anything(context.Context, string) (bool, error) { return s.left, s.fails }
 
 func (s *shelfOfImages) Find(_ context.Context, name string) (string, error) {
 	return s.all[name].ID(s.t), nil
@@ -131,4 +134,58 @@ func spoil(t *testing.T, h home.Home, d release.Digest) {
 	name := filepath.Join(h.Artifacts(), "blobs", "sha256", string(d[len("sha256:"):]))
 	must(t, os.Chmod(name, 0o600))
 	must(t, os.WriteFile(name, []byte("nonsense"), 0o600))
+}
+
+// TestEraseImages takes an app's images, leaves those of others and what is being built, and forgets the app when there is nothing
+// more of it, and nobody has to look again.
+func TestEraseImages(t *testing.T) {
+	h := home.Home(t.TempDir())
+	must(t, h.Make())
+	artifacts, err := artifact.Open(t.Context(), h.Artifacts())
+	must(t, err)
+	w := &World{Home: h, Artifacts: artifacts, Now: time.Now, Engine: NewEngine(h, nil)}
+	s := &shelfOfImages{t: t, all: map[string]dockertest.Image{}}
+	id := func(name string) string {
+		i := dockertest.Image{Files: map[string][]byte{"hello": []byte(name)}, Comment: name}
+		s.all[name], s.all[i.ID(t)] = i, i
+		return i.ID(t)
+	}
+	build := func(name string, images ...string) {
+		var services []app.Service
+		for i, tag := range images {
+			services = append(services, app.Service{Name: "s" + string(rune('0'+i)), Kind: app.KindContainer, Replicas: 1, Container: &app.Container{Tag: tag}})
+		}
+		b, err := artifact.Build(t.Context(), artifact.BuildOptions{Repository: t.TempDir(), Images: s, App: app.App{Name: name, Contents: app.Contents{Services: services}}})
+		must(t, err)
+		defer b.Close() //nolint:errcheck // a folder of the test's
+		_, err = artifacts.Put(t.Context(), b)
+		must(t, err)
+	}
+	own, both, others, building := id("own"), id("both"), id("others"), id("building")
+	build("shop", "own", "both")
+	build("blog", "both", "others")
+	s.kept = []string{own, both, others, building}
+	noted := func() bool {
+		_, err := os.Stat(filepath.Join(h.Containers(), "shop"))
+		return err == nil
+	}
+	must(t, os.WriteFile(filepath.Join(h.Containers(), "shop"), nil, 0o600))
+	s.left = true
+	must(t, w.eraseImages(t.Context(), "shop", s))
+	if want := []string{both, others, building}; !slices.Equal(s.kept, want) {
+		t.Errorf("kept are %v, not %v", s.kept, want)
+	}
+	if !noted() {
+		t.Error("an app is forgotten of which there is something")
+	}
+	s.left = false
+	must(t, w.eraseImages(t.Context(), "shop", s))
+	if !noted() {
+		t.Error("the only app is forgotten while there is an image that nobody knows")
+	}
+	must(t, os.WriteFile(filepath.Join(h.Containers(), "blog"), nil, 0o600))
+	must(t, w.eraseImages(t.Context(), "shop", s))
+	if noted() {
+		t.Error("an app of which there is nothing is not forgotten")
+	}
 }

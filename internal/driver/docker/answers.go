@@ -55,3 +55,17 @@ func (d *Driver) Environments(ctx context.Context) (all [][2]string, err error) 
 	}
 	return all, err
 }
+
+// Anything says whether there is anything that was made for an app: a container, a network or a volume.
+func (d *Driver) Anything(ctx context.Context, app string) (bool, error) {
+	containers, err := d.containers(ctx, labelApp, app)
+	if err != nil || len(containers) > 0 {
+		return len(containers) > 0, err
+	}
+	networks, err := d.networks(ctx, d.filters(labelApp, app))
+	if err != nil || len(networks) > 0 {
+		return len(networks) > 0, err
+	}
+	volumes, err := d.volumes(ctx, labelApp, app)
+	return len(volumes) > 0, err
+}

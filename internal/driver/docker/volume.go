@@ -35,16 +35,24 @@ func (d *Driver) ensureVolume(ctx context.Context, name string, labels map[strin
 	return nil
 }
 
-// removeVolumes removes the volumes with these labels.
-func (d *Driver) removeVolumes(ctx context.Context, pairs ...string) error {
-	var there []volume.Volume
-	err := d.engine.ask(ctx, func(ctx context.Context) error {
+// volumes are those with these labels.
+func (d *Driver) volumes(ctx context.Context, pairs ...string) (there []volume.Volume, err error) {
+	err = d.engine.ask(ctx, func(ctx context.Context) error {
 		got, err := d.engine.VolumeList(ctx, client.VolumeListOptions{Filters: d.filters(pairs...)})
 		there = got.Items
 		return err
 	})
 	if err != nil {
-		return failed(err, "the volumes can't be listed")
+		return nil, failed(err, "the volumes can't be listed")
+	}
+	return there, nil
+}
+
+// removeVolumes removes the volumes with these labels.
+func (d *Driver) removeVolumes(ctx context.Context, pairs ...string) error {
+	there, err := d.volumes(ctx, pairs...)
+	if err != nil {
+		return err
 	}
 	var all []error
 	for _, v := range there {
