@@ -124,7 +124,7 @@ const mostRestarts = 3
 func (e *Environment) tryPatiently(ctx context.Context, u account.User, w *wallSurvey, p place) (evidence.Isolation, error) {
 	for n := 0; ; n++ {
 		proof, err := e.tryFrom(ctx, u, w, p)
-		if err == nil && proof.Isolated || p.replica.ID == "" || n == mostRestarts || ctx.Err() != nil {
+		if err == nil && (proof.Isolated || gotOut(proof)) || p.replica.ID == "" || n == mostRestarts || ctx.Err() != nil {
 			return proof, err
 		}
 		d, engineErr := e.world.Engine.Driver()
@@ -145,6 +145,11 @@ func (e *Environment) tryPatiently(ctx context.Context, u account.User, w *wallS
 		}
 		p = next
 	}
+}
+
+// gotOut says whether something was reached from a place: then it does not matter what became of that meanwhile.
+func gotOut(proof evidence.Isolation) bool {
+	return slices.ContainsFunc(proof.Facts, func(f evidence.Fact) bool { return f.Verdict == evidence.Fail })
 }
 
 // tryFrom has everything of a place tried from there.

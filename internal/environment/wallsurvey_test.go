@@ -51,3 +51,15 @@ func TestTogether(t *testing.T) {
 		}
 	}
 }
+
+// TestGotOut: what was reached stays reached, whatever its container does then; what only proves nothing is tried again.
+func TestGotOut(t *testing.T) {
+	for verdicts, want := range map[[2]evidence.Verdict]bool{
+		{evidence.Pass, evidence.Pass}: false, {evidence.Pass, evidence.Inconclusive}: false, {evidence.Inconclusive, evidence.Fail}: true,
+	} {
+		proof := proven([]evidence.Fact{{What: "a", Verdict: verdicts[0], Count: 1}, {What: "b", Verdict: verdicts[1], Count: 1}})
+		if got := gotOut(proof); got != want {
+			t.Errorf("%v: %t", verdicts, got)
+		}
+	}
+}
