@@ -3,8 +3,10 @@ package definition
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,8 +57,8 @@ func (m *mapper) processKeys(s *service) {
 func (m *mapper) container(s *service) {
 	c := &app.Container{Hostname: s.Hostname, User: s.User, ReadOnly: s.ReadOnly, Init: s.Init != nil && *s.Init, Ports: s.extra}
 	s.out.Container = c
-	if c.Hostname != "" && badHost(c.Hostname) != "" {
-		m.report.fault(m.at("services", s.Name, "hostname"), badHost(c.Hostname), "write a name alone, as web")
+	if what := badContainerName(c.Hostname); c.Hostname != "" && (what != "" || len(c.Hostname) > maxHostname) {
+		m.report.fault(m.at("services", s.Name, "hostname"), cmp.Or(what, fmt.Sprintf("%s has more than %d characters", quote(clip(c.Hostname)), maxHostname)), "write a name alone, as web")
 	}
 	m.image(s)
 	c.Entrypoint = m.entrypoint(s)
@@ -220,11 +222,27 @@ func (m *mapper) restartPolicy(s *service) app.RestartPolicy {
 	return out
 }
 
+// maxHostname is how long a name Linux lets a machine have.
+const maxHostname = 64
+
+// nameInEngine is what a container may be called, and found by. It is wider than a host's name: underscores are common in it.
+var nameInEngine = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}$`)
+
+func badContainerName(name string) string {
+	switch {
+	case net.ParseIP(name) != nil:
+		return quote(name) + " is an address, not a name"
+	case !nameInEngine.MatchString(name):
+		return quote(clip(name)) + " is no name of a container"
+	}
+	return ""
+}
+
 // aliases are the names of a container in the environment's network beside its own.
 func (m *mapper) aliases(s *service) []string {
 	var out []string
 	take := func(at place, name string) {
-		if what := badHost(name); what != "" {
+		if what := badContainerName(name); what != "" {
 			m.report.fault(at, what, "write a name alone, as web")
 			return
 		}
