@@ -22,7 +22,7 @@ type Deploy struct {
 const DeployTime = 10 * time.Minute
 
 // releaseForm is a release as people and variables write it: the 12 digits of its short name, or its whole digest.
-var releaseForm = regexp.MustCompile(`^(?:sha256:)?([0-9a-f]{12}|[0-9a-f]{64})$`)
+var releaseForm = regexp.MustCompile(`^(?i:sha256:)?([0-9a-fA-F]{12}|[0-9a-fA-F]{64})$`)
 
 // Named is the release that the last line of a status command's output names, by its last word; "" where it names none.
 func Named(line string) string {
@@ -34,7 +34,7 @@ func Named(line string) string {
 	if m == nil {
 		return ""
 	}
-	return m[1]
+	return strings.ToLower(m[1])
 }
 
 // SameRelease says whether a name as Named reads it means the release of that digest.

@@ -11,7 +11,8 @@ func TestNamed(t *testing.T) {
 		"release 0123456789ab":             "0123456789ab",
 		"  it is sha256:0123456789ab ":     "0123456789ab",
 		whole:                              whole[7:],
-		"0123456789AB":                     "",
+		"0123456789AB":                     "0123456789ab",
+		"SHA256:0123456789AB":              "0123456789ab",
 		"0123456789ab and more":            "",
 		"0123456789abc":                    "",
 		"da39a3ee5e6b4b0d3255bfef95601890": "", // a digest of something else

@@ -184,11 +184,14 @@ func TestFaultsOfTheStatusCommand(t *testing.T) {
 		status string
 		says   []string
 	}{
-		"another release": {"echo release " + other, []string{"names another release as live: " + other}},
-		"no":              {"echo 'down for repair'; exit 1", []string{"status command: exit code 1: down for repair"}},
-		"hangs":           {"sleep 600", []string{"no answer within 300 ms"}},
-		"without end":     {"yes " + other, []string{"no answer within 300 ms"}},
-		"no program":      {"/no/such/program", []string{"exit code 127"}},
+		"another release":                    {"echo release " + other, []string{"names another release as live: " + other}},
+		"another release, and a warning":     {"echo release " + other + "; echo 'the client is old' >&2", []string{"names another release as live: " + other}},
+		"another release, on standard error": {"echo release " + other + " >&2", []string{"names another release as live: " + other}},
+		"another release, after much":        {"printf '%01000d ' 0; echo " + other, []string{"names another release as live: " + other}},
+		"no":                                 {"echo 'down for repair'; exit 1", []string{"status command: exit code 1: down for repair"}},
+		"hangs":                              {"sleep 600", []string{"no answer within 300 ms"}},
+		"without end":                        {"yes " + other, []string{"no answer within 300 ms"}},
+		"no program":                         {"/no/such/program", []string{"exit code 127"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -310,6 +313,40 @@ func TestTheStopCommandFails(t *testing.T) {
 	st, err := f.Status(f.ctx, s.ID)
 	if err != nil || st.Phase != driver.Exited || !strings.Contains(st.Reason, "not known to be gone") {
 		t.Errorf("then it is %+v, %v", st, err)
+	}
+}
+
+// What cuts a long line leaves no half of a secret.
+func TestSecretsInTheMidstOfMuch(t *testing.T) {
+	const secret = "hunter22-correct-horse"
+	f := newTeam(t)
+	s := f.spec(yes, `printf %s "$TOKEN"; printf %04085d 0; exit 1`)
+	s.Secrets, s.Env["TOKEN"] = []string{secret}, secret
+	s.Health.Start = time.Second
+	s.Deploy.Stop = s.Health.Command
+	st := f.fails(s, "exit code 1")
+	err := f.Stop(f.ctx, s.ID)
+	for _, said := range []string{st.Reason, fmt.Sprint(err)} {
+		if strings.Contains(said, "horse") || !strings.Contains(said, "000") {
+			t.Errorf("it is said %q", said)
+		}
+	}
+}
+
+// A command that takes its time to clean up gets it, also when that is longer than a supervisor's answer may take; then the
+// stop command has its turn.
+func TestTheCommandCleansUp(t *testing.T) {
+	t.Parallel()
+	f := newTeam(t)
+	s := f.spec("trap 'sleep 6; echo x >cleaned; exit 1' TERM; echo x >waits; while :; do sleep 0.01; done", "exit 1")
+	s.Stop.Grace, s.Deploy.Stop = 20*time.Second, proc.Shell("echo x >stopped")
+	f.start(s)
+	f.await("the command waits", func() bool { return f.has("waits") })
+	if err := f.Stop(f.ctx, s.ID); err != nil {
+		t.Fatal(err)
+	}
+	if !f.has("cleaned") || !f.has("stopped") {
+		t.Errorf("it cleaned up: %v; the stop command was run: %v", f.has("cleaned"), f.has("stopped"))
 	}
 }
 

@@ -221,7 +221,7 @@ func (d *Driver) askToEnd(ctx context.Context, id, line string) error {
 	}
 	refused := ""
 	for patience := answerTime; err == nil; {
-		if st.Stopping {
+		if st.Stopping || st.Ending {
 			patience = st.Grace + endTime
 		}
 		refused = st.Refused

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"syscall"
 	"time"
 
@@ -75,8 +76,12 @@ func (s *supervisor) awaitDeploy(ctx context.Context, c *child) (exit proc.Exit,
 	return exit, why
 }
 
-// endGroup ends the command's whole group, what it has made a session of its own excepted.
+// endGroup ends the command's whole group, what it has made a session of its own excepted. Who wants the replica to end
+// meanwhile is told to have patience, or would kill this process in the midst of it.
 func (s *supervisor) endGroup(c *child) {
+	st := s.state()
+	st.Ending = true
+	s.board.set(st)
 	s.askToEnd(c)
 	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // it is not reaped yet, so the group's number is its own
 	<-c.ended
@@ -152,12 +157,8 @@ func (s *supervisor) takeAway() (forget bool) {
 func (s *supervisor) runStop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.spec.Deploy.StopTimeout)
 	defer cancel()
-	printed := new(lastLines)
-	exit, err := proc.Run(ctx, proc.Command{
-		Argv: s.spec.Deploy.Stop, Dir: s.spec.Dir, Env: s.env, Stdout: printed, Stderr: printed, User: s.spec.User, Network: s.spec.Network,
-		Grace: s.spec.Stop.Grace,
-	})
-	said := s.redact.String(printed.line())
+	exit, printed, err := s.runCommand(ctx, s.spec.Deploy.Stop, s.spec.Stop.Grace)
+	said := printed.all.line()
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("it did not end within %s: %s", human.Duration(s.spec.Deploy.StopTimeout), said)
@@ -171,13 +172,8 @@ func (s *supervisor) runStop() error {
 
 // askStatus is the question of a deploy: the status command's exit code, and the release that it names.
 func (s *supervisor) askStatus(ctx context.Context) error {
-	printed := new(lastLines)
-	exit, err := proc.Run(ctx, proc.Command{
-		Argv: s.spec.Health.Command, Dir: s.spec.Dir, Env: s.env, Stdout: printed, Stderr: printed, User: s.spec.User,
-		Network: s.spec.Network, Grace: 100 * time.Millisecond,
-	})
-	line := s.redact.String(printed.line())
-	named := driver.Named(line)
+	exit, printed, err := s.runCommand(ctx, s.spec.Health.Command, 100*time.Millisecond)
+	line, named := printed.all.line(), driver.Named(printed.answer())
 	s.found.Store(&named)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -190,6 +186,30 @@ func (s *supervisor) askStatus(ctx context.Context) error {
 		return fmt.Errorf("the status command names another release as live: %s", named)
 	}
 	return nil
+}
+
+// told is the end of what a command printed, without the secrets: all of it, and what was on its standard output. A warning
+// of a tool's on standard error is not an answer.
+type told struct{ all, stdout *lastLines }
+
+// answer is the last line of the standard output, or of all where there is nothing on that.
+func (t told) answer() string {
+	if line := t.stdout.whole(); line != "" {
+		return line
+	}
+	return t.all.whole()
+}
+
+// runCommand runs a command beside what is deployed. The secrets go before anything is cut, since half of one would not be
+// known as one.
+func (s *supervisor) runCommand(ctx context.Context, argv []string, grace time.Duration) (proc.Exit, told, error) {
+	t := told{new(lastLines), new(lastLines)}
+	stdout, stderr := s.redact.Writer(io.MultiWriter(t.all, t.stdout)), s.redact.Writer(t.all)
+	exit, err := proc.Run(ctx, proc.Command{
+		Argv: argv, Dir: s.spec.Dir, Env: s.env, Stdout: stdout, Stderr: stderr, User: s.spec.User, Network: s.spec.Network, Grace: grace,
+	})
+	_ = errors.Join(stdout.Close(), stderr.Close()) // memory
+	return exit, t, err
 }
 
 func join(said, line string) string {

@@ -176,7 +176,7 @@ func (d *Driver) Wait(ctx context.Context, id string) (driver.Status, error) {
 		if ctx.Err() != nil {
 			return driver.Status{}, ctx.Err()
 		}
-		return d.waitGone(id)
+		return d.waitGone(ctx, id)
 	}
 	defer c.close()
 	for st, err := c.within(ctx, answerTime); ; st, err = c.next() {
@@ -186,7 +186,7 @@ func (d *Driver) Wait(ctx context.Context, id string) (driver.Status, error) {
 		case errors.Is(err, errSilent):
 			return driver.Status{}, silent(id)
 		case err != nil:
-			return d.waitGone(id)
+			return d.waitGone(ctx, id)
 		case st.Stopping:
 			return st.Status, problem.New(problem.Fail, "%s is being stopped", id)
 		case st.Status.Phase == driver.Healthy:
@@ -197,9 +197,16 @@ func (d *Driver) Wait(ctx context.Context, id string) (driver.Status, error) {
 	}
 }
 
-// waitGone is Wait's answer for a replica without a supervisor.
-func (d *Driver) waitGone(id string) (driver.Status, error) {
+// waitGone is Wait's answer for a replica without a supervisor. One that is dying has closed its socket before it is gone, and
+// until then its record is of the time before.
+func (d *Driver) waitGone(ctx context.Context, id string) (driver.Status, error) {
 	st, err := d.recorded(id)
+	for began := time.Now(); err == nil && st.Status.Phase != driver.Exited && time.Since(began) < answerTime; {
+		if err := driver.Sleep(ctx, retry); err != nil {
+			return driver.Status{}, err
+		}
+		st, err = d.recorded(id)
+	}
 	if err != nil {
 		return driver.Status{}, err
 	}

@@ -123,3 +123,11 @@ func (l *lastLines) line() string {
 	}
 	return lines[len(lines)-1]
 }
+
+// whole is the last line as it was written, without end or limit but that of the memory.
+func (l *lastLines) whole() string {
+	l.mu.Lock()
+	all := strings.TrimSpace(string(l.buf))
+	l.mu.Unlock()
+	return all[strings.LastIndexByte(all, '\n')+1:]
+}

@@ -23,6 +23,7 @@ type state struct {
 	Child      proc.Identity `json:"child,omitzero"` // the last one that was started
 	Failures   int           `json:"failures"`       // ends in a row without having been healthy
 	Stopping   bool          `json:"stopping,omitempty"`
+	Ending     bool          `json:"ending,omitempty"`  // a deploy command is being ended
 	Refused    string        `json:"refused,omitempty"` // why a stop command failed
 	Grace      time.Duration `json:"grace"`             // how long it is given to stop
 	Last       string        `json:"last,omitempty"`    // the last lines it printed
