@@ -104,13 +104,28 @@ type Probe struct {
 
 // What is asked unless an environment says otherwise, and the most that is asked.
 const (
-	MaxProbeRate = 100
-	probeRate    = 5
-	probeTimeout = 5 * time.Second
+	MaxProbeRate    = 100
+	MinProbeTimeout = 10 * time.Millisecond
+	MaxProbeTimeout = time.Minute
+	probeRate       = 5
+	probeTimeout    = 5 * time.Second
 )
 
 // DefaultProbe is the question of an environment that names none.
 func DefaultProbe() Probe { return Probe{Path: "/up", Rate: probeRate, Timeout: probeTimeout} }
+
+// valid says what makes a probe none, whoever made it: who asks relies on it.
+func (p Probe) valid() error {
+	switch {
+	case p.Rate < 1 || p.Rate > MaxProbeRate:
+		return fmt.Errorf("%d is no rate: it is from 1 to %d a second", p.Rate, MaxProbeRate)
+	case p.Timeout < MinProbeTimeout || p.Timeout > MaxProbeTimeout:
+		return fmt.Errorf("an answer can't take %s: it is from %s to %s", p.Timeout, MinProbeTimeout, MaxProbeTimeout)
+	case !strings.HasPrefix(p.Path, "/"):
+		return fmt.Errorf("%q is no path", p.Path)
+	}
+	return nil
+}
 
 // Probing is the environment's question.
 func (e Environment) Probing() Probe {

@@ -46,3 +46,23 @@ func TestImageVariable(t *testing.T) {
 		}
 	}
 }
+
+// A probe that can't be is refused with its policy, wherever that comes from: who asks divides by its rate.
+func TestProbesThatCantBe(t *testing.T) {
+	for says, spoil := range map[string]func(*app.Probe){
+		"":                     func(*app.Probe) {},
+		"0 is no rate":         func(p *app.Probe) { p.Rate = 0 },
+		"-1 is no rate":        func(p *app.Probe) { p.Rate = -1 },
+		"101 is no rate":       func(p *app.Probe) { p.Rate = 101 },
+		"can't take 0s":        func(p *app.Probe) { p.Timeout = 0 },
+		"can't take 2m0s":      func(p *app.Probe) { p.Timeout = 2 * time.Minute },
+		`"healthz" is no path`: func(p *app.Probe) { p.Path = "healthz" },
+	} {
+		probe := app.DefaultProbe()
+		spoil(&probe)
+		p := app.Policy{App: "shop", Environments: []app.Environment{{Name: "production", URL: "https://shop.example", Probe: &probe}}}
+		if err := p.Validate(); says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%v, want that it says %q", err, says)
+		}
+	}
+}

@@ -99,6 +99,11 @@ func (p Policy) Validate() error {
 			return fmt.Errorf("two environments are called %s", name)
 		}
 	}
+	for _, e := range p.Environments {
+		if err := e.Probing().valid(); err != nil {
+			return fmt.Errorf("what is probed in %s: %w", e.Name, err)
+		}
+	}
 	for r := range p.Roles {
 		if !slices.Contains(Rights, r) {
 			return fmt.Errorf("%s is no right", r)

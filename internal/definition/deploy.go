@@ -259,7 +259,7 @@ func (d *document) probe(k *probeKeys, path []string) *app.Probe {
 		p.Rate = rate
 	}
 	p.Timeout = d.duration(k.Timeout, p.Timeout, append(path, "timeout"))
-	if p.Timeout < 10*time.Millisecond || p.Timeout > time.Minute {
+	if p.Timeout < app.MinProbeTimeout || p.Timeout > app.MaxProbeTimeout {
 		d.report.fault(d.at(append(path, "timeout")...), "an answer can't take "+quote(clip(string(k.Timeout))), "write from 10ms to 1m")
 	}
 	return &p
