@@ -37,18 +37,22 @@ const (
 	unluckyProbes = 3
 )
 
-// Verdict judges by the share of failures that is accepted. Where no probe was sent nobody knows, and that is no pass.
+// Verdict judges by the share of failures that is accepted. Where no probe was sent nobody knows, and neither does anybody
+// where some of a few failed: that is no pass.
 func (p Probed) Verdict(limit float64) Verdict {
+	tooMany := float64(p.Failed) > limit*float64(p.Asked)
 	switch {
 	case p.Asked == 0:
 		return Inconclusive
-	case p.Failed == p.Asked, p.Bad(limit):
+	case p.Failed == p.Asked, tooMany && p.Failed >= unluckyProbes:
 		return Fail
+	case tooMany && p.Asked < enoughProbes:
+		return Inconclusive
 	}
 	return Pass
 }
 
-// Bad says whether there are enough failures already to judge by.
+// Bad says whether there are enough failures already to judge by, though more probes may come.
 func (p Probed) Bad(limit float64) bool {
 	return p.Asked >= enoughProbes && p.Failed >= unluckyProbes && float64(p.Failed) > limit*float64(p.Asked)
 }

@@ -29,7 +29,11 @@ func TestProbedVerdict(t *testing.T) {
 		{Probed{}, Inconclusive},
 		{Probed{Missed: 100}, Inconclusive},
 		{Probed{Asked: 1, Failed: 1}, Fail},
-		{Probed{Asked: 2, Failed: 1}, Pass}, // one alone may be anything
+		{Probed{Asked: 1, Well: 1}, Pass},
+		{Probed{Asked: 2, Failed: 1}, Inconclusive}, // so few may be anything
+		{Probed{Asked: 19, Failed: 2}, Inconclusive},
+		{Probed{Asked: 4, Failed: 3}, Fail},
+		{Probed{Asked: 20, Failed: 2}, Pass}, // one or two alone may be anything
 		{Probed{Asked: 100, Failed: 1}, Pass},
 		{Probed{Asked: 100, Failed: 2}, Pass},
 		{Probed{Asked: 100, Failed: 3}, Fail},
