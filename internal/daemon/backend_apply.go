@@ -38,6 +38,9 @@ func (d *Daemon) Apply(ctx context.Context, r api.Registration, dry bool) (api.A
 	if err := d.mayForget(ctx, before.Policy, r.Policy); err != nil {
 		return out, err
 	}
+	if err := d.sameHands(ctx, r.Policy); err != nil {
+		return out, err
+	}
 	if out.Later, err = d.reconfigured(ctx, before.Policy, r.Policy); err != nil {
 		return out, err
 	}
@@ -116,6 +119,29 @@ func (d *Daemon) mayForget(ctx context.Context, before, now app.Policy) error {
 		if record.Want == store.Up && record.Live != "" {
 			return problem.New(problem.Blocked, "the definition has no environment %s any more, and %s is live there", e.Name, record.Live.Short()).
 				WithHint("greenroom down %s, or put it back into the definition", e.Name)
+		}
+	}
+	return nil
+}
+
+// sameHands refuses a policy that lets Greenroom run what is live by its team's own deploy, or the other way round: what one
+// of them runs is a stray to the other.
+func (d *Daemon) sameHands(ctx context.Context, now app.Policy) error {
+	for _, e := range now.Environments {
+		record, err := d.world.Store.Environment(ctx, now.App, e.Name)
+		if err != nil {
+			return err
+		}
+		if record.Live == "" {
+			continue
+		}
+		live, err := d.contents(ctx, record.Live)
+		if err != nil {
+			return err
+		}
+		if (live.Deploy != nil) != (e.URL != "") {
+			return problem.New(problem.Blocked, "%s is live in %s, and the definition has another driver: there is no way between the two", record.Live.Short(), e.Name).
+				WithHint("give the environment another name in greenroom.yaml, or forget what is there and its data: greenroom down %s --volumes", e.Name)
 		}
 	}
 	return nil

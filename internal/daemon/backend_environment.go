@@ -65,6 +65,9 @@ func (d *Daemon) Down(ctx context.Context, r api.EnvironmentsRequest) (api.Strea
 		if err := down(ctx, e, say); err != nil {
 			return err
 		}
+		if err := d.gone(ctx, e); err != nil {
+			return err
+		}
 		say("its data")
 		return d.erase(ctx, e)
 	})
@@ -72,6 +75,18 @@ func (d *Daemon) Down(ctx context.Context, r api.EnvironmentsRequest) (api.Strea
 		return erase, nil
 	}
 	return d.thenImages(ctx, erase, targets), nil
+}
+
+// gone refuses where the team's own deploy is still live, as one that has no stop command.
+func (d *Daemon) gone(ctx context.Context, e *environment.Environment) error {
+	live, err := d.live(ctx, e)
+	if err != nil || live == nil || live.Contents.Deploy == nil || !e.Deployed() {
+		return err
+	}
+	if err := e.Gone(ctx, *live); err != nil {
+		return err
+	}
+	return e.Down(ctx) // asking made folders, and one who asked
 }
 
 // erase takes away the data of an environment that was stopped. That nothing is live there is recorded before: a release that

@@ -148,7 +148,7 @@ func (d *Daemon) serve(ctx context.Context) error {
 		d.log.Warn("ended commands that an earlier control plane left behind", "processes", n)
 	}
 	d.probes.Now = d.world.Now
-	d.runs = run.New(ctx, run.Config{Store: d.world.Store, Actions: d.actions(), Log: d.log, Ended: d.room.ask, Hook: hook})
+	d.runs = run.New(ctx, run.Config{Store: d.world.Store, Actions: d.actions(), Log: d.log, Ended: d.ended, Hook: hook})
 	defer d.probes.Close()
 	defer d.runs.Close()
 	if err := d.runs.Resume(ctx); err != nil {
@@ -204,6 +204,12 @@ func privateFolder(dir string) error {
 		return problem.New(problem.Unavailable, "%s is not a folder of this user", dir).WithHint("set GREENROOM_HOME to a shorter path")
 	}
 	return nil
+}
+
+// ended is told of each run that has ended. One that needs a person has not asked what its prober saw.
+func (d *Daemon) ended(run string) {
+	d.probes.Drop(run)
+	d.room.ask()
 }
 
 // actions are those of every kind of run.

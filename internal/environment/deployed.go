@@ -63,7 +63,7 @@ func (e *Environment) Deploy(ctx context.Context, r release.Release, o Deploying
 	began := e.world.Now()
 	id := e.deployID(r.Digest(), o.Key)
 	st, err := e.world.Driver.Status(ctx, id)
-	there := err == nil && !st.Lost && (!o.Again || st.Phase != driver.Exited)
+	there := err == nil && !st.Lost && (!o.Again || st.Phase == driver.Starting || st.Phase == driver.Healthy)
 	switch {
 	case err != nil && !errors.Is(err, driver.ErrNotFound):
 		return Live{}, err
@@ -93,7 +93,9 @@ func (e *Environment) deployID(d release.Digest, key string) string {
 // startDeploy starts a deploy. From now on nobody believes what was said of the releases before it. What a deploy printed
 // that failed is kept on the way back, and until the next one.
 func (e *Environment) startDeploy(ctx context.Context, r release.Release, id string, o Deploying) error {
-	kept := func(other driver.Status) bool { return other.ID == id || other.Phase == driver.Exited && o.Back }
+	kept := func(other driver.Status) bool {
+		return other.Phase == driver.Exited && (other.ID == id || o.Back && !other.Lost) // what one that was lost began may go on
+	}
 	if err := e.forgetDeploys(ctx, kept); err != nil {
 		return err
 	}
@@ -106,7 +108,11 @@ func (e *Environment) startDeploy(ctx context.Context, r release.Release, id str
 		return err
 	}
 	spec.Command, spec.Deploy.Timeout = proc.Shell(command.Run), command.Timeout
-	_, err = e.world.Deploys.Start(ctx, spec)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// To its end: one that is only on its way when the run turns round would begin to deploy beside the way back.
+	_, err = e.world.Deploys.Start(context.WithoutCancel(ctx), spec)
 	return err
 }
 
@@ -123,6 +129,8 @@ func (e *Environment) deploySpec(ctx context.Context, r release.Release, id stri
 	}
 	as := app.Service{Env: d.Env, Secrets: d.Secrets}
 	env := v.of(as)
+	// Last, so that no configuration has a command deploy what nobody asked for, or elsewhere.
+	env["GREENROOM_RELEASE"], env["GREENROOM_ENVIRONMENT"] = r.Digest().Short(), e.Name
 	env["GREENROOM_APP"], env["GREENROOM_URL"] = e.App, e.Settings.URL
 	env["GREENROOM_PREVIOUS_RELEASE"] = previous.Short()
 	for service, image := range d.Images {
@@ -171,7 +179,7 @@ func (e *Environment) notLive(r release.Release, st driver.Status, err error) er
 func (e *Environment) EndDeploy(ctx context.Context, r release.Release, key string) error {
 	id := e.deployID(r.Digest(), key)
 	st, err := e.world.Driver.Status(ctx, id)
-	if errors.Is(err, driver.ErrNotFound) || err == nil && st.Phase == driver.Exited { // what it printed is still wanted
+	if errors.Is(err, driver.ErrNotFound) || err == nil && st.Phase == driver.Exited && !st.Lost { // what it printed is still wanted
 		return nil
 	}
 	return errors.Join(err, e.world.Deploys.Forget(ctx, id))
@@ -267,7 +275,14 @@ func (e *Environment) upDeployed(ctx context.Context, live release.Release, say 
 		return err
 	}
 	say(live.Digest().Short() + " is not live here: deploying it")
-	_, err = e.Deploy(ctx, live, Deploying{Key: "up", Again: true}, say)
+	again := Deploying{Key: "up", Again: true}
+	id := e.deployID(live.Digest(), again.Key)
+	if st, err := e.world.Driver.Status(ctx, id); err == nil && st.Phase != driver.Starting { // it tells of the time before
+		if err := e.world.Deploys.Forget(ctx, id); err != nil {
+			return err
+		}
+	}
+	_, err = e.Deploy(ctx, live, again, say)
 	return err
 }
 
@@ -284,6 +299,27 @@ func (e *Environment) TakeDown(ctx context.Context, live *release.Release, say f
 		}
 	}
 	return e.Down(ctx)
+}
+
+// Gone returns once a release's status command says that it is not live any more. It is a problem where it still is, after
+// a while: what has its data here can't lose it.
+func (e *Environment) Gone(ctx context.Context, r release.Release) error {
+	for began := time.Now(); ; {
+		_, err := e.AskLive(ctx, r)
+		if p := problem.From(err); err != nil && p.Code == problem.Fail {
+			return nil
+		}
+		if err == nil && time.Since(began) > becomeLive {
+			return problem.New(problem.Blocked, "%s is still live in %s, as its status command says: its data can't go from under it", r.Digest().Short(), e.Name).
+				WithHint("take it away by hand, then this again")
+		}
+		if err == nil {
+			err = driver.Sleep(ctx, 500*time.Millisecond)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // TakeAway has a release's stop command take it away.

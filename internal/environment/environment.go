@@ -234,7 +234,13 @@ func (e *Environment) stopProcesses(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := each(len(all), func(i int) error { return d.Processes.Stop(ctx, all[i].ID) }); err != nil {
+	stop := func(i int) error {
+		if all[i].Deploy { // what the team deployed stays, as in StopAll
+			return e.world.Deploys.Forget(ctx, all[i].ID)
+		}
+		return d.Processes.Stop(ctx, all[i].ID)
+	}
+	if err := each(len(all), stop); err != nil {
 		return err
 	}
 	return errors.Join(e.endResident(ctx), e.endNetwork())

@@ -18,6 +18,10 @@ import (
 // what belongs to nobody. It starts and does not wait for health, and says what it had to mend. It must not be called
 // while a run owns the environment.
 func (e *Environment) Keep(ctx context.Context, live *release.Release) (mended []string, err error) {
+	if live != nil && (live.Contents.Deploy != nil) != e.Deployed() {
+		return nil, problem.New(problem.Blocked, "%s is live in %s, and the policy in force has another driver", live.Digest().Short(), e.Name).
+			WithHint("let greenroom.yaml have the driver of before, then: greenroom apply")
+	}
 	if e.Deployed() {
 		return nil, e.keepDeployed(ctx, live)
 	}
@@ -36,11 +40,16 @@ func (e *Environment) Keep(ctx context.Context, live *release.Release) (mended [
 	alive := map[string]bool{} // or ended as it was meant to
 	for _, s := range running {
 		switch {
+		case s.Deploy: // what the team deployed stays
+			err = errors.Join(err, e.world.Deploys.Forget(ctx, s.ID))
 		case !wanted[s.ID]:
 			stray = append(stray, s.ID)
 		case s.Phase != driver.Exited || live != nil && !restarts(*live, s.Service):
 			alive[s.ID] = true
 		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	traffic := Traffic{}
 	if live != nil {

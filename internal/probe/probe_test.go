@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -181,5 +182,38 @@ func TestRuns(t *testing.T) {
 	if seen, ok := r.End("r2"); !ok || !seen.Interrupted {
 		t.Errorf("%+v, %v", seen, ok)
 	}
-	r.Begin("r3", server.URL, probe, true) // Close ends it
+	r.Begin("r3", server.URL, probe, true)
+	r.Drop("r3")
+	r.Drop("r3")
+	if seen, ok := r.End("r3"); ok {
+		t.Errorf("after it was dropped: %+v", seen)
+	}
+	r.Begin("r4", server.URL, probe, true) // Close ends it
+}
+
+// What was asked before counts for nothing, and a cache is asked to ask.
+func TestAnswers(t *testing.T) {
+	var sick atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if sick.Load() || r.Header.Get("Cache-Control") != "no-cache" {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	defer server.Close()
+	p := Start(server.URL, app.Probe{Path: "/", Rate: 50, Timeout: 5 * time.Second}, time.Now, false)
+	defer p.Stop()
+	if !p.Answers(t.Context(), time.Minute) {
+		t.Errorf("it does not answer: %+v", p.Seen())
+	}
+	sick.Store(true)
+	failed := p.Seen().Failed
+	await(t, p, func(s evidence.Probed) bool { return s.Failed > failed }) // what was sent before is answered
+	if p.Answers(t.Context(), 200*time.Millisecond) {
+		t.Errorf("it answers: %+v", p.Seen())
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if p.Answers(ended, time.Minute) {
+		t.Error("it answers nobody")
+	}
 }

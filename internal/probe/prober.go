@@ -29,6 +29,7 @@ type Prober struct {
 
 	mu   sync.Mutex
 	seen evidence.Probed
+	well time.Time // when the latest question was sent that was answered well
 }
 
 // Start asks at an address, which is a definition's `url`, until Stop. Where before asked already and was lost, interrupted
@@ -61,6 +62,32 @@ func (p *Prober) Seen() evidence.Probed {
 	seen.Ended = p.now().UTC()
 	return seen
 }
+
+// Answers returns once a question that is sent from now on was answered well; it is false where none was within that time,
+// or when ctx ends.
+func (p *Prober) Answers(ctx context.Context, within time.Duration) bool {
+	from := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		p.mu.Lock()
+		well := p.well.After(from)
+		p.mu.Unlock()
+		if well {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-look.C:
+		}
+	}
+}
+
+// lookEvery is how often the answers are looked at.
+const lookEvery = 20 * time.Millisecond
 
 // Stop ends the asking, waits for what is under way, and returns all that was seen.
 func (p *Prober) Stop() evidence.Probed {
@@ -112,6 +139,9 @@ func (p *Prober) send(ctx context.Context, at string) bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		add(&p.seen, a)
+		if why == "" && began.After(p.well) {
+			p.well = began
+		}
 	})
 	return true
 }
@@ -123,6 +153,7 @@ func (p *Prober) ask(ctx context.Context, at string) string {
 		return err.Error()
 	}
 	req.Header.Set("User-Agent", "greenroom-probe")
+	req.Header.Set("Cache-Control", "no-cache") // what a cache remembers is not the app's answer
 	res, err := p.client.Do(req)
 	if err != nil {
 		return reason(ctx, err)

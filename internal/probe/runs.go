@@ -13,8 +13,9 @@ import (
 type Runs struct {
 	Now func() time.Time
 
-	mu   sync.Mutex
-	open map[string]*Prober
+	mu      sync.Mutex
+	open    map[string]*Prober
+	dropped sync.WaitGroup
 }
 
 // Begin has a run's prober ask, unless it does already. anew says that the run's own beginning is over: then it was
@@ -45,6 +46,16 @@ func (r *Runs) End(run string) (seen evidence.Probed, ok bool) {
 	return seen, ok
 }
 
+// Drop ends a run's prober where one still asks, and does not wait: the run ended without asking what it saw.
+func (r *Runs) Drop(run string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if pr, asks := r.open[run]; asks {
+		delete(r.open, run)
+		r.dropped.Go(func() { pr.Stop() })
+	}
+}
+
 // Close ends all of them.
 func (r *Runs) Close() {
 	r.mu.Lock()
@@ -54,4 +65,5 @@ func (r *Runs) Close() {
 	for _, pr := range all {
 		pr.Stop()
 	}
+	r.dropped.Wait()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"greenroom/internal/app"
 	"greenroom/internal/environment"
@@ -14,6 +15,7 @@ import (
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
 	"greenroom/internal/run"
+	"greenroom/internal/store"
 )
 
 // An app that its team deploys itself has no stage: Greenroom can't make a second staging. It is rehearsed in the
@@ -87,6 +89,7 @@ func (f Facts) Possible(production string) error {
 // taken is what the environment had before the rehearsal.
 type taken struct {
 	Live release.Digest `json:"live,omitempty"`
+	Down bool           `json:"down,omitempty"` // it was stopped: what it had is not to run
 }
 
 // take notes what is live in the environment, and that both releases can be deployed there.
@@ -103,7 +106,7 @@ func (r *Rehearsals) take(ctx context.Context, t *run.Task, s *set) (any, error)
 			return nil, err
 		}
 	}
-	return taken{Live: record.Live}, nil
+	return taken{Live: record.Live, Down: record.Want != store.Up}, nil
 }
 
 func (r *Rehearsals) deployOld(ctx context.Context, t *run.Task, s *set) (any, error) {
@@ -121,14 +124,34 @@ func (r *Rehearsals) deployNew(ctx context.Context, t *run.Task, s *set) (any, e
 	result := evidence.Result{Check: "start", Verdict: evidence.Pass, Started: r.World.Now()}
 	p := probe.Start(s.stage.Settings.URL, s.stage.Settings.Probing(), r.World.Now, t.Attempt > 1)
 	live, err := s.stage.Deploy(ctx, s.New, environment.Deploying{Key: key(t), Previous: t.Plan.From}, say(t))
+	result.Duration = r.World.Now().Sub(result.Started)
+	before := p.Seen()
+	answers := err == nil && p.Answers(ctx, answerTime+s.stage.Settings.Probing().Timeout)
 	seen := p.Stop()
 	t.Progress("%s", seen)
-	result.Duration = r.World.Now().Sub(result.Started)
 	if err != nil {
 		return found(ctx, result, err)
 	}
 	result.Summary = fmt.Sprintf("live in %s: %s; %s", human.Duration(result.Duration), live, seen)
-	return result, nil
+	if !answers {
+		unanswered(&result, seen.Since(before))
+	}
+	return result, ctx.Err()
+}
+
+// answerTime is how long it may take, beside the time of one question, until a release that says it is live answers well.
+const answerTime = 5 * time.Second
+
+// unanswered makes a finding of a release that says it is live while nobody gets a good answer from it.
+func unanswered(result *evidence.Result, since evidence.Probed) {
+	result.Verdict = evidence.Fail
+	if since.Asked == 0 {
+		result.Verdict = evidence.Inconclusive
+	}
+	result.Summary += fmt.Sprintf("; once it was, nothing answered well at %s", since.URL)
+	if since.Latest != "" {
+		result.Summary += ": " + since.Latest
+	}
 }
 
 // found makes a deploy that failed a finding; what is Greenroom's own trouble stays an error.
@@ -176,8 +199,8 @@ func foundNoWay(ctx context.Context, result evidence.Result, what string, err er
 	return v, err
 }
 
-// give gives the environment what it had before the rehearsal. Where that was nothing, what is there now stays: nobody but
-// the team can take it away, and it is said.
+// give gives the environment what it had before the rehearsal. Where that was nothing, what is there now is taken away by
+// the stop command; without one it stays, and that is said.
 func (r *Rehearsals) give(ctx context.Context, t *run.Task, s *set) (any, error) {
 	var had taken
 	took, err := t.Result("stage", &had)
@@ -196,9 +219,8 @@ func (r *Rehearsals) give(ctx context.Context, t *run.Task, s *set) (any, error)
 	if !t.WasBegun("old") && !t.WasBegun(stepNew) {
 		return nil, nil
 	}
-	if had.Live == "" {
-		t.Progress("nothing was live in %s before: what the rehearsal deployed last is still there", s.stage.Name)
-		return nil, nil
+	if had.Live == "" || had.Down {
+		return nil, r.takeAway(ctx, t, s)
 	}
 	was, err := r.World.Release(ctx, had.Live)
 	if err != nil {
@@ -212,6 +234,20 @@ func (r *Rehearsals) give(ctx context.Context, t *run.Task, s *set) (any, error)
 			WithHint("greenroom up %s, which deploys %s there", s.stage.Name, had.Live.Short())
 	}
 	return nil, nil
+}
+
+// takeAway has what the rehearsal deployed last taken away by its stop command, where it has one.
+func (r *Rehearsals) takeAway(ctx context.Context, t *run.Task, s *set) error {
+	last := s.New
+	if !t.WasBegun(stepNew) {
+		last = s.Old
+	}
+	if last.Contents.Deploy.Stop == nil {
+		t.Progress("nothing ran in %s before, and the app has no stop command: what the rehearsal deployed last is still there", s.stage.Name)
+		return nil
+	}
+	t.Progress("nothing ran in %s before: its stop command", s.stage.Name)
+	return s.stage.TakeAway(ctx, last)
 }
 
 // builtin are the built-in checks of a rehearsal of a release.

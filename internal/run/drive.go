@@ -47,7 +47,7 @@ func (a *active) drive() {
 	if !finished {
 		return
 	}
-	a.Ended()
+	a.Ended(a.run.ID)
 	if err := a.persist(a.begin); err != nil {
 		a.Log.Error("the next run could not begin", "error", err)
 	}

@@ -35,7 +35,7 @@ type Config struct {
 	// Pause waits before a step is tried again; nil is a timer. It returns early with ctx's error.
 	Pause func(ctx context.Context, d time.Duration) error
 	// Ended is called after a run has ended, whichever way, and must not wait for anything; nil is nobody.
-	Ended func()
+	Ended func(run string)
 	// Hook is called at each point of each step; nil in production. A test kills the process there.
 	Hook func(p Point, step string)
 }
@@ -76,7 +76,7 @@ func New(ctx context.Context, c Config) *Executor {
 		c.Pause = pause
 	}
 	if c.Ended == nil {
-		c.Ended = func() {}
+		c.Ended = func(string) {}
 	}
 	if c.Hook == nil {
 		c.Hook = func(Point, string) {}
@@ -176,7 +176,7 @@ func (e *Executor) cancelInactive(ctx context.Context, id, by string) error {
 	if err := e.Store.FinishRun(ctx, id, plan.Next(r.Plan, append(r.Journal, entry))); err != nil {
 		return err
 	}
-	e.Ended()
+	e.Ended(id)
 	return nil
 }
 

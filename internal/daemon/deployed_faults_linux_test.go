@@ -1,0 +1,171 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"greenroom/internal/api"
+	"greenroom/internal/plan"
+	"greenroom/internal/problem"
+	"greenroom/internal/proc"
+)
+
+// rollingBack gives the team another rollback command.
+func (c *team) rollingBack(command string) {
+	was := "rollback: echo back $GREENROOM_RELEASE >>CONTROL_FOLDER/commands; echo $GREENROOM_RELEASE >CONTROL_FOLDER/live"
+	if !strings.Contains(c.sources.definition, was) {
+		c.Fatal("it rolls back otherwise")
+	}
+	c.sources.definition = strings.Replace(c.sources.definition, was, "rollback: "+command, 1)
+}
+
+func (c *team) takeDown(volumes bool) error {
+	events, err := c.client.Down(c.ctx(), api.EnvironmentsRequest{App: appUnderTest, Volumes: volumes})
+	if err == nil {
+		_, err = drain(events)
+	}
+	return err
+}
+
+// What is gone is deployed anew whenever somebody asks for it, whatever was known of it a moment ago.
+func TestUpDeploysAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	c := newTeam(t)
+	first := c.live(c.sources)
+	c.wantCommands("deploy " + first.Short())
+	for range 2 {
+		must(t, os.Remove(filepath.Join(c.control, "live")))
+		must(t, c.upAgain())
+		c.wantCommands("deploy " + first.Short())
+		c.wantLive(first)
+	}
+}
+
+// What a deploy began whose supervisor was killed is ended before anybody goes back.
+func TestNobodyDeploysBesideTheWayBack(t *testing.T) {
+	t.Parallel()
+	c := newTeam(t)
+	first := c.live(c.sources)
+	next := c.sources.as("v2", "")
+	next.definition = strings.Replace(next.definition, "  run: >-\n", `  run: >-
+    { until [ -e CONTROL_FOLDER/go ]; do sleep 0.01; done; echo $GREENROOM_RELEASE >CONTROL_FOLDER/live; } & echo $! >CONTROL_FOLDER/child; wait;
+`, 1)
+	begun := c.begin(c.build(next))
+	var child proc.Identity
+	c.eventually("the command runs", func() string {
+		text, err := os.ReadFile(filepath.Join(c.control, "child"))
+		if err != nil {
+			return err.Error()
+		}
+		var pid int
+		if _, err := fmt.Sscan(string(text), &pid); err != nil {
+			return err.Error()
+		}
+		child, err = proc.Identify(pid)
+		must(t, err)
+		return ""
+	})
+	for _, s := range c.replicas() {
+		if s.Deploy && s.PID != 0 && s.Release != string(first) {
+			must(t, syscall.Kill(s.PID, syscall.SIGKILL))
+		}
+	}
+	c.wantOutcome(c.await(begun.ID), plan.RolledBack, "its supervisor died")
+	if child.Alive() {
+		t.Error("what the killed deploy had begun goes on beside the old release")
+		c.tellAll("go")
+	}
+	c.wantLive(first)
+}
+
+// A rollback command that ended with 0 and did nothing is run again.
+func TestTheWayBackIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	c := newTeam(t)
+	c.rollingBack("echo back >>CONTROL_FOLDER/commands; [ ! -e CONTROL_FOLDER/tried ] || echo $GREENROOM_RELEASE >CONTROL_FOLDER/live; touch CONTROL_FOLDER/tried")
+	first := c.live(c.sources)
+	c.commands()
+	second := c.sources.as("v2", "")
+	second.definition = strings.Replace(second.definition, "    [ -e CONTROL_FOLDER/idle ]", "    echo 000000000000 >CONTROL_FOLDER/live; exit 1;\n    [ -e CONTROL_FOLDER/idle ]", 1)
+	id := c.build(second)
+	c.wantOutcome(c.promote(id), plan.RolledBack)
+	c.wantCommands("deploy "+id.Short(), "back", "back")
+	c.wantLive(first)
+}
+
+// Nobody probes for a promotion that needs a person.
+func TestProbingEndsWithTheRun(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	t.Cleanup(server.Close)
+	c := &team{newHouse(t), sources{definition: strings.ReplaceAll(ownDeploy, "URL", server.URL), version: "v1"}}
+	c.rollingBack("exit 7")
+	c.live(c.sources)
+	second := c.sources.as("v2", "")
+	second.definition = strings.Replace(second.definition, "    [ -e CONTROL_FOLDER/idle ]", "    exit 1;\n    [ -e CONTROL_FOLDER/idle ]", 1)
+	c.wantOutcome(c.promote(c.build(second)), plan.NeedsOperator, "going back failed")
+	c.eventually("nobody asks any more", func() string {
+		before := asked.Load()
+		time.Sleep(300 * time.Millisecond) // of 15 questions
+		if more := asked.Load() - before; more > 0 {
+			return fmt.Sprintf("%d questions came", more)
+		}
+		return ""
+	})
+}
+
+// What a team deployed is not Greenroom's to run, nor the other way round, whatever the definition says by now.
+func TestAnotherDriver(t *testing.T) {
+	t.Parallel()
+	blocked := func(h *house, s sources) {
+		t.Helper()
+		_, err := h.client.Apply(h.ctx(), h.registration(s), false)
+		if p := problem.From(err); p == nil || p.Code != problem.Blocked || !strings.Contains(p.Message, "has another driver") {
+			t.Errorf("another driver: %v, want that it is blocked", err)
+		}
+	}
+	c := newTeam(t)
+	first := c.live(c.sources)
+	c.part(t, "of Greenroom's", func() {
+		s := withPostgres()
+		s.version = "v2"
+		blocked(c.house, s)
+		c.wantLive(first)
+	})
+	c.part(t, "of the team's", func() {
+		needPostgres(t)
+		h := newHouse(t)
+		live := h.live(withPostgres())
+		blocked(h, c.sources.as("v3", ""))
+		h.wantUp(live)
+	})
+}
+
+// The data of what is still live stay, and those of what is gone go.
+func TestDownWithTheDataOfATeam(t *testing.T) {
+	t.Parallel()
+	c := newTeam(t)
+	c.live(c.sources)
+	folder := c.home.Environment(appUnderTest, "production")
+	if p := problem.From(c.takeDown(true)); p == nil || !strings.Contains(p.Message, "is still live in production") {
+		t.Errorf("down with the data of what is live: %v", p)
+	}
+	if _, err := os.Stat(folder); err != nil {
+		t.Error(err)
+	}
+	must(t, os.Remove(filepath.Join(c.control, "live")))
+	must(t, c.takeDown(true))
+	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its folder: %v, want that it is gone", err)
+	}
+}
