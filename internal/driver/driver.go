@@ -45,7 +45,8 @@ type Spec struct {
 	Careful bool `json:"careful,omitempty"`
 	// Container is nil for a process. A driver refuses a spec that is not for it.
 	Container *Container `json:"container,omitempty"`
-	// Deploy is nil for all that Greenroom runs itself.
+	// Deploy is nil for all that Greenroom runs itself. A deploy's commands have User's other groups, too: what a team's deploy may
+	// reach, such as the Docker Engine's socket, is its administrator's to say.
 	Deploy *Deploy `json:"deploy,omitempty"`
 }
 

@@ -263,6 +263,16 @@ func (e *Environment) keepDeployed(ctx context.Context, live *release.Release) e
 	return err
 }
 
+// sayResident makes the system user that a team's commands run as, and names it: before the first deploy an administrator can
+// then give it what that reaches for.
+func (e *Environment) sayResident(ctx context.Context, say func(string)) error {
+	u, err := e.prepare(ctx)
+	if err == nil && u != nobody {
+		say("its commands run as " + u.Name)
+	}
+	return err
+}
+
 // upDeployed returns once the live release says that it is live. One that does not is deployed again: it may have been taken
 // away when the environment was stopped.
 func (e *Environment) upDeployed(ctx context.Context, live release.Release, say func(string)) error {

@@ -143,6 +143,11 @@ func (e *Environment) launch(ctx context.Context, r release.Release, alive map[s
 
 // Up starts a live release and returns once all of it is healthy.
 func (e *Environment) Up(ctx context.Context, live *release.Release, say func(string)) error {
+	if e.Deployed() {
+		if err := e.sayResident(ctx, say); err != nil {
+			return err
+		}
+	}
 	if live == nil {
 		return e.Route(ctx, Traffic{})
 	}

@@ -24,6 +24,7 @@ type Command struct {
 	Stdout io.Writer
 	Stderr io.Writer
 	User   string // system user, without other groups, and confined (see Confine); "" is this process's own
+	Groups bool   // User has its other groups, too: those that the machine's administrator put it into
 	// Network is the file of the network namespace to run in, secluded (see Seclude); "" is this process's own. Only Run
 	// knows of it.
 	Network string
@@ -124,7 +125,7 @@ func (c Command) Cmd() (*exec.Cmd, error) {
 	if c.User == "" {
 		return cmd, nil
 	}
-	cred, err := credential(c.User)
+	cred, err := credential(c.User, c.Groups)
 	if err != nil {
 		return nil, err
 	}
@@ -164,8 +165,8 @@ func ExitOf(s *os.ProcessState) Exit {
 	return Exit{Code: s.ExitCode()}
 }
 
-// credential looks a system user up.
-func credential(name string) (*syscall.Credential, error) {
+// credential looks a system user up, with its own group alone or with all of its groups.
+func credential(name string, groups bool) (*syscall.Credential, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
 		return nil, fmt.Errorf("system user %s: %w", name, err)
@@ -178,5 +179,20 @@ func credential(name string) (*syscall.Credential, error) {
 	if err != nil {
 		return nil, fmt.Errorf("system user %s: %w", name, err)
 	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	cred := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	if !groups {
+		return cred, nil
+	}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil, fmt.Errorf("system user %s: %w", name, err)
+	}
+	for _, id := range ids {
+		g, err := strconv.ParseUint(id, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("system user %s: %w", name, err)
+		}
+		cred.Groups = append(cred.Groups, uint32(g))
+	}
+	return cred, nil
 }

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -136,6 +138,36 @@ func TestUser(t *testing.T) {
 	// Only the user's own group: none of root's may be left.
 	if got := strings.Split(out.String(), "\n"); got[0] != "nobody" || strings.Contains(got[1], " ") || got[1] == "0" {
 		t.Errorf("it ran as %q", out.String())
+	}
+}
+
+// What an administrator put a user into counts where that is asked for, and nowhere else.
+func TestGroupsOfAUser(t *testing.T) {
+	if os.Geteuid() != 0 || runtime.GOOS != "linux" {
+		t.Skip("only root on Linux can make a user for this")
+	}
+	name := fmt.Sprintf("gr-test-%d", os.Getpid())
+	run := func(argv ...string) {
+		t.Helper()
+		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v: %s", argv, err, out)
+		}
+	}
+	run("useradd", "--system", "--no-create-home", name)
+	t.Cleanup(func() { run("userdel", name) })
+	run("groupadd", "--system", name+"-more")
+	t.Cleanup(func() { run("groupdel", name+"-more") })
+	run("usermod", "--append", "--groups", name+"-more", name)
+	for _, groups := range []bool{false, true} {
+		var out bytes.Buffer
+		exit, err := proc.Run(t.Context(), proc.Command{Argv: proc.Shell("id -Gn"), Env: path, Dir: "/", User: name, Groups: groups, Stdout: &out})
+		if err != nil || !exit.OK() {
+			t.Fatal(exit, err)
+		}
+		got := strings.Fields(out.String())
+		if !slices.Contains(got, name) || slices.Contains(got, name+"-more") != groups || slices.Contains(got, "root") {
+			t.Errorf("with its groups: %v; it ran in %q", groups, got)
+		}
 	}
 }
 

@@ -30,7 +30,7 @@ func (s *supervisor) startChild() (*child, error) {
 		return nil, err
 	}
 	cmd, err := proc.Command{
-		Argv: s.spec.Command, Dir: s.spec.Dir, Env: s.env, Stdout: w, Stderr: w, User: s.spec.User,
+		Argv: s.spec.Command, Dir: s.spec.Dir, Env: s.env, Stdout: w, Stderr: w, User: s.spec.User, Groups: s.spec.Deploy != nil,
 	}.Cmd()
 	if err == nil {
 		dieWithParent(cmd.SysProcAttr)

@@ -206,7 +206,7 @@ func (s *supervisor) runCommand(ctx context.Context, argv []string, grace time.D
 	t := told{new(lastLines), new(lastLines)}
 	stdout, stderr := s.redact.Writer(io.MultiWriter(t.all, t.stdout)), s.redact.Writer(t.all)
 	exit, err := proc.Run(ctx, proc.Command{
-		Argv: argv, Dir: s.spec.Dir, Env: s.env, Stdout: stdout, Stderr: stderr, User: s.spec.User, Network: s.spec.Network, Grace: grace,
+		Argv: argv, Dir: s.spec.Dir, Env: s.env, Stdout: stdout, Stderr: stderr, User: s.spec.User, Groups: true, Network: s.spec.Network, Grace: grace,
 	})
 	_ = errors.Join(stdout.Close(), stderr.Close()) // memory
 	return exit, t, err
