@@ -145,8 +145,15 @@ func finding(f definition.Finding) cli.Finding {
 	if f.Service == "" {
 		out.Subject = f.File
 	}
-	if f.Add != "" {
+	switch {
+	case f.Add != "":
 		out.Add, out.File, out.Line, out.Replaces = f.Add, f.File, f.Line, f.Replaces
+	case !out.Runs && f.Line > 0: // nothing to copy, so the line is what a person looks for
+		out.File, out.Line = f.File, f.Line
+		out.Subject = fmt.Sprintf("%s:%d", f.File, f.Line)
+		if f.Service != "" {
+			out.Subject += ", service " + f.Service
+		}
 	}
 	return out
 }
