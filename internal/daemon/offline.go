@@ -129,6 +129,10 @@ func draft(ctx context.Context, dir string) (cli.Draft, error) {
 		return cli.Draft{}, err
 	}
 	out := cli.Draft{File: filepath.Join(abs, definition.FileName), Content: []byte(d.GreenroomYAML)}
+	if d.NoEngine {
+		out.Findings = append(out.Findings, cli.Finding{Subject: "driver", Runs: true, Text: "no Docker Engine answers, so services are to be plain processes; " +
+			"for containers start the Engine, or set DOCKER_HOST, then greenroom init --force"})
+	}
 	for _, f := range d.Findings {
 		if f.Status != definition.Stays { // a notice tells of these
 			out.Findings = append(out.Findings, finding(f))
