@@ -140,7 +140,11 @@ func (m *mapper) topLevelSecrets() {
 		if s.Environment != "" {
 			from, key = "a variable of whoever loads it", "environment"
 		}
-		m.report.fault(m.atKey("secrets", name, key), fmt.Sprintf("the secret %s comes from %s", name, from), "write `external: true` and set it with `greenroom secret set`")
+		set := "greenroom secret set " + name + " --environment production"
+		if s.File != "" {
+			set += " <" + clip(strings.TrimPrefix(s.File, m.dir+"/"))
+		}
+		m.report.fault(m.atKey("secrets", name, key), fmt.Sprintf("the secret %s comes from %s", name, from), "write `external: true`, and set it for each environment: `"+set+"`")
 	}
 }
 
