@@ -101,7 +101,7 @@ type Finding struct {
 	Text    string `json:"text"`    // how, or why not
 
 	// Add are lines for a file, indented as they have to stand there: below a line of it, or in that line's place. Lines
-	// are counted in the file as it is.
+	// are counted in the file as it is. Without Add it is the line that has to be changed.
 	Add      string `json:"add,omitempty"`
 	File     string `json:"file,omitempty"`
 	Line     int    `json:"line,omitempty"`

@@ -371,7 +371,11 @@ func longHistory() []api.HistoryEntry {
 func (f *fake) Logs(ctx context.Context, q api.LogQuery) (api.Stream[api.LogLine], error) {
 	f.did("logs %s %s %d %v", q.Environment, q.Service, q.Tail, q.Follow)
 	return func(yield func(api.LogLine, error) bool) {
-		for i, text := range []string{"listening on 8080", "\x1b]0;pwned\x07GET /"} {
+		texts := []string{"listening on 8080", "\x1b]0;pwned\x07GET /"}
+		if q.Service == "quiet" {
+			texts = nil
+		}
+		for i, text := range texts {
 			if !yield(api.LogLine{Service: "web", Replica: i, Text: text, At: at}, nil) {
 				return
 			}

@@ -53,12 +53,20 @@ func (s *shell) init(cmd *cobra.Command, force, dry bool) error {
 		return nil
 	}
 	s.print("%s wrote %s\n%s", s.Out.Mark(term.Pass), term.Clean(d.File), findingsPage(s.Out, d.Findings))
-	if slices.ContainsFunc(d.Findings, func(f Finding) bool { return f.Add != "" }) {
-		s.next("make these additions, then greenroom up")
-	} else {
-		s.next("greenroom up")
-	}
+	s.next("%s", afterDraft(d.Findings))
 	return nil
+}
+
+// afterDraft is what to do with what was found: greenroom up says no as long as anything is left.
+func afterDraft(findings []Finding) string {
+	var todo []string
+	if slices.ContainsFunc(findings, func(f Finding) bool { return f.Add != "" }) {
+		todo = append(todo, "make these additions")
+	}
+	if n := len(slices.DeleteFunc(slices.Clone(findings), func(f Finding) bool { return f.Runs || f.Add != "" })); n > 0 {
+		todo = append(todo, "change "+count(n, "line that can't stay", "lines that can't stay"))
+	}
+	return strings.Join(append(todo, "greenroom up"), ", then ")
 }
 
 // findingsPage tells of each part whether it runs, and what to add, ready to be copied: with the file's own indentation.

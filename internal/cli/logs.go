@@ -73,13 +73,22 @@ func (s *shell) printLines(ctx context.Context, c *api.Client, q api.LogQuery) e
 	if err != nil {
 		return err
 	}
+	silent := true
 	for line, err := range lines {
 		if err != nil {
 			return err
 		}
+		silent = false
 		if err := s.printLine(line); err != nil {
 			return nil // the reader has seen enough: logs | head
 		}
+	}
+	if silent && !q.Follow {
+		who := "what runs in " + q.Environment
+		if q.Service != "" {
+			who = q.Service + " in " + q.Environment
+		}
+		s.warn("%s has printed nothing", who)
 	}
 	return nil
 }

@@ -171,7 +171,8 @@ func fakeDeps() Deps {
 		Draft: func(_ context.Context, dir string) (Draft, error) {
 			return Draft{File: filepath.Join(dir, "greenroom.yaml"), Content: []byte("app: shop\n# hello\n"), Findings: []Finding{
 				{Subject: "service web", Runs: true, Text: "runs as a process"},
-				{Subject: "service mail", Text: "its image can't run as a process", Add: "    x-greenroom:\n      run: bin/mail", File: "compose.yaml", Line: 7}}}, nil
+				{Subject: "service mail", Text: "its image can't run as a process", Add: "    x-greenroom:\n      run: bin/mail", File: "compose.yaml", Line: 7},
+				{Subject: "compose.yaml:9", Text: "`volumes_from` can't be had", File: "compose.yaml", Line: 9}}}, nil
 		},
 		Schema:   func(file string) ([]byte, error) { return []byte(`{"title":"` + file + `","type":"object"}`), nil },
 		MaskFile: fakeMaskFile, AddRules: definition.AddRules,

@@ -22,6 +22,15 @@ import (
 	"greenroom/internal/term"
 )
 
+// TestBadReleaseInOneLine: what a command printed when a release was taken back is for explain and the logs.
+func TestBadReleaseInOneLine(t *testing.T) {
+	r := api.ReleaseView{Digest: good.Digest, Bad: strings.Repeat("x", 300) + "\nit printed last:\n  no space"}
+	line := releaseLine(term.Screen{}, r)
+	if strings.Contains(line, "\n") || strings.Contains(line, "printed") || term.Width(line) > badWidth+40 {
+		t.Errorf("a line of %d cells: %q", term.Width(line), line)
+	}
+}
+
 // update writes the pages as they are now: go test ./internal/cli -run Pages -update
 var update = flag.Bool("update", false, "write the golden files")
 
@@ -33,7 +42,7 @@ func TestPages(t *testing.T) {
 		releases[i].BuiltAt = at.Add(-time.Duration(i) * time.Hour)
 	}
 	releases[0].Live, releases[0].Verdict = []string{"staging", "production"}, "pass"
-	releases[3].Bad = "3.1% errors"
+	releases[3].Bad = "3.1% errors\nit printed last:\n  no"
 	pages := map[string]func(term.Screen) string{
 		"status":              func(s term.Screen) string { return statusPage(s, fakeStatus(at), at) },
 		"status-empty":        func(s term.Screen) string { return statusPage(s, api.StatusView{}, at) },

@@ -25,7 +25,7 @@ func releasesPage(s term.Screen, rs []api.ReleaseView, now time.Time) string {
 			verdict = s.Paint(inkOf(r.Verdict), string(r.Verdict))
 		}
 		if r.Bad != "" {
-			verdict = s.Paint(term.Red, term.Fit("bad: "+term.Clean(r.Bad), reasonWidth))
+			verdict = s.Paint(term.Red, term.Fit("bad: "+headline(r.Bad), reasonWidth))
 		}
 		rows = append(rows, []string{r.Digest.Short(), origin(r), ago(r.BuiltAt, now) + " ago", term.Clean(r.By),
 			bytesOf(r.Size), verdict, term.Clean(strings.Join(r.Live, ", "))})

@@ -118,7 +118,7 @@ func remarks(s term.Screen, e api.EnvironmentStatus) string {
 		say("%s", term.Clean(e.Reason))
 	}
 	for _, v := range e.Services {
-		if v.Reason != "" {
+		if v.Reason != "" && v.Name+": "+v.Reason != e.Reason {
 			say("%s: %s", term.Clean(v.Name), term.Clean(v.Reason))
 		}
 	}
@@ -147,12 +147,21 @@ func underWay(r api.RunSummary, now time.Time) string {
 	return text + " (" + term.Clean(r.ID) + ")"
 }
 
+// badWidth is how many cells it takes in a release's line that it is bad, and why; explain tells all of it.
+const badWidth = 100
+
+// headline is a reason without what a command printed last, which stands below it.
+func headline(reason string) string {
+	first, _, _ := strings.Cut(reason, "\n")
+	return term.Clean(first)
+}
+
 // releaseLine is a release in one line.
 func releaseLine(s term.Screen, r api.ReleaseView) string {
 	words := []string{s.Paint(term.Bold, r.Digest.Short()), origin(r)}
 	switch {
 	case r.Bad != "":
-		words = append(words, s.Paint(term.Red, "known to be bad: "+term.Clean(r.Bad)))
+		words = append(words, s.Paint(term.Red, term.Fit("known to be bad: "+headline(r.Bad), badWidth)))
 	case r.Verdict != "":
 		words = append(words, "rehearsed: "+s.Paint(inkOf(r.Verdict), string(r.Verdict)))
 	default:

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -34,6 +35,31 @@ func (c *team) takeDown(volumes bool) error {
 		_, err = drain(events)
 	}
 	return err
+}
+
+// A release that is live and needs a moment to answer is not judged before it had it.
+func TestADeployedReleaseMayComeSlowly(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	var mu sync.Mutex
+	last, asked := "", 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		now, _ := os.ReadFile(filepath.Join(h.control, "live")) //nolint:errcheck // before the first there is none
+		mu.Lock()
+		defer mu.Unlock()
+		if string(now) != last {
+			last, asked = string(now), 0
+		}
+		if asked++; asked <= 25 { // for half a second
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(server.Close)
+	c := &team{h, sources{definition: strings.ReplaceAll(ownDeploy, "URL", server.URL), version: "v1"}}
+	c.live(c.sources)
+	second := c.build(c.sources.as("v2", ""))
+	c.wantOutcome(c.promote(second), plan.Succeeded)
+	c.wantLive(second)
 }
 
 // What is gone is deployed anew whenever somebody asks for it, whatever was known of it a moment ago.

@@ -129,6 +129,10 @@ func draft(ctx context.Context, dir string) (cli.Draft, error) {
 		return cli.Draft{}, err
 	}
 	out := cli.Draft{File: filepath.Join(abs, definition.FileName), Content: []byte(d.GreenroomYAML)}
+	if d.NoEngine {
+		out.Findings = append(out.Findings, cli.Finding{Subject: "driver", Runs: true, Text: "no Docker Engine answers, so services are to be plain processes; " +
+			"for containers start the Engine, or set DOCKER_HOST, then greenroom init --force"})
+	}
 	for _, f := range d.Findings {
 		if f.Status != definition.Stays { // a notice tells of these
 			out.Findings = append(out.Findings, finding(f))
@@ -145,8 +149,15 @@ func finding(f definition.Finding) cli.Finding {
 	if f.Service == "" {
 		out.Subject = f.File
 	}
-	if f.Add != "" {
+	switch {
+	case f.Add != "":
 		out.Add, out.File, out.Line, out.Replaces = f.Add, f.File, f.Line, f.Replaces
+	case !out.Runs && f.Line > 0: // nothing to copy, so the line is what a person looks for
+		out.File, out.Line = f.File, f.Line
+		out.Subject = fmt.Sprintf("%s:%d", f.File, f.Line)
+		if f.Service != "" {
+			out.Subject += ", service " + f.Service
+		}
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 // Draft is a definition to begin with. Nothing is written: that is for the person's command to do.
 type Draft struct {
 	GreenroomYAML string
+	NoEngine      bool // as Inspection's
 	Findings      []Finding
 	Notices       []Notice
 }
@@ -20,7 +21,7 @@ func Init(ctx context.Context, dir string, engine func(context.Context) bool) (D
 	if err != nil {
 		return Draft{}, err
 	}
-	return Draft{draft(dir, in), in.Findings, in.Notices}, nil
+	return Draft{draft(dir, in), in.NoEngine, in.Findings, in.Notices}, nil
 }
 
 func draft(dir string, in Inspection) string {

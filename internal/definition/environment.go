@@ -22,7 +22,9 @@ func (m *mapper) env(s *service) map[string]string {
 	}
 	for _, v := range m.environment(s.Name) {
 		at := m.at("services", s.Name, "environment", v.name)
-		if !variableForm.MatchString(v.name) {
+		switch {
+		case m.docker && containerVariable.MatchString(v.name): // the Engine hands on names that no shell knows
+		case !variableForm.MatchString(v.name):
 			m.report.fault(at, quote(clip(v.name))+" can't be a variable's name", "letters, digits and _, no digit first")
 			continue
 		}
@@ -138,7 +140,11 @@ func (m *mapper) topLevelSecrets() {
 		if s.Environment != "" {
 			from, key = "a variable of whoever loads it", "environment"
 		}
-		m.report.fault(m.atKey("secrets", name, key), fmt.Sprintf("the secret %s comes from %s", name, from), "write `external: true` and set it with `greenroom secret set`")
+		set := "greenroom secret set " + name + " --environment production"
+		if s.File != "" {
+			set += " <" + clip(strings.TrimPrefix(s.File, m.dir+"/"))
+		}
+		m.report.fault(m.atKey("secrets", name, key), fmt.Sprintf("the secret %s comes from %s", name, from), "write `external: true`, and set it for each environment: `"+set+"`")
 	}
 }
 

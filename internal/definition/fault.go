@@ -157,7 +157,9 @@ func arrange(list []Fault) []Fault {
 			-cmp.Compare(b2i(a.File == FileName), b2i(b.File == FileName)),
 			cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	}
-	out := slices.Clone(list)
+	out := slices.DeleteFunc(slices.Clone(list), func(a Fault) bool {
+		return a.Line == 0 && slices.ContainsFunc(list, func(b Fault) bool { return b.Line > 0 && b.File == a.File && b.What == a.What })
+	})
 	slices.SortStableFunc(out, order)
 	return slices.CompactFunc(out, func(a, b Fault) bool {
 		return order(a, b) == 0 && (a.Column > 0 || a.What == b.What)

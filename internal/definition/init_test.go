@@ -30,6 +30,9 @@ func TestInit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if answers := engineOf(dir)(context.Background()); draft.NoEngine == answers { // each has an image or a build
+				t.Errorf("NoEngine is %t where an Engine answers: %t", draft.NoEngine, answers)
+			}
 			changed := apply(t, repo, draft.Findings)
 			if err := os.WriteFile(filepath.Join(repo, definition.FileName), []byte(draft.GreenroomYAML), 0o644); err != nil {
 				t.Fatal(err)

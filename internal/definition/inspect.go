@@ -42,6 +42,7 @@ type Finding struct {
 // Inspection is what a Compose file means to a driver before there is a definition.
 type Inspection struct {
 	Driver   string // process or docker
+	NoEngine bool   // docker would be the driver, had an Engine answered
 	Compose  string // the file, relative to the folder
 	App      string // a name for the app
 	Contents app.Contents
@@ -69,8 +70,10 @@ func Inspect(ctx context.Context, dir string, engine func(context.Context) bool)
 			WithHint("write one with the app's services, then `greenroom init` again")
 	}
 	in, containers, err := in.under(ctx, driverProcess, dir)
-	if err == nil && containers && engine != nil && engine(ctx) {
-		in, _, err = in.under(ctx, driverDocker, dir)
+	if err == nil && containers && engine != nil {
+		if in.NoEngine = !engine(ctx); !in.NoEngine {
+			in, _, err = in.under(ctx, driverDocker, dir)
+		}
 	}
 	return in, errors.Join(err, ctx.Err())
 }

@@ -49,8 +49,9 @@ func (d *document) isText(path []string) bool {
 }
 
 var (
-	variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	hostForm     = regexp.MustCompile(`^(\*\.)?([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)*[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
+	containerVariable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+	variableForm      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	hostForm          = regexp.MustCompile(`^(\*\.)?([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)*[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
 )
 
 // badHost says what is wrong with a host name, or "". A wildcard stands for one label.

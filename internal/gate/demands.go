@@ -54,7 +54,8 @@ func (q Question) notKnownBad() Demand {
 	if q.KnownBad == nil {
 		return d
 	}
-	bad := fmt.Sprintf("it was rolled back on %s: %s", day(q.KnownBad.At), q.KnownBad.Reason)
+	reason, _, _ := strings.Cut(q.KnownBad.Reason, "\n") // below it: what a command printed last
+	bad := fmt.Sprintf("it was rolled back on %s: %s", day(q.KnownBad.At), reason)
 	if because := strings.TrimSpace(q.Override); because != "" {
 		d.Reason = fmt.Sprintf("%s; taken all the same because: %s", bad, because)
 		return d

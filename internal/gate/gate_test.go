@@ -399,3 +399,10 @@ func TestBelieved(t *testing.T) {
 		t.Errorf("got %q, want %q", ids, want)
 	}
 }
+
+func TestKnownBadInOneLine(t *testing.T) {
+	q := Question{Release: wanted, Environment: "production", KnownBad: &KnownBad{Reason: "exit code 1\nit printed last:\n  no space", At: noon}}
+	if d := q.notKnownBad(); d.Answer != No || d.Reason != "it was rolled back on 2026-05-04: exit code 1" {
+		t.Errorf("%s: %q", d.Answer, d.Reason)
+	}
+}

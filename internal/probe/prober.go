@@ -63,6 +63,9 @@ func (p *Prober) Seen() evidence.Probed {
 	return seen
 }
 
+// AnswerTime is how long it may take, beside the time of one question, until a release that says it is live answers well.
+const AnswerTime = 5 * time.Second
+
 // Answers returns once a question that is sent from now on was answered well; it is false where none was within that time,
 // or when ctx ends.
 func (p *Prober) Answers(ctx context.Context, within time.Duration) bool {

@@ -8,6 +8,7 @@ import (
 	"greenroom/internal/evidence"
 	"greenroom/internal/human"
 	"greenroom/internal/plan"
+	"greenroom/internal/probe"
 	"greenroom/internal/problem"
 	"greenroom/internal/run"
 )
@@ -43,7 +44,22 @@ func (p *Promotions) probing(t *run.Task, sc *scene) {
 
 // deploy runs the command. That it failed is told with what is live all the same.
 func (p *Promotions) deploy(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	return sc.env.Deploy(ctx, sc.New, environment.Deploying{Key: deployKey(t.Run), Previous: t.Plan.From, Back: t.Plan.Kind == plan.Rollback}, say(t))
+	live, err := sc.env.Deploy(ctx, sc.New, environment.Deploying{Key: deployKey(t.Run), Previous: t.Plan.From, Back: t.Plan.Kind == plan.Rollback}, say(t))
+	if err != nil {
+		return live, err
+	}
+	p.awaitAnswer(ctx, t, sc)
+	return live, ctx.Err()
+}
+
+// awaitAnswer gives what was deployed the time to answer that its rehearsal gave it, before it is judged by journeys and probes:
+// an app that its status command calls live may still be on its way. That it does not answer is for those to find.
+func (p *Promotions) awaitAnswer(ctx context.Context, t *run.Task, sc *scene) {
+	probing := sc.env.Settings.Probing()
+	prober := p.Probes.Begin(t.Run, sc.env.Settings.URL, probing, true)
+	if !prober.Answers(ctx, probe.AnswerTime+probing.Timeout) && ctx.Err() == nil {
+		t.Progress("nothing has answered well since at %s", sc.env.Settings.URL+probing.Path)
+	}
 }
 
 // undeploy makes the old release live again, by its rollback command where it has one, else by its deploy command. A first
@@ -58,6 +74,7 @@ func (p *Promotions) undeploy(ctx context.Context, t *run.Task, sc *scene) error
 	live, err := sc.env.Deploy(ctx, sc.Old, environment.Deploying{Key: backKey(t.Run), Previous: t.Plan.Release, Back: true, Again: true}, say(t))
 	if err == nil {
 		t.Progress("%s is live again: %s", sc.Old.Digest().Short(), live)
+		p.awaitAnswer(ctx, t, sc)
 		return nil
 	}
 	if ctx.Err() != nil {

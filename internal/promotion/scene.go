@@ -155,6 +155,9 @@ func (p *Promotions) noteWayBack(ctx context.Context, t *run.Task, sc *scene) (a
 	if err != nil {
 		return nil, err
 	}
+	if sc.database().Contents.Database != nil {
+		t.Progress("the schema of its database") // whose server is started for that, the first time
+	}
 	schema, err := sc.env.Fingerprint(ctx, sc.database())
 	return wayBack{Schema: schema, SchemaState: record.SchemaState, Since: record.Since, Previous: record.Previous}, err
 }

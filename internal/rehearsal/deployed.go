@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"greenroom/internal/app"
 	"greenroom/internal/environment"
@@ -126,7 +125,7 @@ func (r *Rehearsals) deployNew(ctx context.Context, t *run.Task, s *set) (any, e
 	live, err := s.stage.Deploy(ctx, s.New, environment.Deploying{Key: key(t), Previous: t.Plan.From}, say(t))
 	result.Duration = r.World.Now().Sub(result.Started)
 	before := p.Seen()
-	answers := err == nil && p.Answers(ctx, answerTime+s.stage.Settings.Probing().Timeout)
+	answers := err == nil && p.Answers(ctx, probe.AnswerTime+s.stage.Settings.Probing().Timeout)
 	seen := p.Stop()
 	t.Progress("%s", seen)
 	if err != nil {
@@ -138,9 +137,6 @@ func (r *Rehearsals) deployNew(ctx context.Context, t *run.Task, s *set) (any, e
 	}
 	return result, ctx.Err()
 }
-
-// answerTime is how long it may take, beside the time of one question, until a release that says it is live answers well.
-const answerTime = 5 * time.Second
 
 // unanswered makes a finding of a release that says it is live while nobody gets a good answer from it.
 func unanswered(result *evidence.Result, since evidence.Probed) {

@@ -219,6 +219,9 @@ func notes(s *set, reason string, cancelled bool) []string {
 	if s.New.Contents.Database != nil && s.stage.Settings.Data == nil && (s.New.Contents.Migrations == nil || s.New.Contents.Migrations.Seed == "") {
 		out = append(out, "the stage's database held no data but what the migrations put there")
 	}
+	if len(Journeys(s.New.Contents)) == 0 {
+		out = append(out, "no check of this release is a journey: nobody tried whether a user can do anything with it")
+	}
 	if s.HasOld && len(Journeys(s.Old.Contents)) == 0 {
 		out = append(out, "no check of production's release is a journey: a green health check proves nothing")
 	}
