@@ -33,7 +33,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// running is a server with its process. The tests of this package share one, each with databases of its own.
+// running is a server with its process. The tests of this package share one, side by side, each with databases of its own:
+// what a test asks the server about, it asks about those. A test that changes more than that can't be parallel.
 type running struct {
 	Server
 	cmd   *exec.Cmd
@@ -72,6 +73,9 @@ func (s *sharedServer) stop() {
 		_ = os.RemoveAll(s.dir)
 	}
 }
+
+// here is the condition on pg_locks that a lock is of the database that is asked.
+const here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 
 // programs finds PostgreSQL, without which nothing here can be tested.
 func programs(t testing.TB) Programs {

@@ -17,6 +17,7 @@ import (
 )
 
 func TestMajor(t *testing.T) {
+	t.Parallel()
 	for tag, want := range map[string]int{"16": 16, "16.4": 16, "16.4-alpine3.20": 16, "17beta1": 17, "latest": 0, "": 0, "alpine": 0, "bookworm": 0} {
 		if got := Major(tag); got != want {
 			t.Errorf("%q: %d, want %d", tag, got, want)
@@ -25,6 +26,7 @@ func TestMajor(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
+	t.Parallel()
 	here := []Programs{{Bin: "/a", Major: 15, Version: "15.7"}, {Bin: "/b", Major: 17, Version: "17.1"}, {Bin: "/c", Major: 17, Version: "17.0"}, {Bin: "/d", Major: 9}}
 	cases := []struct {
 		want   int
@@ -48,6 +50,7 @@ func TestChoose(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
+	t.Parallel()
 	p := programs(t)
 	if p.Major < oldest || !strings.HasPrefix(p.Version, fmt.Sprint(p.Major)) || p.Notice != "" || !filepath.IsAbs(p.Bin) {
 		t.Errorf("%+v", p)
@@ -60,6 +63,7 @@ func TestFind(t *testing.T) {
 
 // TestFindForData has data of this machine's version, and a tag that asks for a later one.
 func TestFindForData(t *testing.T) {
+	t.Parallel()
 	p := programs(t)
 	dir := t.TempDir()
 	later := fmt.Sprint(p.Major + 50)
@@ -81,6 +85,7 @@ func TestFindForData(t *testing.T) {
 
 // TestFindFollowsLinks has a server in PATH that is a link, as some packages make them, without pg_dump beside it.
 func TestFindFollowsLinks(t *testing.T) {
+	t.Parallel()
 	p := programs(t)
 	dir := t.TempDir()
 	for _, name := range []string{"postgres", "initdb"} {
@@ -96,6 +101,7 @@ func TestFindFollowsLinks(t *testing.T) {
 // TestFetch unpacks an archive that stands in the module's cache already, made of this machine's own programs, and
 // starts a server from it.
 func TestFetch(t *testing.T) {
+	t.Parallel()
 	p := programs(t)
 	version, err := archiveVersion(p.Major)
 	if err != nil {
@@ -153,6 +159,7 @@ func TestFetch(t *testing.T) {
 }
 
 func TestFetchOfAnUnknownVersion(t *testing.T) {
+	t.Parallel()
 	_, err := Fetch(bounded(t), "9.6", t.TempDir())
 	if p := problem.From(err); p == nil || p.Code != problem.Unavailable || p.Hint == "" {
 		t.Errorf("got %v", err)
