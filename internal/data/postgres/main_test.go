@@ -77,13 +77,19 @@ func (s *sharedServer) stop() {
 // here is the condition on pg_locks that a lock is of the database that is asked.
 const here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 
-// programs finds PostgreSQL, without which nothing here can be tested.
-func programs(t testing.TB) Programs {
-	t.Helper()
+// found is PostgreSQL with all its programs, which can't go while the tests run.
+var found = sync.OnceValues(func() (Programs, error) {
 	p, err := Find("")
 	if err == nil {
 		err = errors.Join(p.need("pg_dump"), p.need("pg_restore"), p.need("psql"))
 	}
+	return p, err
+})
+
+// programs finds PostgreSQL, without which nothing here can be tested.
+func programs(t testing.TB) Programs {
+	t.Helper()
+	p, err := found()
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
