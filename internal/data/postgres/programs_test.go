@@ -94,8 +94,49 @@ func TestFindFollowsLinks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, ok := inspect(dir); !ok || got.Bin != p.Bin {
+	if got, ok := new(Finder).inspect(dir); !ok || got.Bin != p.Bin {
 		t.Errorf("%+v, %v", got, ok)
+	}
+}
+
+// TestFinderAsksOnce: a server is run once, however often it is found, and again where another has taken its place, or where
+// it could not say its version.
+func TestFinderAsksOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	log := filepath.Join(dir, "log")
+	server := func(says string) {
+		t.Helper()
+		next := filepath.Join(dir, "next")
+		if err := os.WriteFile(next, []byte("#!/bin/sh\necho run >> '"+log+"'\n"+says+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(next, filepath.Join(dir, "postgres")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "initdb"), nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var f Finder
+	for _, c := range []struct {
+		says, version string
+		runs          int // by then
+	}{
+		{"exit 1", "", 2},
+		{"echo 'postgres (PostgreSQL) 15.7 (Debian)'", "15.7", 3},
+		{"echo 'postgres (PostgreSQL) 17beta1'", "17beta1", 4},
+	} {
+		server(c.says)
+		for range 2 {
+			if p, ok := f.inspect(dir); p.Version != c.version && ok || ok != (c.version != "") || ok && p.Major != Major(c.version) {
+				t.Errorf("%s: %+v, %v", c.says, p, ok)
+			}
+		}
+		told, err := os.ReadFile(log)
+		if err != nil || strings.Count(string(told), "run\n") != c.runs {
+			t.Errorf("after %s it was run %q times, %v", c.says, told, err)
+		}
 	}
 }
 
