@@ -18,7 +18,7 @@ demo: build
 	@./scripts/setup demo
 	@./bin/greenroom demo $(ARGS)
 
-## test: install what the tests need, then run all of them with the race detector
+## test: install what the tests need, then run all of them with the race detector (they wait more than they compute, so many at once)
 test:
 	@./scripts/setup test
 	$(GO) vet ./...
