@@ -27,32 +27,30 @@ import (
 // which a fresh machine need not have.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"greenroom": func() { hasten(); os.Exit(run()) },
-		"ask":       func() { hasten(); end(ask(os.Args[1:])) },
-		"sql":       func() { hasten(); end(query(os.Args[1:])) },
+		"greenroom": func() { leave(run()) },
+		"ask":       func() { end(ask(os.Args[1:])) },
+		"sql":       func() { end(query(os.Args[1:])) },
 	})
 }
 
 // quick keeps a program with the race detector in it from sleeping for a second before it ends.
 const quick = "atexit_sleep_ms=0"
 
-// hasten starts the program anew where it was started without quick, as checks and supervisors are, which inherit nothing.
-func hasten() {
-	if os.Getenv("GORACE") != "" {
-		return
+// leave ends a program. One in which no race was found needs no more of the race detector, which would sleep first wherever
+// quick was not inherited, as checks and supervisors inherit nothing.
+func leave(code int) {
+	if races() == 0 {
+		syscall.Exit(code)
 	}
-	path, err := os.Executable()
-	if err == nil {
-		err = syscall.Exec(path, os.Args, append(os.Environ(), "GORACE="+quick))
-	}
-	end(err)
+	os.Exit(code) // which tells of them
 }
 
 func end(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		leave(1)
 	}
+	leave(0)
 }
 
 // ask prints the answer to a GET: ask URL [WANT], or ask ENVIRONMENT PATH in a repository. An answer that is no success,

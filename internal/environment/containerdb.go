@@ -187,7 +187,7 @@ func (e *Environment) containerDatabase(ctx context.Context, r release.Release, 
 	if err != nil {
 		return nil, err
 	}
-	programs, err := postgres.FindFor(tagOf(s.Container.Tag), filepath.Join(e.Folder(), "postgres"))
+	programs, err := e.world.programs.FindFor(tagOf(s.Container.Tag), filepath.Join(e.Folder(), "postgres"))
 	if err != nil {
 		return nil, err
 	}

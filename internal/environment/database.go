@@ -70,7 +70,7 @@ func (e *Environment) external(ctx context.Context, r release.Release) (data.Dat
 				WithHint("greenroom secret set %s --environment %s", db.Variable, e.secretsFrom())
 		}
 	}
-	programs, err := postgres.Find("")
+	programs, err := e.world.programs.Find("")
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +211,7 @@ func (e *Environment) server(ctx context.Context, r release.Release) (postgres.S
 	if s, ok := r.Contents.Service(r.Contents.Database.Service); ok {
 		tag = tagOf(s.Image)
 	}
-	programs, err := postgres.FindFor(tag, filepath.Join(e.Folder(), "postgres"))
+	programs, err := e.world.programs.FindFor(tag, filepath.Join(e.Folder(), "postgres"))
 	if err != nil {
 		// The machine has none: the archive of the embedded-postgres module is fetched and kept.
 		fetched, fetchErr := postgres.Fetch(ctx, tag, filepath.Join(string(e.world.Home), "postgres"))

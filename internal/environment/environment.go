@@ -21,6 +21,7 @@ import (
 	"greenroom/internal/account"
 	"greenroom/internal/app"
 	"greenroom/internal/artifact"
+	"greenroom/internal/data/postgres"
 	"greenroom/internal/driver"
 	"greenroom/internal/driver/command"
 	"greenroom/internal/edge"
@@ -53,6 +54,7 @@ type World struct {
 
 	FirstAddress int // the port from which environments' own addresses are given out, usually the constant of that name
 
+	programs postgres.Finder      // PostgreSQL's, on this machine
 	arriving sync.Mutex           // a database is being made what its backup from another machine holds
 	networks sync.Mutex           // held while a stage's network is made or removed
 	moving   sync.Mutex           // held while an environment gets its resident

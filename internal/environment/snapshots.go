@@ -124,7 +124,7 @@ func (e *Environment) source(ctx context.Context, r release.Release, d app.Data,
 			return nil, problem.New(problem.Invalid, "%s has no replica to copy: the secret %s is not set", e.Name, d.Replica).
 				WithHint("greenroom secret set %s --environment %s", d.Replica, e.Name)
 		}
-		programs, err := postgres.Find("")
+		programs, err := e.world.programs.Find("")
 		if err != nil {
 			return nil, err
 		}

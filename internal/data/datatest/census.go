@@ -20,15 +20,15 @@ import (
 // the table visits (id, person) has exactly two rows whose person is not in people (id), to which it refers, and one with none.
 func RunComparer(t *testing.T, e Engine, d layout.Dialect, orphans ...string) {
 	c := comparing{e, d}
-	t.Run("Counts", c.counts)
-	t.Run("Order", c.order)
-	t.Run("Changes", c.changes)
-	t.Run("Names", c.names)
-	t.Run("OneMoment", c.oneMoment)
-	t.Run("Cancelled", c.cancelled)
-	t.Run("Orphans", func(t *testing.T) { c.orphans(t, orphans) })
-	t.Run("Ask", c.ask)
-	t.Run("AskRefuses", c.askRefuses)
+	beside(t, "Counts", c.counts)
+	beside(t, "Order", c.order)
+	beside(t, "Changes", c.changes)
+	beside(t, "Names", c.names)
+	beside(t, "OneMoment", c.oneMoment)
+	beside(t, "Cancelled", c.cancelled)
+	beside(t, "Orphans", func(t *testing.T) { c.orphans(t, orphans) })
+	beside(t, "Ask", c.ask)
+	beside(t, "AskRefuses", c.askRefuses)
 }
 
 type comparing struct {

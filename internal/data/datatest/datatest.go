@@ -30,10 +30,18 @@ type Change struct {
 
 // Run runs the suite.
 func Run(t *testing.T, e Engine) {
-	t.Run("Fingerprint", e.fingerprint)
-	t.Run("Backup", e.backup)
-	t.Run("Restore", e.restore)
-	t.Run("Use", e.use)
+	beside(t, "Fingerprint", e.fingerprint)
+	beside(t, "Backup", e.backup)
+	beside(t, "Restore", e.restore)
+	beside(t, "Use", e.use)
+}
+
+// beside runs a part of the suite beside the others: each has databases of its own.
+func beside(t *testing.T, name string, part func(*testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		part(t)
+	})
 }
 
 // timeout bounds every call of the suite; it says nothing about how fast one should be.

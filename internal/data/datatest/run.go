@@ -68,15 +68,15 @@ func RunMigrator(t *testing.T, e Engine, d layout.Dialect) {
 	for _, tool := range Tools {
 		t.Run(string(tool), func(t *testing.T) {
 			m := migrating{Engine: e, tool: tool, dialect: d}
-			t.Run("UpAndDown", m.upAndDown)
-			t.Run("Fails", m.fails)
-			t.Run("FailsAtTheEnd", m.failsAtTheEnd)
-			t.Run("Half", m.half)
-			t.Run("Repeats", m.repeats)
-			t.Run("TwoAtOnce", m.twoAtOnce)
-			t.Run("Cancelled", m.cancelled)
-			t.Run("NoWayDown", m.noWayDown)
-			t.Run("Witness", m.witnessed)
+			beside(t, "UpAndDown", m.upAndDown)
+			beside(t, "Fails", m.fails)
+			beside(t, "FailsAtTheEnd", m.failsAtTheEnd)
+			beside(t, "Half", m.half)
+			beside(t, "Repeats", m.repeats)
+			beside(t, "TwoAtOnce", m.twoAtOnce)
+			beside(t, "Cancelled", m.cancelled)
+			beside(t, "NoWayDown", m.noWayDown)
+			beside(t, "Witness", m.witnessed)
 		})
 	}
 }

@@ -21,10 +21,10 @@ import (
 
 // RunCopies runs what every engine's data.Copier and data.Resetter have to do. What Fresh makes has to be both.
 func RunCopies(t *testing.T, e Engine) {
-	t.Run("Shape", e.shape)
-	t.Run("Snapshot", e.snapshot)
-	t.Run("Load", e.load)
-	t.Run("Reset", e.reset)
+	beside(t, "Shape", e.shape)
+	beside(t, "Snapshot", e.snapshot)
+	beside(t, "Load", e.load)
+	beside(t, "Reset", e.reset)
 }
 
 func copier(t *testing.T, d data.Database) data.Copier {

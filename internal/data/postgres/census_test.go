@@ -36,6 +36,7 @@ func countOf(t testing.TB, c migration.Census, table string) migration.Count {
 
 // TestCensusKnowsAllTypes: values of every kind are summed up, one that changes is seen, and no setting makes a difference.
 func TestCensusKnowsAllTypes(t *testing.T) {
+	t.Parallel()
 	_, a, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TYPE mood AS ENUM ('fine', 'tired')", "CREATE TYPE pair AS (a int, b text)", "CREATE DOMAIN cents AS int CHECK (VALUE >= 0)", "CREATE TYPE span AS RANGE (subtype = int)")
@@ -79,6 +80,7 @@ func TestCensusKnowsAllTypes(t *testing.T) {
 
 // TestCensusCountsEveryRowOnce, whatever the tables are to one another; and all rows where a policy would hide some.
 func TestCensusCountsEveryRowOnce(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE log (n int) PARTITION BY RANGE (n)", "CREATE TABLE log1 PARTITION OF log FOR VALUES FROM (0) TO (10)", "CREATE TABLE log2 PARTITION OF log FOR VALUES FROM (10) TO (20)",
@@ -97,6 +99,7 @@ func TestCensusCountsEveryRowOnce(t *testing.T) {
 
 // TestCensusOfAWideTable has more columns than one query can sum up.
 func TestCensusOfAWideTable(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	var columns []string
 	for i := range 1500 {
@@ -117,6 +120,7 @@ func TestCensusOfAWideTable(t *testing.T) {
 
 // TestCensusFindsOrphans also where a key was validated, and somebody wrote with its triggers off.
 func TestCensusFindsOrphans(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, `CREATE SCHEMA "S"`, `CREATE TABLE "S"."To" (a int, "B" text, PRIMARY KEY (a, "B"))`, `INSERT INTO "S"."To" VALUES (1, 'x')`,
@@ -131,6 +135,7 @@ func TestCensusFindsOrphans(t *testing.T) {
 
 // TestCensusTellsWhatAMigrationLost, from the first statement to the sentence.
 func TestCensusTellsWhatAMigrationLost(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE people (id int PRIMARY KEY, name text, phone text, at timestamp, mail text)", "CREATE TABLE visits (id int, person int REFERENCES people ON DELETE CASCADE)", "CREATE TABLE old (id int)",
@@ -155,6 +160,7 @@ func TestCensusTellsWhatAMigrationLost(t *testing.T) {
 
 // TestCensusIsCancelled: the statement ends with it.
 func TestCensusIsCancelled(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE people (id int)")
@@ -176,6 +182,7 @@ func TestCensusIsCancelled(t *testing.T) {
 
 // TestAskIsTheRoles: a query of the release's has no more rights than its role, and can't write by any way.
 func TestAskIsTheRoles(t *testing.T) {
+	t.Parallel()
 	r := shared.get(t)
 	a := Account{Role: unique(), Password: "x", Database: unique()}
 	if err := r.EnsureDatabase(bounded(t), a); err != nil {

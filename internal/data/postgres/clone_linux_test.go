@@ -10,6 +10,7 @@ import (
 // TestResetShares has a database of which a copy is kept and which is reset, on file systems that can share blocks: what
 // a copy takes up does not grow with the database.
 func TestResetShares(t *testing.T) {
+	t.Parallel()
 	p := programs(t)
 	if p.Major < 18 {
 		t.Skipf("NOT TESTED: PostgreSQL %s can't share blocks between databases, 18 can", p.Version)

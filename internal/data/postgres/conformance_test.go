@@ -10,6 +10,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	shared.get(t)
 	mood := `CREATE TYPE mood AS ENUM ('fine', 'tired')`
 	cents := `CREATE DOMAIN cents AS integer CHECK (VALUE >= 0)`

@@ -103,6 +103,7 @@ func (d *Database) work(do, dir string) childWork {
 // TestKilled kills whoever takes a snapshot, loads one, keeps a copy and resets to it at many instants. Nothing half is
 // taken for whole, the next one works whatever was left, and production's sessions end by themselves.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	_, _, source := account(t)
 	shop(t, open(t, source.URL()), 5000)
 	parent := t.TempDir()
@@ -185,6 +186,7 @@ func has(t testing.TB, d *Database, name string) (there bool) {
 // TestServerKilled kills the server under a snapshot, a load and a reset. Each fails; once the server is back, the
 // database is what it was, and the same works.
 func TestServerKilled(t *testing.T) {
+	t.Parallel()
 	d, r := serverOfItsOwn(t)
 	r.Fast = false
 	r.end(syscall.SIGINT)
@@ -239,6 +241,7 @@ func TestServerKilled(t *testing.T) {
 
 // TestTransferIsWhole takes snapshots while money goes from one table to another: its sum is always the same.
 func TestTransferIsWhole(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE here (id integer PRIMARY KEY, cents bigint)", "CREATE TABLE there (id integer PRIMARY KEY, cents bigint)",
@@ -281,6 +284,7 @@ func transfer(ctx context.Context, db *sql.DB) error {
 // TestLoadTellsTheConstraint has masks that break what the schema demands, each in another way. What can be told
 // from the rules alone (keys, references, NOT NULL) is refused before anything is read.
 func TestLoadTellsTheConstraint(t *testing.T) {
+	t.Parallel()
 	constant := func(v string) mask.Rule { return mask.Rule{Use: "constant", Value: v} }
 	for name, c := range map[string]struct {
 		make   []string
@@ -320,6 +324,7 @@ func TestLoadTellsTheConstraint(t *testing.T) {
 
 // TestWidest copies a table with as many columns as there can be, one without any, and names that are as long as they can be.
 func TestWidest(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	var columns, values []string

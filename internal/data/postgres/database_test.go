@@ -18,6 +18,7 @@ import (
 )
 
 func TestOpenRefusesWithoutTellingThePassword(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{
 		"", "host=x password=hunter22", "mysql://u:hunter22@h/db", "postgres://u:hunter22@h:port/db", "postgres://u:hunter22@h", "postgres://u:hunter22@h:%zz/db",
 	} {
@@ -32,6 +33,7 @@ func TestOpenRefusesWithoutTellingThePassword(t *testing.T) {
 
 // TestPasswordIsNoArgument looks at what a program of PostgreSQL's is started with.
 func TestPasswordIsNoArgument(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{"postgres://shop:hunter22@127.0.0.1:5432/shop?sslmode=disable", "postgres://shop@127.0.0.1/shop?password=hunter22"} {
 		d, err := Open(Config{URL: address})
 		if err != nil {
@@ -48,6 +50,7 @@ func TestPasswordIsNoArgument(t *testing.T) {
 // TestMigratorKilledWhileItsBackendWaits is FAULTS.md's third fact. The migrator dies by kill -9 while its ALTER waits for
 // a lock; its backend goes on waiting. Once EndMigrator has returned, the schema must not change any more.
 func TestMigratorKilledWhileItsBackendWaits(t *testing.T) {
+	t.Parallel()
 	r, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE busy (n integer)", "CREATE TABLE other (n integer)")
@@ -105,6 +108,7 @@ func TestMigratorKilledWhileItsBackendWaits(t *testing.T) {
 
 // TestEndMigratorEndsItsOwnOnly has sessions of the same name in two databases, several at once.
 func TestEndMigratorEndsItsOwnOnly(t *testing.T) {
+	t.Parallel()
 	_, _, mine := account(t)
 	_, _, others := account(t)
 	session := func(d *Database) *sql.DB {
@@ -140,6 +144,7 @@ func TestEndMigratorEndsItsOwnOnly(t *testing.T) {
 
 // TestRestoreKeepsWhatIsNotContent looks at what belongs to the database itself, and restores while an app uses it.
 func TestRestoreKeepsWhatIsNotContent(t *testing.T) {
+	t.Parallel()
 	_, a, d := account(t)
 	db := open(t, d.URL())
 	name, role := quote(a.Database), quote(a.Role)
@@ -179,6 +184,7 @@ func TestRestoreKeepsWhatIsNotContent(t *testing.T) {
 // TestRestoreAfterAKill finds what a killed one leaves: a half-filled database that its pg_restore is still connected to,
 // and the replaced one that was not dropped any more; of a killed backup a part of a file.
 func TestRestoreAfterAKill(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE kept (n integer)")
 	dir := t.TempDir()
@@ -238,6 +244,7 @@ func useAll(t *testing.T, d *Database) (stop func()) {
 
 // TestRestoreIsRefused where the administrator may not, and where somebody else is at it.
 func TestRestoreIsRefused(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	file := filepath.Join(t.TempDir(), "backup")
 	if _, err := d.Backup(bounded(t), file); err != nil {
@@ -294,6 +301,7 @@ func TestRestoreIsRefused(t *testing.T) {
 // TestExternalURL does everything with nothing but a URL, as for a database that is not ours; its role may create
 // databases and is no superuser.
 func TestExternalURL(t *testing.T) {
+	t.Parallel()
 	r := shared.get(t)
 	a := Account{Role: "external", Password: "x", Database: strings.Repeat("long", 15)}
 	if err := r.EnsureDatabase(bounded(t), a); err != nil {
@@ -335,6 +343,7 @@ func TestExternalURL(t *testing.T) {
 }
 
 func TestNamesBesideADatabase(t *testing.T) {
+	t.Parallel()
 	short, long, other := &Database{name: "shop"}, &Database{name: strings.Repeat("x", 63)}, &Database{name: strings.Repeat("x", 62) + "y"}
 	if got := short.beside("restore"); got != "shop_restore" {
 		t.Error(got)
@@ -345,6 +354,7 @@ func TestNamesBesideADatabase(t *testing.T) {
 }
 
 func TestNothingToBackUpWith(t *testing.T) {
+	t.Parallel()
 	d, err := Open(Config{URL: "postgres://shop@127.0.0.1:1/shop"})
 	if err != nil {
 		t.Fatal(err)
@@ -356,6 +366,7 @@ func TestNothingToBackUpWith(t *testing.T) {
 }
 
 func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
 	d, err := Open(Config{URL: "postgres://shop:hunter22@127.0.0.1:1/shop", Programs: programs(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -406,6 +417,7 @@ func BenchmarkFingerprint100Tables(b *testing.B) {
 // TestRestoreShowsNoRow restores a backup whose rows the server does not take: a check asks another table, which is not
 // there yet. What is told of it has none of the row's values.
 func TestRestoreShowsNoRow(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE z_known (mail text)", "INSERT INTO z_known VALUES ('planted@canary-farm.test')",

@@ -13,6 +13,7 @@ import (
 
 // TestSnapshotOntoAFullDisk has a disk that is smaller than the snapshot: that is told, and leaves nothing behind.
 func TestSnapshotOntoAFullDisk(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("NOT TESTED: mounting a small disk takes root")
 	}

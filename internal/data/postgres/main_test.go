@@ -33,7 +33,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// running is a server with its process. The tests of this package share one, each with databases of its own.
+// running is a server with its process. The tests of this package share one, side by side, each with databases of its own:
+// what a test asks the server about, it asks about those. A test that changes more than that can't be parallel.
 type running struct {
 	Server
 	cmd   *exec.Cmd
@@ -73,13 +74,22 @@ func (s *sharedServer) stop() {
 	}
 }
 
-// programs finds PostgreSQL, without which nothing here can be tested.
-func programs(t testing.TB) Programs {
-	t.Helper()
+// here is the condition on pg_locks that a lock is of the database that is asked.
+const here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+
+// found is PostgreSQL with all its programs, which can't go while the tests run.
+var found = sync.OnceValues(func() (Programs, error) {
 	p, err := Find("")
 	if err == nil {
 		err = errors.Join(p.need("pg_dump"), p.need("pg_restore"), p.need("psql"))
 	}
+	return p, err
+})
+
+// programs finds PostgreSQL, without which nothing here can be tested.
+func programs(t testing.TB) Programs {
+	t.Helper()
+	p, err := found()
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 // TestMemory copies rows that are large in a child, and looks at the most memory that it ever had: twice the largest row,
 // and what a program takes anyway. What a mask takes to make its value comes on top, and is the mask's affair.
 func TestMemory(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("what a child took at most is told in another unit here")
 	}
@@ -52,6 +53,7 @@ func TestMemory(t *testing.T) {
 
 // TestMemoryOfAText: three times a large value is what masking it takes at most, beside what a program takes anyway.
 func TestMemoryOfAText(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("what a child took at most is told in another unit here")
 	}

@@ -38,6 +38,7 @@ func invalidIndexes(t testing.TB, d *Database) int {
 
 // TestIndexThatFails: what it leaves is dropped, and told of. The tools' tables say what the tools would.
 func TestIndexThatFails(t *testing.T) {
+	t.Parallel()
 	for _, tool := range []layout.Tool{layout.Goose, layout.Migrate, layout.Flyway} {
 		t.Run(string(tool), func(t *testing.T) {
 			_, _, d := account(t)
@@ -63,6 +64,7 @@ func TestIndexThatFails(t *testing.T) {
 
 // TestIndexLeftByAnEarlierRun: with IF NOT EXISTS the statement would pass and change nothing.
 func TestIndexLeftByAnEarlierRun(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE people (name text)", "INSERT INTO people VALUES ('a'), ('a')")
@@ -81,6 +83,7 @@ func TestIndexLeftByAnEarlierRun(t *testing.T) {
 
 // TestIndexWaitsForOldTransactions: nobody stands behind it, so it waits longer than the lock time-out.
 func TestIndexWaitsForOldTransactions(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE people (name text)")
@@ -103,6 +106,7 @@ func TestIndexWaitsForOldTransactions(t *testing.T) {
 
 // TestSomeOfItStays: what ran outside a transaction before the statement that fails is told of, and recorded as the tool does.
 func TestSomeOfItStays(t *testing.T) {
+	t.Parallel()
 	for _, tool := range []layout.Tool{layout.Goose, layout.Flyway} {
 		_, _, d := account(t)
 		all := outside(t, tool, "CREATE TABLE stays (id int)", "VACUUM nowhere")
@@ -121,6 +125,7 @@ func TestSomeOfItStays(t *testing.T) {
 
 // TestTransactionsOfItsOwn: a file that begins and ends transactions itself goes to the server whole, as the tool sends it.
 func TestTransactionsOfItsOwn(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	all := migrateFiles(t, "BEGIN;\nCREATE TABLE one (id int);\nCOMMIT;\nBEGIN;\nCREATE TABLE two (id int);\nSELECT 1/0;\nCOMMIT;\n")
@@ -139,6 +144,7 @@ func TestTransactionsOfItsOwn(t *testing.T) {
 // TestStoppedOutsideATransaction: an index that can't be dropped, because somebody might still use it, is named.
 // golang-migrate's flag says afterwards that the migration began.
 func TestStoppedOutsideATransaction(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE people (name text)")
 	all := outside(t, layout.Migrate, "CREATE INDEX CONCURRENTLY by_name ON people (name)")

@@ -21,11 +21,13 @@ func suiteOf() datatest.Engine {
 }
 
 func TestMigrator(t *testing.T) {
+	t.Parallel()
 	shared.get(t)
 	datatest.RunMigrator(t, suiteOf(), layout.Postgres)
 }
 
 func TestComparer(t *testing.T) {
+	t.Parallel()
 	shared.get(t)
 	datatest.RunComparer(t, suiteOf(), layout.Postgres,
 		"CREATE TABLE people (id integer PRIMARY KEY)", "INSERT INTO people VALUES (1)", "CREATE TABLE visits (id integer, person integer)",

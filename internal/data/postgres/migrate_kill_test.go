@@ -97,6 +97,7 @@ func TestMigrateAsAChild(t *testing.T) {
 
 // TestMigratorProcessKilled: after kill -9 at any boundary nothing is half, and to run again completes it.
 func TestMigratorProcessKilled(t *testing.T) {
+	t.Parallel()
 	for _, tool := range []layout.Tool{layout.Goose, layout.Migrate, layout.Flyway} {
 		boundaries(func(name string, told, held int) {
 			if tool != layout.Goose && told > 0 {
@@ -122,6 +123,7 @@ func TestMigratorProcessKilled(t *testing.T) {
 // TestMigratorProcessKilledWhileItsStatementWaits: its session ends by itself, though the lock that it waits for is not to be
 // had. Nobody has to look for it first, except in a server before 14, which looks after nobody while he waits.
 func TestMigratorProcessKilledWhileItsStatementWaits(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	mustRun(t, d, layout.Goose, killedFiles(t, layout.Goose)[:2], false)
@@ -175,12 +177,13 @@ func completes(t *testing.T, d *Database, tool layout.Tool) {
 
 // TestMigratorBackendEnded: somebody ends the session in the server at any boundary.
 func TestMigratorBackendEnded(t *testing.T) {
+	t.Parallel()
 	boundaries(func(name string, told, held int) {
 		t.Run(name, func(t *testing.T) {
 			_, _, d := account(t)
 			db := open(t, d.URL())
 			w := &dies{atTold: told, atHeld: held, die: func() {
-				const its = "FROM pg_stat_activity WHERE application_name = 'greenroom migrate test'"
+				const its = "FROM pg_stat_activity WHERE application_name = 'greenroom migrate test' AND datname = current_database()"
 				execute(t, db, "SELECT pg_terminate_backend(pid) "+its)
 				eventually(t, "the session is gone", func() bool { return query[int](t, db, "SELECT count(*) "+its) == 0 })
 			}}
@@ -195,6 +198,7 @@ func TestMigratorBackendEnded(t *testing.T) {
 
 // TestMigratorServerKilled: the server dies at a boundary, and comes back.
 func TestMigratorServerKilled(t *testing.T) {
+	t.Parallel()
 	r, err := boot(context.Background(), newServer(programs(t), filepath.Join(folder(t), "server")))
 	if err != nil {
 		t.Fatal(err)
@@ -307,6 +311,7 @@ func (c *cable) forth(client, server net.Conn) {
 
 // TestConnectionCutInCommit: whether it was committed is read from the version table, and never guessed.
 func TestConnectionCutInCommit(t *testing.T) {
+	t.Parallel()
 	for _, heard := range []bool{true, false} {
 		t.Run(fmt.Sprint(heard), func(t *testing.T) {
 			r, a, d := account(t)
@@ -326,6 +331,7 @@ func TestConnectionCutInCommit(t *testing.T) {
 
 // TestConnectionCutInAStatement: the statement is ended in the server before anything is concluded.
 func TestConnectionCutInAStatement(t *testing.T) {
+	t.Parallel()
 	r, a, d := account(t)
 	all := migrateFiles(t, "CREATE TABLE made (id int);\nSELECT 'cut here', pg_sleep(600)")
 	ran, err := behindCable(t, r, a, newCable(t, r.address(), "cut here", true)).Run(bounded(t), migrateOptions(all))
@@ -355,6 +361,7 @@ func behindCable(t testing.TB, r *running, a Account, c *cable) *Database {
 
 // TestMigratorDeadlock: who is chosen to give way tries again.
 func TestMigratorDeadlock(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE a (id int)", "CREATE TABLE b (id int)")
@@ -375,7 +382,7 @@ func TestMigratorDeadlock(t *testing.T) {
 				waits <- err
 			}()
 			eventually(t, "the other one waits", func() bool {
-				return query[int](t, db, "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == 1
+				return query[int](t, db, "SELECT count(*) FROM pg_locks WHERE NOT granted AND "+here) == 1
 			})
 		case 2:
 			if s.Error == "" {

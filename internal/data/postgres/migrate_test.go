@@ -61,6 +61,7 @@ func locked(t testing.TB, d *Database, statement string) (conn *pgx.Conn) {
 // TestMigrationBehindAnIdleTransaction: it stops within its lock time-out, names who is in the way, and harms nobody. Whoever
 // stands behind it gets through between two tries.
 func TestMigrationBehindAnIdleTransaction(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE orders (id int)", "INSERT INTO orders VALUES (1)")
@@ -143,6 +144,7 @@ func (*listens) End(context.Context) (migration.Observation, error) {
 
 // TestWitnessSeesWhatIsHeld: whoever watches asks in the migration's own transaction, right before its commit.
 func TestWitnessSeesWhatIsHeld(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE orders (id int)")
 	o := migrateOptions(migrateFiles(t, "ALTER TABLE orders ADD note text"))
@@ -162,6 +164,7 @@ func TestWitnessSeesWhatIsHeld(t *testing.T) {
 }
 
 func TestMigrationEndsBlockersWhenTold(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE orders (id int)")
 	clerk := locked(t, d, "LOCK TABLE orders IN SHARE MODE")
@@ -187,6 +190,7 @@ func TestMigrationEndsBlockersWhenTold(t *testing.T) {
 }
 
 func TestMigrationGetsItsLockAtLast(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE orders (id int)")
 	clerk := locked(t, d, "LOCK TABLE orders")
@@ -207,13 +211,14 @@ func TestMigrationGetsItsLockAtLast(t *testing.T) {
 
 // TestMigrationIsCancelled: the statement ends at the server, and nothing of it stays.
 func TestMigrationIsCancelled(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	ctx, cancel := context.WithCancel(bounded(t))
 	o := migrateOptions(migrateFiles(t, "CREATE TABLE first (id int)", "CREATE TABLE second (id int);\nSELECT pg_sleep(600)"))
 	go func() {
 		eventually(t, "it sleeps", func() bool {
-			return query[int](t, db, "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event = 'PgSleep'", o.Migrator) == 1
+			return query[int](t, db, "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event = 'PgSleep' AND datname = current_database()", o.Migrator) == 1
 		})
 		cancel()
 	}()
@@ -221,7 +226,7 @@ func TestMigrationIsCancelled(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || !slices.Equal(ran.Done, []string{"1_step.up.sql"}) || ran.Line != 2 || ran.Partial {
 		t.Errorf("%v, %+v", err, ran)
 	}
-	if n := query[int](t, db, "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND state <> 'idle'", o.Migrator); n != 0 {
+	if n := query[int](t, db, "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND state <> 'idle' AND datname = current_database()", o.Migrator); n != 0 {
 		t.Error("something of it goes on in the server")
 	}
 	if query[bool](t, db, "SELECT to_regclass('second') IS NOT NULL") {
@@ -233,6 +238,7 @@ func TestMigrationIsCancelled(t *testing.T) {
 }
 
 func TestMigrationsTimeIsUp(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	var ran data.Ran
 	var err error
@@ -250,6 +256,7 @@ func TestMigrationsTimeIsUp(t *testing.T) {
 }
 
 func TestStatementTakesTooLong(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	o := migrateOptions(migrateFiles(t, "SELECT 1;\n\nSELECT pg_sleep(600)"))
 	o.Statement = time.Second // enough for the first on a busy machine
@@ -261,6 +268,7 @@ func TestStatementTakesTooLong(t *testing.T) {
 
 // TestFilesDoNotLiftTheTimeouts: what pg_dump writes begins with switching all time-outs off, and with an empty search path.
 func TestFilesDoNotLiftTheTimeouts(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	dumped := "SET statement_timeout = 0; SET lock_timeout = 0; SELECT pg_catalog.set_config('search_path', '', false);\nCREATE TABLE public.dumped (id int);\n"
 	o := migrateOptions(migrateFiles(t, dumped, "CREATE TABLE next (id int)", "SET lock_timeout = '1ms';\nSELECT 1/(current_setting('lock_timeout') = '1ms')::int", strings.Replace(dumped, ".dumped", ".again", 1)+"SELECT pg_sleep(600)"))
@@ -272,6 +280,7 @@ func TestFilesDoNotLiftTheTimeouts(t *testing.T) {
 }
 
 func TestFailureNamesItsLine(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE people (id int PRIMARY KEY)")
 	ran, err := d.Run(bounded(t), migrateOptions(migrateFiles(t, "-- first\nSELECT 'ü';\n/* a\n*/ SELECT 1,\n  2,\n  nothing\nFROM people;\n")))
@@ -296,6 +305,7 @@ func TestFailureNamesItsLine(t *testing.T) {
 
 // TestTwoMigratorsOfAnyKind: whoever holds a tool's own lock keeps Greenroom out, and is named.
 func TestTwoMigratorsOfAnyKind(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	connection := func() *sql.Conn {
@@ -373,6 +383,7 @@ func TestTwoMigratorsOfAnyKind(t *testing.T) {
 
 // TestToolsWaitForGreenroom: while a migration of ours runs, the tools can't get their locks.
 func TestToolsWaitForGreenroom(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	o := migrateOptions(migrateFiles(t, "SELECT 1"))
@@ -391,7 +402,7 @@ func TestToolsWaitForGreenroom(t *testing.T) {
 			_, _ = db.ExecContext(ctx, "SELECT pg_advisory_lock("+fmt.Sprint(migrateLock("/"+d.name, "public", "schema_migrations"))+")")
 		}()
 		eventually(t, "it waits for the lock", func() bool {
-			return query[int](t, db, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == 1
+			return query[int](t, db, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND "+here) == 1
 		})
 		cancel()
 		<-waits
@@ -403,6 +414,7 @@ func TestToolsWaitForGreenroom(t *testing.T) {
 }
 
 func TestMigrationsBelongToTheRole(t *testing.T) {
+	t.Parallel()
 	r := shared.get(t)
 	a := Account{Role: unique(), Password: "x", Database: unique()} // no superuser
 	if err := r.EnsureDatabase(bounded(t), a); err != nil {
@@ -430,6 +442,7 @@ func TestMigrationsBelongToTheRole(t *testing.T) {
 
 // TestSomebodyElsesVersionTable has the name of golang-migrate's and is Rails': nothing is written to it.
 func TestSomebodyElsesVersionTable(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE schema_migrations (version varchar PRIMARY KEY)", "INSERT INTO schema_migrations VALUES ('20240102030405')")
@@ -446,6 +459,7 @@ func TestSomebodyElsesVersionTable(t *testing.T) {
 }
 
 func TestUnknownMigrator(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	if _, err := d.Run(bounded(t), data.RunOptions{Tool: layout.Goose}); problem.From(err) == nil || problem.From(err).Code != problem.Invalid {
 		t.Errorf("a migrator without a name is answered with %v", err)
@@ -454,6 +468,7 @@ func TestUnknownMigrator(t *testing.T) {
 
 // TestWaitForAnotherMigratorIsBounded, and says who it is.
 func TestWaitForAnotherMigratorIsBounded(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	clerk := locked(t, d, "SELECT pg_advisory_lock(4097083626)")
 	s, err := d.openSession(bounded(t), migrateOptions(nil))
@@ -471,6 +486,7 @@ func TestWaitForAnotherMigratorIsBounded(t *testing.T) {
 
 // TestSettingsOfTheURL go before those of the role, also where Greenroom becomes it.
 func TestSettingsOfTheURL(t *testing.T) {
+	t.Parallel()
 	r, a, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE SCHEMA elsewhere")
 	d, err := Open(Config{URL: r.accountURL(a) + "&search_path=elsewhere", Admin: r.adminURL(a.Database)})
@@ -484,6 +500,7 @@ func TestSettingsOfTheURL(t *testing.T) {
 }
 
 func TestMigrationsStayTheRole(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	for _, sql := range []string{"RESET SESSION AUTHORIZATION", "set session\nauthorization default", "DO $$ BEGIN RESET  SESSION AUTHORIZATION; END $$"} {
 		_, err := d.Run(bounded(t), migrateOptions(migrateFiles(t, sql)))
@@ -508,6 +525,7 @@ func withoutSchema(t testing.TB, d *Database) *Database {
 }
 
 func TestMigrateAnswersWhenTheRoleCannotComeIn(t *testing.T) {
+	t.Parallel()
 	r, a, _ := account(t)
 	d, err := Open(Config{URL: strings.Replace(r.accountURL(a), r.address(), "127.0.0.1:1", 1)})
 	if err != nil {

@@ -49,6 +49,7 @@ func halted(t *testing.T, conn *pgx.Conn) (goOn func()) {
 
 // TestWhoIsAskedToEndIsSeenToEnd: it is told as ended when it has, and not before, also where the migration is over by then.
 func TestWhoIsAskedToEndIsSeenToEnd(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE orders (id int)")
 	clerk := locked(t, d, "SELECT * FROM orders")
@@ -78,6 +79,7 @@ func TestWhoIsAskedToEndIsSeenToEnd(t *testing.T) {
 
 // TestWhoDoesNotEndIsNotToldAsEnded, however long it is waited for.
 func TestWhoDoesNotEndIsNotToldAsEnded(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE orders (id int)")
 	clerk := locked(t, d, "SELECT * FROM orders")
@@ -92,6 +94,7 @@ func TestWhoDoesNotEndIsNotToldAsEnded(t *testing.T) {
 
 // TestWhoIsGoneIsNotToldAsEnded: it went between the look and the ending.
 func TestWhoIsGoneIsNotToldAsEnded(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE orders (id int)")
@@ -114,6 +117,7 @@ func TestWhoIsGoneIsNotToldAsEnded(t *testing.T) {
 // TestTheServerRefusesToEnd somebody else's session for a role that may not: that is told once, and from then on it is named
 // as one that is not ended.
 func TestTheServerRefusesToEnd(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	role, other := unique(), unique()
@@ -134,7 +138,7 @@ func TestTheServerRefusesToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := migrateOptions(migrateFiles(t, "ALTER TABLE orders ADD note text"))
-	o.LockTimeout, o.Retries = 2*time.Second, 1
+	o.LockTimeout, o.Retries = 5*time.Second, 1
 	told := fates(&o)
 	spared := ""
 	o.Blockers = func(b []migration.Blocker) []int {
@@ -156,6 +160,7 @@ func TestTheServerRefusesToEnd(t *testing.T) {
 
 // TestNobodyIsEndedWhoIsNotShown: without the right to see it, a session can't be told from the next one of its pid.
 func TestNobodyIsEndedWhoIsNotShown(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	all := []migration.Blocker{{PID: 4711}}
 	if err := (&waits{d: d}).spare(bounded(t), connection(t, d, "test"), all); err != nil || all[0].Spared != "the server does not show who it is" {

@@ -40,6 +40,7 @@ func holding(t *testing.T, d *Database, role, name string) *pgx.Conn {
 // TestMigrationEndsOnlyWhoHolds what it waits for: not who waits for the same in front of it, no superuser, and nobody of
 // Greenroom's. Those are named with the reason.
 func TestMigrationEndsOnlyWhoHolds(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	root := unique()
@@ -108,6 +109,7 @@ func TestMigrationEndsOnlyWhoHolds(t *testing.T) {
 // TestMigrationEndsNobodyElse: whoever changes between the look and the ending is judged anew, and whoever has the pid of
 // somebody who was seen is not taken for that.
 func TestMigrationEndsNobodyElse(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		meanwhile string                   // what the session in the way does between the look and the ending
 		other     func(*migration.Blocker) // how the one that was seen was another
@@ -167,6 +169,7 @@ func TestMigrationEndsNobodyElse(t *testing.T) {
 
 // TestConflicting: the pairs are of a lock that is wanted and one that is held, in this order, as pg_locks names them.
 func TestConflicting(t *testing.T) {
+	t.Parallel()
 	pairs := conflicting()
 	for pair, want := range map[string]bool{
 		"ShareRowExclusiveLock AccessShareLock":  false,

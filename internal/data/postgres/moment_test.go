@@ -32,6 +32,7 @@ func sessions(t testing.TB, d *Database) (n int) {
 // TestSnapshotWhileATableIsChanged has a migration hold its lock, first for ever and then for a moment. The snapshot never
 // waits in front of it for longer than a second, so that whoever only reads the table is not held up by both.
 func TestSnapshotWhileATableIsChanged(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL()+"&application_name=goose")
 	execute(t, db, "CREATE TABLE busy (n integer)", "CREATE TABLE other (n integer)")
@@ -56,7 +57,7 @@ func TestSnapshotWhileATableIsChanged(t *testing.T) {
 		result <- err
 	}()
 	eventually(t, "the snapshot waits", func() bool {
-		return query[int](t, db, "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock'") > 0
+		return query[int](t, db, "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock' AND "+here) > 0
 	})
 	if err := migration.Rollback(); err != nil {
 		t.Fatal(err)
@@ -70,6 +71,7 @@ func TestSnapshotWhileATableIsChanged(t *testing.T) {
 // TestMigrationWhileASnapshotIsTaken starts a change of a table that is being read. It waits for the snapshot, and the
 // snapshot does not wait for it; the row that came meanwhile is not in it.
 func TestMigrationWhileASnapshotIsTaken(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL()+"&application_name=goose")
 	execute(t, db, "CREATE TABLE first (n integer, filler text)", "INSERT INTO first SELECT g, repeat('x', 1000) FROM generate_series(1, 20000) g",
@@ -83,7 +85,7 @@ func TestMigrationWhileASnapshotIsTaken(t *testing.T) {
 				execute(t, db, "INSERT INTO second VALUES (2)")
 				altered.Go(func() { execute(t, db, "ALTER TABLE second ADD late integer") })
 				eventually(t, "the migration waits", func() bool {
-					return query[int](t, db, "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'") > 0
+					return query[int](t, db, "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND "+here) > 0
 				})
 			})
 		}})
@@ -100,6 +102,7 @@ func TestMigrationWhileASnapshotIsTaken(t *testing.T) {
 
 // TestSnapshotRefuses names what can't be copied as a whole; then nothing is read.
 func TestSnapshotRefuses(t *testing.T) {
+	t.Parallel()
 	r, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE mine (owner text)", "INSERT INTO mine VALUES ('a'), ('b')", "ALTER TABLE mine ENABLE ROW LEVEL SECURITY",
@@ -137,6 +140,7 @@ func TestSnapshotRefuses(t *testing.T) {
 }
 
 func TestSnapshotTakesTooLong(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE long (filler text)", "INSERT INTO long SELECT repeat('x', 1000) FROM generate_series(1, 10000)")
 	parent := t.TempDir()
@@ -153,6 +157,7 @@ func TestSnapshotTakesTooLong(t *testing.T) {
 
 // TestRate has two jobs share a rate: they can't be faster together than it says.
 func TestRate(t *testing.T) {
+	t.Parallel()
 	m := newMeter(t.Context(), 10<<20, nil)
 	started := time.Now()
 	var all sync.WaitGroup
@@ -180,6 +185,7 @@ func TestRate(t *testing.T) {
 
 // TestSnapshotOfAStandby takes a snapshot of a hot standby, made out of the folder of a stopped server.
 func TestSnapshotOfAStandby(t *testing.T) {
+	t.Parallel()
 	d, r := serverOfItsOwn(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE kept (n integer)", "INSERT INTO kept SELECT generate_series(1, 1000)", "CREATE UNLOGGED TABLE lost (n integer)")
 	checkpoint(t, d)

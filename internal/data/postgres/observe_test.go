@@ -113,6 +113,7 @@ func findLock(o migration.Observation, table, mode string) (migration.Lock, bool
 
 // TestWatchSeesWhatStandsStill runs changes of a table while an application reads and writes it.
 func TestWatchSeesWhatStandsStill(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, sql, mode  string
 		readers, writers bool
@@ -166,6 +167,7 @@ func TestWatchSeesWhatStandsStill(t *testing.T) {
 }
 
 func TestWatchConformance(t *testing.T) {
+	t.Parallel()
 	shared.get(t)
 	datatest.RunWatched(t, datatest.Watched{
 		Fresh: func(t *testing.T) data.Database {

@@ -13,6 +13,7 @@ import (
 // TestAdviceIsTheSame runs statements, and what is advised in their place, on two databases: both come out with the same
 // schema and the same rows.
 func TestAdviceIsTheSame(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, sql, rows string
 		rewritten       bool

@@ -21,6 +21,7 @@ import (
 
 // TestWatchIdleTransaction is FAULTS.md's fact 7: one idle transaction, one ALTER behind it, and everybody else behind that.
 func TestWatchIdleTransaction(t *testing.T) {
+	t.Parallel()
 	d := orders(t, 1000)
 	idle := connection(t, d, "report")
 	do(t, idle, "BEGIN", "SELECT count(*) FROM orders WHERE note = 'private'")
@@ -39,7 +40,7 @@ func TestWatchIdleTransaction(t *testing.T) {
 	db := open(t, d.URL())
 	waiting := func(n int) {
 		eventually(t, "sessions wait", func() bool {
-			return query[int](t, db, "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == n
+			return query[int](t, db, "SELECT count(*) FROM pg_locks WHERE NOT granted AND "+here) == n
 		})
 	}
 	const alter = "ALTER TABLE orders ADD COLUMN paid boolean"
@@ -98,6 +99,7 @@ func TestWatchIdleTransaction(t *testing.T) {
 
 // TestWatchShortLock has an application that doesn't wait at all, and a lock of 25 ms: what it would have meant is seen.
 func TestWatchShortLock(t *testing.T) {
+	t.Parallel()
 	d := orders(t, 1000)
 	w := watching(t, d, data.WatchOptions{})
 	do(t, connection(t, d, migratorName), "BEGIN", "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE", "SELECT pg_sleep(0.025)", "COMMIT")
@@ -142,6 +144,7 @@ func psql(t *testing.T, d *Database, env string, statements ...string) *exec.Cmd
 
 // TestWatchForeignMigrator watches a program that is told its name by the environment, and one that doesn't take it.
 func TestWatchForeignMigrator(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		env     string
 		guessed bool
@@ -178,6 +181,7 @@ func TestWatchForeignMigrator(t *testing.T) {
 
 // TestWatchKilledMigrator kills the migrator, whose session lives on for a while, waiting (fact 3), and is still watched.
 func TestWatchKilledMigrator(t *testing.T) {
+	t.Parallel()
 	d := orders(t, 1000)
 	idle := connection(t, d, "report")
 	do(t, idle, "BEGIN", "SELECT count(*) FROM orders")
@@ -187,7 +191,7 @@ func TestWatchKilledMigrator(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := open(t, d.URL())
-	waits := "SELECT count(*) FROM pg_stat_activity WHERE application_name = '" + migratorName + "' AND wait_event_type = 'Lock'"
+	waits := "SELECT count(*) FROM pg_stat_activity WHERE application_name = '" + migratorName + "' AND wait_event_type = 'Lock' AND datname = current_database()"
 	eventually(t, "it waits", func() bool { return query[int](t, db, waits) == 1 })
 	sees(t, w, func(t *track) bool { return len(t.locks) == 1 })
 	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
@@ -249,6 +253,7 @@ func TestWatchServerRestart(t *testing.T) {
 
 // TestWatchWitness has a migrator of ours whose locks are too short to be seen, and which tells them.
 func TestWatchWitness(t *testing.T) {
+	t.Parallel()
 	d := orders(t, 1000)
 	w := watching(t, d, data.WatchOptions{Every: time.Minute}).(data.Witness) // so that no look helps
 	conn := connection(t, d, migratorName)
@@ -301,6 +306,7 @@ func TestWatchWitness(t *testing.T) {
 // TestWatchRows has a migrator that changes rows for long, in a schema and a table that have to be quoted, and somebody
 // who wants one of the rows.
 func TestWatchRows(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, `CREATE SCHEMA "Billing"`, `CREATE TABLE "Billing"."In voices é" (id integer PRIMARY KEY, paid boolean)`,
@@ -332,6 +338,7 @@ func TestWatchRows(t *testing.T) {
 
 // TestWatchLowRights watches as somebody who may see only the numbers of other users' sessions.
 func TestWatchLowRights(t *testing.T) {
+	t.Parallel()
 	_, a, d := account(t)
 	db := open(t, d.URL())
 	execute(t, db, "CREATE TABLE orders (id integer)", "CREATE ROLE watcher LOGIN PASSWORD 'w'", "GRANT CONNECT ON DATABASE "+quote(a.Database)+" TO watcher")
@@ -359,6 +366,7 @@ func TestWatchLowRights(t *testing.T) {
 // TestWatchWitnessAndLooks has a transaction that both looks and its own word tell of: it is one lock, and the question is
 // no statement of the migration's.
 func TestWatchWitnessAndLooks(t *testing.T) {
+	t.Parallel()
 	d := orders(t, 10)
 	w := watching(t, d, data.WatchOptions{}).(data.Witness)
 	conn := connection(t, d, migratorName)

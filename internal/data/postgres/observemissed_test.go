@@ -15,6 +15,7 @@ import (
 // TestWatchLetsNothingPass has locks that stand in production's way for longer than they may, in the ways in which they are
 // easily taken for others.
 func TestWatchLetsNothingPass(t *testing.T) {
+	t.Parallel()
 	var many []string
 	for i := range 300 {
 		many = append(many, fmt.Sprintf("CREATE TABLE made_%d (id bigserial PRIMARY KEY, note text)", i))
@@ -73,6 +74,7 @@ func TestWatchPrepared(t *testing.T) {
 
 // TestWatchNewRows has new rows, and numbers for them, in nobody's way.
 func TestWatchNewRows(t *testing.T) {
+	t.Parallel()
 	d := orders(t, 10)
 	conn := connection(t, d, migratorName)
 	do(t, conn, "CREATE SEQUENCE numbers")

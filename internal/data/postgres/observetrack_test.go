@@ -46,6 +46,7 @@ func tracked(looks ...look) migration.Observation {
 
 // TestTrackBatches has transactions so close behind one another that no look falls between them: their locks are not one.
 func TestTrackBatches(t *testing.T) {
+	t.Parallel()
 	const sql = "UPDATE orders SET total = 0 WHERE id < 10"
 	var looks []look
 	for i := range 100 {
@@ -62,6 +63,7 @@ func TestTrackBatches(t *testing.T) {
 
 // TestTrackOneStatement has Parse, Bind and Execute, which are three beginnings to the server.
 func TestTrackOneStatement(t *testing.T) {
+	t.Parallel()
 	const sql = "ALTER TABLE orders ADD x integer"
 	done := migratorAt(sql, 4, 1)
 	done.state, done.completed, done.changed, done.xact = "idle", true, serverAt(18), time.Time{}
@@ -78,6 +80,7 @@ func TestTrackOneStatement(t *testing.T) {
 // TestTrackBlind says how long a lock may have been there at most: from the last look that did not see it, or its
 // transaction's beginning, to the answer of the first that did not see it again, or what the server says was later.
 func TestTrackBlind(t *testing.T) {
+	t.Parallel()
 	const sql = "ALTER TABLE orders ADD x integer"
 	ms := time.Millisecond
 	has := migratorAt(sql, 50, 20, held("AccessExclusive"))
@@ -113,6 +116,7 @@ func TestTrackBlind(t *testing.T) {
 
 // TestTrackIndexes counts locks on an index as its table's, and those on one that is new as nobody's.
 func TestTrackIndexes(t *testing.T) {
+	t.Parallel()
 	s := migratorAt("REINDEX INDEX orders_pkey", 1, 1, held("Share"), seenLock{relation: ordersIndex, mode: "AccessExclusiveLock", granted: true},
 		seenLock{relation: newOID, mode: "AccessExclusiveLock", granted: true})
 	o := tracked(look{at: serverAt(5), sessions: []seenSession{s}}, look{at: serverAt(10), sessions: []seenSession{s}}, look{at: serverAt(15)})
@@ -123,6 +127,7 @@ func TestTrackIndexes(t *testing.T) {
 
 // TestTrackQueue has a lock that is waited for, had, and given back.
 func TestTrackQueue(t *testing.T) {
+	t.Parallel()
 	const sql = "ALTER TABLE orders ADD x integer"
 	waits := migratorAt(sql, 2, 2, seenLock{relation: ordersOID, mode: "AccessExclusiveLock", since: serverAt(3)})
 	waits.waits, waits.blockers = true, []int32{99}
@@ -159,6 +164,7 @@ func TestTrackQueue(t *testing.T) {
 
 // TestTrackClock has a clock that somebody sets by an hour, in both directions.
 func TestTrackClock(t *testing.T) {
+	t.Parallel()
 	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
 	take := func(elapsed, clock int, sessions ...seenSession) {
 		l := look{at: serverAt(clock), sessions: sessions}
@@ -179,6 +185,7 @@ func TestTrackClock(t *testing.T) {
 
 // TestTrackClockBack sets the clock back while a lock is waited for and held: both took as long as they did.
 func TestTrackClockBack(t *testing.T) {
+	t.Parallel()
 	for _, back := range []int{900, 3600_000} {
 		tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
 		waits := seenLock{relation: ordersOID, mode: "AccessExclusiveLock", since: serverAt(10)}
@@ -205,6 +212,7 @@ func TestTrackClockBack(t *testing.T) {
 
 // TestTrackIsBounded watches for very long, and keeps what was longest.
 func TestTrackIsBounded(t *testing.T) {
+	t.Parallel()
 	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
 	for i := range 20_000 {
 		took := 5
@@ -275,6 +283,7 @@ func TestTrackTakesAnything(t *testing.T) {
 // TestTrackAsksWhoIsThere: a session is the migrator's for who is at its other end, whatever its name; about somebody else's
 // it is asked once, about one of which nobody can tell yet again, and nothing is guessed of those who are known.
 func TestTrackAsksWhoIsThere(t *testing.T) {
+	t.Parallel()
 	at := func(pid int32, name string) seenSession {
 		s := migratorAt("ALTER TABLE orders ADD x integer", 1, 1, held("AccessExclusive"))
 		s.pid, s.app, s.from = pid, name, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(pid))

@@ -12,6 +12,7 @@ import (
 
 // TestServerChangesItsUser takes a server over that ran as another user, once it does not run any more.
 func TestServerChangesItsUser(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED: only root can run a server as another user")
 	}
@@ -53,6 +54,7 @@ func TestServerChangesItsUser(t *testing.T) {
 
 // The data are another user's, who may put a link anywhere: what it leads to is not read, and not told.
 func TestVersionIsNoLink(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("the key of all secrets\n"), 0o600); err != nil {

@@ -75,6 +75,7 @@ func plant(t *testing.T, d *Database) {
 // values in any kind of column is found in the snapshot, in the database that was filled from it, in a single byte of its
 // server's folder, in its statistics, its log, or in what was told meanwhile.
 func TestPlantedValues(t *testing.T) {
+	t.Parallel()
 	_, _, source := account(t)
 	plant(t, source)
 	shape, err := source.Shape(bounded(t))
@@ -119,6 +120,7 @@ func TestPlantedValues(t *testing.T) {
 // TestCanaries has a value that is masked in one column stand in another that is kept: in the whole of it, which is a
 // person's decision, and in a part of it, which nobody decided.
 func TestCanaries(t *testing.T) {
+	t.Parallel()
 	_, _, source := account(t)
 	db := open(t, source.URL())
 	execute(t, db, "CREATE TABLE people (id integer PRIMARY KEY, mail text)", "CREATE TABLE log (line text)",

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"greenroom/internal/problem"
@@ -25,15 +27,34 @@ type Programs struct {
 	Notice  string `json:"notice,omitempty"` // what a person should know: these are not of the version that was asked for
 }
 
-// Find looks for the server's programs on this machine: in PATH, in the folders of Debian, Red Hat and Homebrew. The tag
-// is that of the image that the Compose file names, such as 16, 16.4-alpine or latest. Where its major version is not
-// here, the newest one that is serves in its place, with a notice that says so: a development machine should run the app
-// without another installation, and the person should know. Where there is none at all the problem is Unavailable; then
-// Fetch can get one.
-func Find(tag string) (Programs, error) {
+// Finder looks for the server's programs on this machine: in PATH, in the folders of Debian, Red Hat and Homebrew. A server
+// says its version only when it is run; a Finder, whose zero value is ready, asks each that it finds once, until another one
+// stands in its place.
+type Finder struct {
+	mu    sync.Mutex
+	known map[string]known // by the server's path
+}
+
+// known is the version that a server program said.
+type known struct {
+	file    fs.FileInfo
+	version string
+}
+
+// Find is Finder.Find for whoever looks once.
+func Find(tag string) (Programs, error) { return new(Finder).Find(tag) }
+
+// FindFor is Finder.FindFor for whoever looks once.
+func FindFor(tag, dir string) (Programs, error) { return new(Finder).FindFor(tag, dir) }
+
+// Find finds the programs for a tag, which is that of the image that the Compose file names, such as 16, 16.4-alpine or
+// latest. Where its major version is not here, the newest one that is serves in its place, with a notice that says so: a
+// development machine should run the app without another installation, and the person should know. Where there is none at
+// all the problem is Unavailable; then Fetch can get one.
+func (f *Finder) Find(tag string) (Programs, error) {
 	var found []Programs
 	for _, dir := range folders() {
-		if p, ok := inspect(dir); ok {
+		if p, ok := f.inspect(dir); ok {
 			found = append(found, p)
 		}
 	}
@@ -48,12 +69,12 @@ func Find(tag string) (Programs, error) {
 
 // FindFor is Find for a Server's folder: where it has data already, only programs of their major version can serve them,
 // whatever the image's tag says by now. The notice tells of the difference.
-func FindFor(tag, dir string) (Programs, error) {
+func (f *Finder) FindFor(tag, dir string) (Programs, error) {
 	data := dataVersion(dir)
 	if data == "" {
-		return Find(tag)
+		return f.Find(tag)
 	}
-	p, err := Find(data)
+	p, err := f.Find(data)
 	if want := Major(tag); err == nil && want != 0 && want != p.Major {
 		p.Notice = "the image asks for PostgreSQL " + strconv.Itoa(want) + ", the data in " + dir + " are of PostgreSQL " + data +
 			": PostgreSQL " + p.Version + " from " + p.Bin + " serves"
@@ -126,11 +147,11 @@ func folders() []string {
 	return dirs
 }
 
-var versionLine = regexp.MustCompile(`\(PostgreSQL\) ((\d+)\S*)`)
+var versionLine = regexp.MustCompile(`\(PostgreSQL\) (\d+\S*)`)
 
 // inspect says what programs a folder has; it needs both to make a server's data and to serve it. A link to a server is
 // followed to the folder where the server is at home, since often not all of its companions are linked.
-func inspect(dir string) (Programs, bool) {
+func (f *Finder) inspect(dir string) (Programs, bool) {
 	server, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres"))
 	if err != nil || !filepath.IsAbs(server) {
 		return Programs{}, false
@@ -139,15 +160,34 @@ func inspect(dir string) (Programs, bool) {
 	if !p.has("postgres") || !p.has("initdb") {
 		return Programs{}, false
 	}
+	p.Version = f.version(server)
+	p.Major = Major(p.Version)
+	return p, p.Version != ""
+}
+
+// version is what a server program says that it is; "" where it says nothing.
+func (f *Finder) version(server string) string {
+	file, err := os.Stat(server)
+	if err != nil {
+		return ""
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock() // who looks at the same time waits for the answer
+	if k, ok := f.known[server]; ok && os.SameFile(k.file, file) && k.file.ModTime().Equal(file.ModTime()) && k.file.Size() == file.Size() {
+		return k.version
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	out, err := run(ctx, tool{argv: []string{p.path("postgres"), "--version"}})
+	out, err := run(ctx, tool{argv: []string{server, "--version"}})
 	m := versionLine.FindStringSubmatch(out)
 	if err != nil || m == nil {
-		return Programs{}, false
+		return ""
 	}
-	p.Version, p.Major = m[1], Major(m[2])
-	return p, true
+	if f.known == nil {
+		f.known = map[string]known{}
+	}
+	f.known[server] = known{file, m[1]}
+	return m[1]
 }
 
 func (p Programs) path(name string) string { return filepath.Join(p.Bin, name) }

@@ -12,11 +12,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"greenroom/internal/problem"
 )
 
 func TestMajor(t *testing.T) {
+	t.Parallel()
 	for tag, want := range map[string]int{"16": 16, "16.4": 16, "16.4-alpine3.20": 16, "17beta1": 17, "latest": 0, "": 0, "alpine": 0, "bookworm": 0} {
 		if got := Major(tag); got != want {
 			t.Errorf("%q: %d, want %d", tag, got, want)
@@ -25,6 +27,7 @@ func TestMajor(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
+	t.Parallel()
 	here := []Programs{{Bin: "/a", Major: 15, Version: "15.7"}, {Bin: "/b", Major: 17, Version: "17.1"}, {Bin: "/c", Major: 17, Version: "17.0"}, {Bin: "/d", Major: 9}}
 	cases := []struct {
 		want   int
@@ -48,6 +51,7 @@ func TestChoose(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
+	t.Parallel()
 	p := programs(t)
 	if p.Major < oldest || !strings.HasPrefix(p.Version, fmt.Sprint(p.Major)) || p.Notice != "" || !filepath.IsAbs(p.Bin) {
 		t.Errorf("%+v", p)
@@ -60,6 +64,7 @@ func TestFind(t *testing.T) {
 
 // TestFindForData has data of this machine's version, and a tag that asks for a later one.
 func TestFindForData(t *testing.T) {
+	t.Parallel()
 	p := programs(t)
 	dir := t.TempDir()
 	later := fmt.Sprint(p.Major + 50)
@@ -81,6 +86,7 @@ func TestFindForData(t *testing.T) {
 
 // TestFindFollowsLinks has a server in PATH that is a link, as some packages make them, without pg_dump beside it.
 func TestFindFollowsLinks(t *testing.T) {
+	t.Parallel()
 	p := programs(t)
 	dir := t.TempDir()
 	for _, name := range []string{"postgres", "initdb"} {
@@ -88,14 +94,56 @@ func TestFindFollowsLinks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, ok := inspect(dir); !ok || got.Bin != p.Bin {
+	if got, ok := new(Finder).inspect(dir); !ok || got.Bin != p.Bin {
 		t.Errorf("%+v, %v", got, ok)
+	}
+}
+
+// TestFinderAsksOnce: a server is run once, however often it is found, and again where another has taken its place, or where
+// it could not say its version.
+func TestFinderAsksOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	log := filepath.Join(dir, "log")
+	server := func(says string) {
+		t.Helper()
+		next := filepath.Join(dir, "next")
+		if err := os.WriteFile(next, []byte("#!/bin/sh\necho run >> '"+log+"'\n"+says+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(next, filepath.Join(dir, "postgres")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "initdb"), nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var f Finder
+	for _, c := range []struct {
+		says, version string
+		runs          int // by then
+	}{
+		{"exit 1", "", 2},
+		{"echo 'postgres (PostgreSQL) 15.7 (Debian)'", "15.7", 3},
+		{"echo 'postgres (PostgreSQL) 17beta1'", "17beta1", 4},
+	} {
+		server(c.says)
+		for range 2 {
+			if p, ok := f.inspect(dir); p.Version != c.version && ok || ok != (c.version != "") || ok && p.Major != Major(c.version) {
+				t.Errorf("%s: %+v, %v", c.says, p, ok)
+			}
+		}
+		told, err := os.ReadFile(log)
+		if err != nil || strings.Count(string(told), "run\n") != c.runs {
+			t.Errorf("after %s it was run %q times, %v", c.says, told, err)
+		}
 	}
 }
 
 // TestFetch unpacks an archive that stands in the module's cache already, made of this machine's own programs, and
 // starts a server from it.
 func TestFetch(t *testing.T) {
+	t.Parallel()
 	p := programs(t)
 	version, err := archiveVersion(p.Major)
 	if err != nil {
@@ -125,8 +173,11 @@ func TestFetch(t *testing.T) {
 		t.Error("a damaged archive, cancelled: no error")
 	}
 	pack(t, p, archive)
+	// The race detector makes unpacking slow, and a busy machine slower.
+	patient, stop := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer stop()
 	for range 2 { // the second time it is there
-		got, err := Fetch(bounded(t), fmt.Sprint(p.Major), cache)
+		got, err := Fetch(patient, fmt.Sprint(p.Major), cache)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +192,7 @@ func TestFetch(t *testing.T) {
 		left, _ := filepath.Glob(filepath.Join(cache, ".unpack-*"))
 		return len(left) == 0
 	})
-	got, err := Fetch(bounded(t), fmt.Sprint(p.Major), cache)
+	got, err := Fetch(patient, fmt.Sprint(p.Major), cache)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +204,7 @@ func TestFetch(t *testing.T) {
 }
 
 func TestFetchOfAnUnknownVersion(t *testing.T) {
+	t.Parallel()
 	_, err := Fetch(bounded(t), "9.6", t.TempDir())
 	if p := problem.From(err); p == nil || p.Code != problem.Unavailable || p.Hint == "" {
 		t.Errorf("got %v", err)

@@ -97,6 +97,7 @@ func caughtUp(t *testing.T, replica, production *Database) {
 
 // TestSnapshotOfAReplica: it is one moment of production, and a server that is no replica of it is refused.
 func TestSnapshotOfAReplica(t *testing.T) {
+	t.Parallel()
 	d, replica := followed(t, "CREATE TABLE orders (id int)", "INSERT INTO orders SELECT generate_series(1, 1000)")
 	db := open(t, d.URL())
 	dir, _ := take(t, replica, keepAll(t, replica))
@@ -130,6 +131,7 @@ func TestSnapshotOfAReplica(t *testing.T) {
 // TestSnapshotThatIsInTheWay of what its replica has to replay: whatever the snapshot was about, that is known to be why it
 // ended, and the next one is whole.
 func TestSnapshotThatIsInTheWay(t *testing.T) {
+	t.Parallel()
 	d, replica := followed(t, "CREATE TABLE orders (id int, filler text)", "INSERT INTO orders SELECT g, repeat('x', 1000) FROM generate_series(1, 20000) g")
 	db, there := open(t, d.URL()), open(t, replica.URL())
 	rules, deleted := keepAll(t, replica), 0
@@ -214,6 +216,7 @@ func TestSnapshotThatIsInTheWay(t *testing.T) {
 }
 
 func TestConflicted(t *testing.T) {
+	t.Parallel()
 	conflict := withoutValues(&pgconn.PgError{Code: "40001", Message: "canceling statement due to conflict with recovery"})
 	d := &Database{name: "shop"}
 	if !Conflicted(d.failed(context.Background(), "take a snapshot of", conflict)) || Conflicted(context.Canceled) {

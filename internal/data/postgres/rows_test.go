@@ -113,6 +113,7 @@ func TestRowMasker(t *testing.T) {
 // TestSilentColumns: a text that comes back in another spelling leaves the sum as it is, one that is null instead does not,
 // and the order of rows does not matter.
 func TestSilentColumns(t *testing.T) {
+	t.Parallel()
 	sum := func(rows ...string) rowSum {
 		w := newRowMasker(&bytes.Buffer{}, nil, []column{{keep: true}, {keep: true, silent: true}})
 		for _, r := range rows {
@@ -138,6 +139,7 @@ func TestSilentColumns(t *testing.T) {
 }
 
 func TestRowMaskerRefusesOddRows(t *testing.T) {
+	t.Parallel()
 	for _, row := range []string{"", "a\tb", "a\n", "a\tb\tc\td\n"} {
 		m, columns := textMask(t, "keep", "text", "keep")
 		if _, err := newRowMasker(&bytes.Buffer{}, m, columns).Write([]byte(row)); err == nil {

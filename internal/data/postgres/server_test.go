@@ -115,6 +115,7 @@ func pingURL(url string) error {
 // TestFolderWithASpace reaches a server by its socket in a folder whose name has a space, a plus and more, both as the
 // daemon does and as PostgreSQL's own programs do.
 func TestFolderWithASpace(t *testing.T) {
+	t.Parallel()
 	s := newServer(programs(t), filepath.Join(folder(t), "a b+ü", "s"))
 	if filepath.Dir(s.Sockets()) != s.Dir {
 		t.Fatalf("%s is too long to be tried", s.Dir)
@@ -140,6 +141,7 @@ func TestFolderWithASpace(t *testing.T) {
 
 // TestStaleLock gives the pid in a killed server's lock file to an innocent process of the same user.
 func TestStaleLock(t *testing.T) {
+	t.Parallel()
 	s := newServer(programs(t), filepath.Join(folder(t), "server"))
 	if err := s.Prepare(bounded(t)); err != nil {
 		t.Fatal(err)
@@ -167,6 +169,7 @@ func TestStaleLock(t *testing.T) {
 
 // TestPrepareInterrupted stops it after ever longer times. Whatever the instant, the next one goes on.
 func TestPrepareInterrupted(t *testing.T) {
+	t.Parallel()
 	s := newServer(programs(t), filepath.Join(folder(t), "server"))
 	interrupted := 0
 	for patience := 2 * time.Millisecond; ; patience *= 2 {
@@ -243,6 +246,7 @@ func TestPrepareRefuses(t *testing.T) {
 
 // TestReadyTellsWhyNot asks a server that was never started.
 func TestReadyTellsWhyNot(t *testing.T) {
+	t.Parallel()
 	s := newServer(programs(t), filepath.Join(folder(t), "server"))
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
@@ -255,6 +259,7 @@ func TestReadyTellsWhyNot(t *testing.T) {
 
 // TestAccountsAreApart has two environments in one server: neither gets into the other's database.
 func TestAccountsAreApart(t *testing.T) {
+	t.Parallel()
 	r := shared.get(t)
 	var urls []string
 	for _, name := range []string{"apart_one", "apart_two"} {
@@ -275,6 +280,7 @@ func TestAccountsAreApart(t *testing.T) {
 
 // TestAccountAtOnce has several parts of a daemon make sure of the same account in the same instant.
 func TestAccountAtOnce(t *testing.T) {
+	t.Parallel()
 	r, a, _ := account(t)
 	errs := make(chan error)
 	for range 8 {
@@ -288,6 +294,7 @@ func TestAccountAtOnce(t *testing.T) {
 }
 
 func TestAccountsThatCannotBe(t *testing.T) {
+	t.Parallel()
 	r := shared.get(t)
 	for _, a := range []Account{{Database: "x"}, {Role: "x"}, {Role: admin, Database: "x"}, {Role: "pg_x", Database: "x"}} {
 		if err := r.EnsureDatabase(bounded(t), a); problem.From(err) == nil || problem.From(err).Code != problem.Invalid {
@@ -323,6 +330,7 @@ func TestAccountNamedAsTheImageDoes(t *testing.T) {
 }
 
 func TestSystemUser(t *testing.T) {
+	t.Parallel()
 	name, err := SystemUser()
 	if err != nil {
 		t.Fatal(err)
@@ -338,6 +346,7 @@ func TestSystemUser(t *testing.T) {
 }
 
 func TestAncestors(t *testing.T) {
+	t.Parallel()
 	if got := strings.Join(ancestors("/a/b//c/"), " "); got != "/ /a /a/b /a/b/c" {
 		t.Error(got)
 	}

@@ -5,7 +5,9 @@ import (
 	"net/netip"
 	"net/url"
 	"os/exec"
+	"slices"
 	"testing"
+	"time"
 
 	"greenroom/internal/data"
 	"greenroom/internal/proc"
@@ -77,6 +79,7 @@ func waitingTool(t *testing.T) (d *Database, cmd *exec.Cmd, read chan error, for
 
 // TestCancelWaiting cancels what a program of another name waits with, and nobody else, who then gets through.
 func TestCancelWaiting(t *testing.T) {
+	t.Parallel()
 	d, cmd, read, forgotten := waitingTool(t)
 	if n, err := d.CancelWaiting(bounded(t), data.Whose{Name: migratorName}); n != 0 || err != nil {
 		t.Errorf("by its name %d were cancelled, %v", n, err)
@@ -99,6 +102,7 @@ func TestCancelWaiting(t *testing.T) {
 // TestEndSessions kills a program of another name: its session goes on to wait, and is ended for its client is gone. Whoever
 // has gone and changes no schema is left alone.
 func TestEndSessions(t *testing.T) {
+	t.Parallel()
 	d, cmd, read, forgotten := waitingTool(t)
 	if n, err := d.EndSessions(bounded(t), data.Whose{Name: migratorName}); n != 0 || err != nil {
 		t.Errorf("by its name %d were ended, %v", n, err)
@@ -119,10 +123,12 @@ func TestEndSessions(t *testing.T) {
 // TestWatchByTheOtherEnd watches a program that takes a name of its own: nothing is guessed, and a change of the schema that
 // somebody else makes at the same time is not the migrator's.
 func TestWatchByTheOtherEnd(t *testing.T) {
+	t.Parallel()
+	const last = "SELECT pg_advisory_lock(8)"
 	d := orders(t, 1000)
-	cmd := psql(t, d, "PGAPPNAME=Some Tool 5.2", "SELECT pg_advisory_lock(7)", alterOrders, "SELECT pg_sleep(0.3)")
+	cmd := psql(t, d, "PGAPPNAME=Some Tool 5.2", "SELECT pg_advisory_lock(7)", alterOrders, last)
 	mayGo := connection(t, d, "test")
-	do(t, mayGo, "SELECT pg_advisory_lock(7)")
+	do(t, mayGo, "SELECT pg_advisory_lock(7)", "SELECT pg_advisory_lock(8)")
 	execute(t, open(t, d.URL()), "CREATE TABLE others (id integer)")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -130,6 +136,10 @@ func TestWatchByTheOtherEnd(t *testing.T) {
 	w := watching(t, d, data.WatchOptions{Migrator: migratorName, Clients: holder(t, cmd)})
 	do(t, connection(t, d, "console"), "BEGIN", "ALTER TABLE others ADD COLUMN mine boolean", "SELECT pg_sleep(0.2)", "COMMIT")
 	do(t, mayGo, "SELECT pg_advisory_unlock(7)")
+	sees(t, w, func(t *track) bool {
+		return slices.ContainsFunc(t.made, func(s *trackedStatement) bool { return s.sql == last && s.until-s.from > 300*time.Millisecond })
+	})
+	do(t, mayGo, "SELECT pg_advisory_unlock(8)")
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +149,7 @@ func TestWatchByTheOtherEnd(t *testing.T) {
 	}
 	found := false
 	for _, s := range o.Statements {
-		found = found || s.SQL == alterOrders || s.SQL == "SELECT pg_sleep(0.3)"
+		found = found || s.SQL == alterOrders || s.SQL == last
 	}
 	if !found {
 		t.Errorf("its statements were not seen: %+v", o.Statements)
@@ -148,6 +158,7 @@ func TestWatchByTheOtherEnd(t *testing.T) {
 
 // TestAlike: where something between translates addresses, nobody's is taken for one of this machine's.
 func TestAlike(t *testing.T) {
+	t.Parallel()
 	d := orders(t, 1)
 	u, err := url.Parse(d.URL())
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 )
 
 func TestShape(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	script(t, open(t, d.URL()), "odd.sql")
 	s, err := d.Shape(bounded(t))
@@ -76,6 +77,7 @@ func TestShape(t *testing.T) {
 
 // TestShapeHoldsNoValue looks for values that stand in rows and in the planner's statistics.
 func TestShapeHoldsNoValue(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE people (name text)", "INSERT INTO people SELECT 'Ada ' || g FROM generate_series(1, 50) g, generate_series(1, 5)", "ANALYZE")
 	s, err := d.Shape(bounded(t))
@@ -93,6 +95,7 @@ func TestShapeHoldsNoValue(t *testing.T) {
 
 // TestShapeOfWhatGrew: rows are guessed from how large a table is now, and not as they were counted before most of them came.
 func TestShapeOfWhatGrew(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	execute(t, open(t, d.URL()), "CREATE TABLE people (name text) WITH (autovacuum_enabled = off)", "INSERT INTO people SELECT 'Ada' FROM generate_series(1, 5000)",
 		"ANALYZE", "INSERT INTO people SELECT 'Ada' FROM generate_series(1, 95000)")

@@ -112,6 +112,7 @@ func contents(t testing.TB, db *sql.DB) map[string]string {
 // TestEverythingTravels copies a database in which everything is odd, twice: the second copy is one of the first, so
 // that what a load makes is as good as what was there.
 func TestEverythingTravels(t *testing.T) {
+	t.Parallel()
 	_, _, source := account(t)
 	db := open(t, source.URL())
 	script(t, db, "odd.sql")

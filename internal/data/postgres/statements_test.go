@@ -13,6 +13,7 @@ import (
 )
 
 func TestSplit(t *testing.T) {
+	t.Parallel()
 	for script, want := range map[string][]string{
 		"": nil,
 		" \n-- only a comment; really\n/* a /* b; */ c; */": nil,
@@ -63,6 +64,7 @@ func FuzzSplit(f *testing.F) {
 }
 
 func TestSkeleton(t *testing.T) {
+	t.Parallel()
 	plain := skeleton("CREATE FUNCTION f() AS $b$ SELECT 'one'; $b$ x 'it''s' -- y\n\"a b\"")
 	masked := skeleton("CREATE FUNCTION f() AS $function$ other\n$function$ x E'\\'' \"a b\"")
 	if plain != masked {
@@ -74,6 +76,7 @@ func TestSkeleton(t *testing.T) {
 }
 
 func TestConstraintIn(t *testing.T) {
+	t.Parallel()
 	for statement, want := range map[string][3]string{
 		"ALTER TABLE ONLY public.orders\n    ADD CONSTRAINT orders_pkey PRIMARY KEY (id)":             {"public.orders", "orders_pkey", "PRIMARY"},
 		`ALTER TABLE ONLY "A b"."c ADD" ADD CONSTRAINT "x; y" FOREIGN KEY (a) REFERENCES public.t(a)`: {`"A b"."c ADD"`, `"x; y"`, "FOREIGN"},
@@ -90,6 +93,7 @@ func TestConstraintIn(t *testing.T) {
 }
 
 func TestHarmless(t *testing.T) {
+	t.Parallel()
 	got := harmless(`SET x = 1;
 CREATE FOREIGN DATA WRAPPER w OPTIONS (
     secret 'x'

@@ -123,6 +123,7 @@ func takesTurns(t *testing.T, d *Database, tool layout.Tool, all []layout.Migrat
 }
 
 func TestGooseAndGreenroomTakeTurns(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
@@ -151,6 +152,7 @@ func TestGooseAndGreenroomTakeTurns(t *testing.T) {
 }
 
 func TestGolangMigrateAndGreenroomTakeTurns(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	g := golangMigrate(t, d)
 	must := func(err error) {

@@ -70,6 +70,7 @@ func runningIn(t testing.TB, p Programs, dir string) (*running, *Database) {
 // TestEverythingTravelsToLaterVersions takes a snapshot of the oldest version to the next, of that to the one after it, and
 // so on, and of the oldest to the newest at once.
 func TestEverythingTravelsToLaterVersions(t *testing.T) {
+	t.Parallel()
 	all := versions(t)
 	first := serverOf(t, all[0])
 	db := open(t, first.URL())
@@ -98,6 +99,7 @@ func TestEverythingTravelsToLaterVersions(t *testing.T) {
 // TestBackupTravelsToLaterVersions, and where pg_restore sets what a server does not know it is also made with the programs of
 // the newest, which a machine may have from which a hosted database is reached, and goes back to where it came from.
 func TestBackupTravelsToLaterVersions(t *testing.T) {
+	t.Parallel()
 	all := versions(t)
 	newest := all[len(all)-1]
 	for _, p := range all[:len(all)-1] {
@@ -130,6 +132,7 @@ func TestBackupTravelsToLaterVersions(t *testing.T) {
 
 // TestProgramsThatAreTooOld for the server that they are to read.
 func TestProgramsThatAreTooOld(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	old := *d
 	old.programs.Major--
@@ -186,6 +189,7 @@ func TestHeadless(t *testing.T) {
 
 // TestScriptBreaksOff: an archive that can't be read to its end is no restore, whatever psql had of it by then.
 func TestScriptBreaksOff(t *testing.T) {
+	t.Parallel()
 	_, _, d := account(t)
 	if err := d.programs.need("psql"); err != nil {
 		t.Skipf("SKIPPED: %v", err)
