@@ -3,15 +3,12 @@ package artifact
 import (
 	"archive/tar"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
 	"path/filepath"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // An image as the Engine saves it has its files in an order, and with times, that differ from one saving to the next. It is
@@ -101,70 +98,4 @@ func spreadFile(root *os.Root, name string, content io.Reader) error {
 	}
 	_, err = io.Copy(f, content)
 	return errors.Join(err, f.Close())
-}
-
-// Where the archive of an image says which images are in it, and what they are called: for the Engine's own store, and for containerd's.
-const (
-	engineManifest = "manifest.json"
-	engineNames    = "repositories"
-	containerdName = "io.containerd.image.name"
-)
-
-// CheckImage says why an archive is not that of one image without a name, as a build packs it. A name in it would become that image's
-// wherever it is loaded, whoever's image had it before.
-func CheckImage(archive io.Reader) error {
-	listed := false
-	err := scan(archive, func(e entry, content io.Reader) error {
-		if e.name == engineNames {
-			return errors.New("it gives images names")
-		}
-		if e.name != engineManifest && e.name != ocispec.ImageIndexFile {
-			return nil
-		}
-		if e.isLink() || e.size > maxDocument {
-			return fmt.Errorf("its %s is no list of images", e.name)
-		}
-		text, err := io.ReadAll(content)
-		if err != nil {
-			return err
-		}
-		if e.name == engineManifest {
-			listed = true
-			return oneNameless(text)
-		}
-		return namelessIndex(text)
-	})
-	if err == nil && !listed {
-		err = errors.New("it has no list of images")
-	}
-	return err
-}
-
-func oneNameless(list []byte) error {
-	var images []struct{ RepoTags []string }
-	if err := json.Unmarshal(list, &images); err != nil {
-		return fmt.Errorf("its list of images: %w", err)
-	}
-	if len(images) != 1 {
-		return fmt.Errorf("it holds %d images", len(images))
-	}
-	if names := images[0].RepoTags; len(names) > 0 {
-		return fmt.Errorf("it would have its image called %.100q", names[0])
-	}
-	return nil
-}
-
-func namelessIndex(text []byte) error {
-	var index ocispec.Index
-	if err := json.Unmarshal(text, &index); err != nil {
-		return fmt.Errorf("its index: %w", err)
-	}
-	for _, m := range index.Manifests {
-		for _, key := range []string{containerdName, ocispec.AnnotationRefName} {
-			if name, ok := m.Annotations[key]; ok {
-				return fmt.Errorf("it would have its image called %.100q", name)
-			}
-		}
-	}
-	return nil
 }

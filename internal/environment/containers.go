@@ -63,7 +63,7 @@ func (e *Environment) bringImage(ctx context.Context, d *docker.Driver, r releas
 		return err
 	}
 	defer f.Close() //nolint:errcheck // only read from
-	if err := artifact.CheckImage(f); err != nil {
+	if err := artifact.CheckImage(f, s.Image); err != nil {
 		return problem.New(problem.Invalid, "the image of %s that release %s holds is not taken into the Docker Engine: %w", s.Name, r.Digest().Short(), err).
 			WithHint("greenroom build it anew, from its sources")
 	}
