@@ -2,7 +2,9 @@ package artifact
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -98,4 +100,43 @@ func spreadFile(root *os.Root, name string, content io.Reader) error {
 	}
 	_, err = io.Copy(f, content)
 	return errors.Join(err, f.Close())
+}
+
+// Named is an archive that CheckImage takes, in which the image has a name: whoever loads it has the image with that name or not at
+// all. It is to be closed.
+func Named(archive io.Reader, name string) io.ReadCloser {
+	r, w := io.Pipe()
+	go func() { _ = w.CloseWithError(giveName(archive, name, w)) }() // never fails
+	return r
+}
+
+func giveName(archive io.Reader, name string, w io.Writer) error {
+	tw := tar.NewWriter(w)
+	err := scan(archive, func(e entry, content io.Reader) error {
+		if e.name == engineManifest && !e.isLink() {
+			list, err := io.ReadAll(io.LimitReader(content, maxDocument))
+			if err != nil {
+				return err
+			}
+			image, err := oneNameless(list)
+			if err != nil {
+				return err
+			}
+			image.RepoTags = []string{name}
+			named, err := json.Marshal([]listedImage{image})
+			if err != nil {
+				return err
+			}
+			e.size, content = int64(len(named)), bytes.NewReader(named)
+		}
+		err := tw.WriteHeader(e.header())
+		if err == nil && !e.isLink() {
+			_, err = io.Copy(tw, content)
+		}
+		return err
+	})
+	if err != nil { // an archive that is cut off has no end
+		return err
+	}
+	return tw.Close()
 }

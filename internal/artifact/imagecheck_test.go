@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -172,4 +173,32 @@ func TestImportChecksImages(t *testing.T) {
 	}}
 	_, err = s.Import(t.Context(), bytes.NewReader(process.bytes(t)))
 	must(t, err)
+}
+
+// TestNamed: an archive with a name is the same image, but for the name, to an Engine that goes by the list of images.
+func TestNamed(t *testing.T) {
+	config := fmt.Sprintf(`{"rootfs":{"diff_ids":[%q,%[1]q]}}`, digestOfText("layer"))
+	files := map[string]string{
+		"a.json": config, "one/layer.tar": "layer", "two/layer.tar": "->../one/layer.tar",
+		"manifest.json": `[{"Config":"a.json","repotags":[],"Layers":["one/layer.tar","two/layer.tar"]}]`,
+	}
+	r := Named(bytes.NewReader(packed(t, files)), "ours:1")
+	got, err := io.ReadAll(r)
+	must(t, err)
+	must(t, r.Close())
+	named := `[{"Config":"a.json","RepoTags":["ours:1"],"Layers":["one/layer.tar","two/layer.tar"]}]`
+	if want := packed(t, changed(files, "manifest.json", named)); !bytes.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for name, archive := range map[string][]byte{
+		"nonsense": []byte("nonsense"), "cut off": packed(t, files)[:600], "a name": packed(t, changed(files, "manifest.json", named)),
+	} {
+		r := Named(bytes.NewReader(archive), "ours:1")
+		if _, err := io.ReadAll(r); err == nil {
+			t.Errorf("%s was given a name", name)
+		}
+		must(t, r.Close())
+	}
+	r = Named(bytes.NewReader(packed(t, files)), "ours:1") // who stops reading ends it: goleak sees
+	must(t, r.Close())
 }

@@ -70,16 +70,13 @@ func (e *Environment) bringImage(ctx context.Context, d *docker.Driver, r releas
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	loaded, err := d.Load(ctx, f)
+	tag, err := d.KeepTag(s.Image)
 	if err != nil {
 		return err
 	}
-	for _, i := range loaded {
-		if i.ID == s.Image {
-			return d.Keep(ctx, i.ID)
-		}
-	}
-	return problem.New(problem.Invalid, "the image of %s that release %s holds is not %s", s.Name, r.Digest().Short(), s.Image)
+	named := artifact.Named(f, tag)
+	defer named.Close() //nolint:errcheck // only read from
+	return d.Bring(ctx, named, s.Image)
 }
 
 // containerSpec is what the Engine needs to run one replica of a container.

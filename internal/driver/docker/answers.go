@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 
 	"greenroom/internal/problem"
@@ -26,23 +25,6 @@ func (d *Driver) Answers(ctx context.Context) error {
 		return problem.New(problem.Unavailable, "the Docker Engine at %s does not answer", d.engine.host).WithHint("look at it: systemctl status docker")
 	}
 	return d.engine.none(err)
-}
-
-// Kept are the ids of the images that Keep tagged.
-func (d *Driver) Kept(ctx context.Context) (ids []string, err error) {
-	var there []image.Summary
-	err = d.engine.ask(ctx, func(ctx context.Context) error {
-		got, err := d.engine.ImageList(ctx, client.ImageListOptions{Filters: client.Filters{}.Add("reference", d.named("image"))})
-		there = got.Items
-		return err
-	})
-	if err != nil {
-		return nil, failed(err, "the images can't be listed")
-	}
-	for _, i := range there {
-		ids = append(ids, i.ID)
-	}
-	return ids, nil
 }
 
 // Environments are the apps and environments that containers are there for, each once.
