@@ -83,6 +83,26 @@ func TestFiles(t *testing.T) {
 	s.Container.Files = []driver.File{{Target: "/run/conf", Content: []byte("x")}}
 	_, err = f.Start(f.ctx, s)
 	wantProblem(t, err, problem.Invalid, "nothing can be put into /run, which is empty in memory")
+
+	// What is kept for longer than a container gets no secret.
+	volume, err := f.EnsureVolume(f.ctx, "shop", "qa", "data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Container.Tmpfs = nil
+	s.Container.Mounts = append(s.Container.Mounts, driver.Mount{Volume: volume, Target: "/data"})
+	for target, over := range map[string]string{"/data/key": "/data", "/data/deep/key": "/data", f.tmp + "/key": f.tmp} {
+		s.Container.Files = []driver.File{{Target: target, Content: []byte(password), Secret: true}}
+		_, err = f.Start(f.ctx, s)
+		wantProblem(t, err, problem.Invalid, "would be written into what is mounted at "+over)
+	}
+	s.Container.Tmpfs = []driver.Tmpfs{{Target: "/data/memory"}}
+	s.Container.Files = []driver.File{{Target: "/data/memory/deep/key", Content: []byte(password), Secret: true}, {Target: "/database", Content: []byte("x")}}
+	f.startAndWait(s)
+	if err := errors.Join(f.Stop(f.ctx, "web"), f.Remove(f.ctx, "shop", "qa", true)); err != nil {
+		t.Error(err)
+	}
+	f.wantNothing("shop", "qa")
 }
 
 // wantNothing wants the Engine to have nothing of an environment.
