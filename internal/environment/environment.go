@@ -202,11 +202,7 @@ func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
 
 // places are the apps and environments of which anything runs. How it is does not matter, which takes an Engine its time to tell.
 func (w *World) places(ctx context.Context) (all [][2]string, err error) {
-	processes := w.Driver
-	if d, ok := w.Driver.(Drivers); ok {
-		processes = d.Processes
-	}
-	running, err := processes.List(ctx, driver.Filter{})
+	running, err := w.processes().List(ctx, driver.Filter{})
 	if err != nil {
 		return nil, err
 	}

@@ -40,14 +40,34 @@ func (d *Driver) Environments(ctx context.Context) (all [][2]string, err error) 
 
 // Anything says whether there is anything that was made for an app: a container, a network or a volume.
 func (d *Driver) Anything(ctx context.Context, app string) (bool, error) {
+	places, err := d.Places(ctx, app)
+	return len(places) > 0, err
+}
+
+// Places are the environments of an app for which there is anything: a container, a network or a volume.
+func (d *Driver) Places(ctx context.Context, app string) (environments []string, err error) {
+	add := func(labels map[string]string) {
+		if name := labels[labelEnvironment]; !slices.Contains(environments, name) {
+			environments = append(environments, name)
+		}
+	}
 	containers, err := d.containers(ctx, labelApp, app)
-	if err != nil || len(containers) > 0 {
-		return len(containers) > 0, err
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range containers {
+		add(c.Labels)
 	}
 	networks, err := d.networks(ctx, d.filters(labelApp, app))
-	if err != nil || len(networks) > 0 {
-		return len(networks) > 0, err
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range networks {
+		add(n.Labels)
 	}
 	volumes, err := d.volumes(ctx, labelApp, app)
-	return len(volumes) > 0, err
+	for _, v := range volumes {
+		add(v.Labels)
+	}
+	return environments, err
 }
