@@ -54,7 +54,7 @@ type World struct {
 	FirstAddress int // the port from which environments' own addresses are given out, usually the constant of that name
 
 	arriving sync.Mutex           // a database is being made what its backup from another machine holds
-	networks sync.Mutex           // held while a stage's network is made or removed
+	networks appLocks             // held while the network of a stage of an app is made or removed, for which an Engine may be asked
 	moving   sync.Mutex           // held while an environment gets its resident
 	reasons  sync.Map             // RouteName -> why it has none
 	unpacked sync.RWMutex         // read: files are being unpacked; written: those that nobody needs are being removed
