@@ -218,8 +218,12 @@ func (b *bundle) release(man release.Artifact) (release.Release, error) {
 	if err != nil {
 		return release.Release{}, err
 	}
+	images, err := claims(r)
+	if err != nil {
+		return release.Release{}, err
+	}
 	for _, a := range b.brought(r) {
-		if err := b.checkArtifact(a); err != nil {
+		if err := b.checkArtifact(a, images); err != nil {
 			return release.Release{}, err
 		}
 	}
@@ -229,9 +233,13 @@ func (b *bundle) release(man release.Artifact) (release.Release, error) {
 // brought are the artifacts of a release that are in the bundle, or have to be.
 func (b *bundle) brought(r release.Release) []release.Artifact {
 	return slices.DeleteFunc(artifacts(r), func(a release.Artifact) bool {
-		_, here := b.blobs[a.Digest]
-		return !here && b.held(a)
+		return !b.has(a) && b.held(a)
 	})
+}
+
+func (b *bundle) has(a release.Artifact) bool {
+	_, here := b.blobs[a.Digest]
+	return here
 }
 
 // evidence reads the envelopes of these manifests, which have to be those of the release with this one.
@@ -282,13 +290,19 @@ func (b *bundle) read(a release.Artifact, most int64) (text []byte, err error) {
 	return io.ReadAll(f)
 }
 
-// checkArtifact reads an artifact as it will be read when it is laid out.
-func (b *bundle) checkArtifact(a release.Artifact) (err error) {
+// checkArtifact reads an artifact as it will be read when it is laid out, and one that is to be an image to its last layer.
+func (b *bundle) checkArtifact(a release.Artifact, images []claim) (err error) {
 	f, err := b.open(a)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	if i := slices.IndexFunc(images, func(c claim) bool { return c.artifact.Digest == a.Digest }); i >= 0 {
+		if err := checkImageFiles(f, images[i].id); err != nil {
+			return fmt.Errorf("the image of %s: %w", images[i].service, err)
+		}
+		return nil
+	}
 	if err := scan(f, func(entry, io.Reader) error { return nil }); err != nil {
 		return fmt.Errorf("artifact %s: %w", a.Digest.Short(), err)
 	}

@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,8 +11,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // An image as the Engine saves it has its files in an order, and with times, that differ from one saving to the next. It is
@@ -103,68 +102,41 @@ func spreadFile(root *os.Root, name string, content io.Reader) error {
 	return errors.Join(err, f.Close())
 }
 
-// Where the archive of an image says which images are in it, and what they are called: for the Engine's own store, and for containerd's.
-const (
-	engineManifest = "manifest.json"
-	engineNames    = "repositories"
-	containerdName = "io.containerd.image.name"
-)
+// Named is an archive that CheckImage takes, in which the image has a name: whoever loads it has the image with that name or not at
+// all. It is to be closed.
+func Named(archive io.Reader, name string) io.ReadCloser {
+	r, w := io.Pipe()
+	go func() { _ = w.CloseWithError(giveName(archive, name, w)) }() // never fails
+	return r
+}
 
-// CheckImage says why an archive is not that of one image without a name, as a build packs it. A name in it would become that image's
-// wherever it is loaded, whoever's image had it before.
-func CheckImage(archive io.Reader) error {
-	listed := false
+func giveName(archive io.Reader, name string, w io.Writer) error {
+	tw := tar.NewWriter(w)
 	err := scan(archive, func(e entry, content io.Reader) error {
-		if e.name == engineNames {
-			return errors.New("it gives images names")
-		}
-		if e.name != engineManifest && e.name != ocispec.ImageIndexFile {
-			return nil
-		}
-		if e.isLink() || e.size > maxDocument {
-			return fmt.Errorf("its %s is no list of images", e.name)
-		}
-		text, err := io.ReadAll(content)
-		if err != nil {
-			return err
-		}
-		if e.name == engineManifest {
-			listed = true
-			return oneNameless(text)
-		}
-		return namelessIndex(text)
-	})
-	if err == nil && !listed {
-		err = errors.New("it has no list of images")
-	}
-	return err
-}
-
-func oneNameless(list []byte) error {
-	var images []struct{ RepoTags []string }
-	if err := json.Unmarshal(list, &images); err != nil {
-		return fmt.Errorf("its list of images: %w", err)
-	}
-	if len(images) != 1 {
-		return fmt.Errorf("it holds %d images", len(images))
-	}
-	if names := images[0].RepoTags; len(names) > 0 {
-		return fmt.Errorf("it would have its image called %.100q", names[0])
-	}
-	return nil
-}
-
-func namelessIndex(text []byte) error {
-	var index ocispec.Index
-	if err := json.Unmarshal(text, &index); err != nil {
-		return fmt.Errorf("its index: %w", err)
-	}
-	for _, m := range index.Manifests {
-		for _, key := range []string{containerdName, ocispec.AnnotationRefName} {
-			if name, ok := m.Annotations[key]; ok {
-				return fmt.Errorf("it would have its image called %.100q", name)
+		if e.name == engineManifest && !e.isLink() {
+			list, err := io.ReadAll(io.LimitReader(content, maxDocument))
+			if err != nil {
+				return err
 			}
+			image, err := oneNameless(list)
+			if err != nil {
+				return err
+			}
+			image.RepoTags = []string{name}
+			named, err := json.Marshal([]listedImage{image})
+			if err != nil {
+				return err
+			}
+			e.size, content = int64(len(named)), bytes.NewReader(named)
 		}
+		err := tw.WriteHeader(e.header())
+		if err == nil && !e.isLink() {
+			_, err = io.Copy(tw, content)
+		}
+		return err
+	})
+	if err != nil { // an archive that is cut off has no end
+		return err
 	}
-	return nil
+	return tw.Close()
 }

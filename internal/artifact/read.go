@@ -90,16 +90,6 @@ func (s *Store) has(a release.Artifact) bool {
 	return err == nil && info.Size() == a.Size
 }
 
-// Whole says whether the store has an artifact, and reads all of it to know that it is what its digest says.
-func (s *Store) Whole(ctx context.Context, a release.Artifact) bool {
-	content, err := s.open(a)
-	if err != nil {
-		return false
-	}
-	_, err = io.Copy(cancellable{ctx, io.Discard}, content)
-	return errors.Join(err, content.Close()) == nil
-}
-
 // open gives a blob's content. Where others say io.EOF it says whether that was what the digest promised.
 func (s *Store) open(a release.Artifact) (io.ReadCloser, error) {
 	f, err := os.Open(s.blobPath(a.Digest))

@@ -26,6 +26,8 @@ type Store struct {
 	limit int64      // bytes of one import
 	mu    sync.Mutex // held while the index or the blobs' folder changes
 	place sync.Mutex // held while artifacts are laid out
+
+	images map[release.Digest]string // artifacts that were read, and are images of these ids
 }
 
 // Open opens the store in dir, makes it where there is none, finishes what an import had verified before it was killed,
@@ -138,6 +140,9 @@ func (s *Store) take(ctx context.Context, r io.Reader, envelopes int, held func(
 	}
 	b.held = held
 	rel, evidence, err := b.contents(envelopes)
+	if err == nil {
+		err = s.checkHeldImages(ctx, rel, b.has)
+	}
 	if err != nil {
 		return "", nil, bundleProblem(ctx, err, s.diskProblem)
 	}

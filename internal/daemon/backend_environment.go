@@ -61,7 +61,18 @@ func (d *Daemon) Down(ctx context.Context, r api.EnvironmentsRequest) (api.Strea
 	if !r.Volumes {
 		return d.each(ctx, targets, store.Down, "down", down), nil
 	}
+	forgotten, err := d.forgotten(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	targets = append(targets, forgotten...)
 	erase := d.each(ctx, targets, store.Down, "down, with its data", func(ctx context.Context, e *environment.Environment, say func(string)) error {
+		if slices.Contains(forgotten, e) {
+			if err := e.Leave(ctx); err != nil {
+				return err
+			}
+			return d.erase(ctx, e)
+		}
 		if err := down(ctx, e, say); err != nil {
 			return err
 		}
@@ -75,6 +86,28 @@ func (d *Daemon) Down(ctx context.Context, r api.EnvironmentsRequest) (api.Strea
 		return erase, nil
 	}
 	return d.thenImages(ctx, erase, targets), nil
+}
+
+// forgotten are the environments that no policy knows any more and of which something is here, where whole apps are taken away.
+func (d *Daemon) forgotten(ctx context.Context, r api.EnvironmentsRequest) (all []*environment.Environment, err error) {
+	if len(r.Environments) > 0 && !r.Everything {
+		return nil, nil
+	}
+	apps, err := d.world.Store.Apps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range apps {
+		if !r.Everything && a.Name != r.App {
+			continue
+		}
+		of, err := d.world.Forgotten(ctx, a.Policy)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, of...)
+	}
+	return all, nil
 }
 
 // gone refuses where the team's own deploy is still live, as one that has no stop command.

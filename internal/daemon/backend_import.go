@@ -80,7 +80,7 @@ func (d *Daemon) Packed(ctx context.Context, app, image string) (release.Artifac
 			continue
 		}
 		for _, s := range r.Contents.Services {
-			if a, ok := r.Files[artifact.ImageFiles(s.Name)]; ok && s.Image == image && d.world.Artifacts.Whole(ctx, a) {
+			if a, ok := r.Files[artifact.ImageFiles(s.Name)]; ok && s.Image == image && d.world.Artifacts.HasImage(ctx, a, image) {
 				return a, nil
 			}
 		}

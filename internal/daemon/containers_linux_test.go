@@ -494,6 +494,7 @@ func (c *containers) inventory() []string {
 // leavesNothing takes away all that Greenroom made, and nothing that it did not.
 func (c *containers) leavesNothing(before []string) {
 	stranger := c.stranger()
+	c.forgotten()
 	code, out := c.greenroom("down", "--app", appUnderTest, "--volumes")
 	if code != problem.ExitCode(problem.New(problem.Invalid, "")) || !strings.Contains(out, "--yes") {
 		c.Errorf("nobody was asked, and it ends with %d:\n%s", code, out)
@@ -516,6 +517,21 @@ func (c *containers) leavesNothing(before []string) {
 	must(c, c.upAgain())
 	c.wantOutcome(c.promote(c.first), plan.Succeeded)
 	c.wantLive(c.first)
+}
+
+// forgotten leaves what an environment had that the policy knows no more.
+func (c *containers) forgotten() {
+	c.Helper()
+	volume, err := c.driver.EnsureVolume(c.ctx(), appUnderTest, "old", "db")
+	must(c, err)
+	_, err = c.docker.ContainerCreate(c.ctx(), client.ContainerCreateOptions{
+		Name: "old-db", Config: &container.Config{Image: "postgres:15", Labels: map[string]string{
+			"greenroom.home": string(c.home), "greenroom.app": appUnderTest, "greenroom.environment": "old", "greenroom.replica": appUnderTest + ".old.db",
+		}},
+		HostConfig: &container.HostConfig{NetworkMode: "none", Binds: []string{volume + ":/var/lib/postgresql/data"}},
+	})
+	must(c, err)
+	must(c, os.MkdirAll(filepath.Join(c.home.Environment(appUnderTest, "old"), "backups"), 0o755))
 }
 
 // stranger makes what others have in an Engine, and is what the inventory has more of then.

@@ -123,7 +123,7 @@ func TestBuildOnAnEngine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := artifact.CheckImage(f); err != nil {
+		if err := artifact.CheckImage(f, ids[name]); err != nil {
 			t.Errorf("the archive of %s: %v", name, err)
 		}
 		if _, err := f.Seek(0, io.SeekStart); err != nil {

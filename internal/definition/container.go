@@ -156,7 +156,9 @@ func (m *mapper) secretFilesOf(s *service) {
 		}
 		target := inFolder("/run/secrets", cmp.Or(x.Target, x.Source))
 		f := app.SecretFile{Name: x.Source, Target: target, Mode: modeOf(x.Mode)}
-		f.UID, f.GID = m.owner(m.mention(s.Name, "secrets", x.Source), x.UID, x.GID)
+		at := m.mention(s.Name, "secrets", x.Source)
+		f.UID, f.GID = m.owner(at, x.UID, x.GID)
+		m.outsideMounts(s, at, "secret "+x.Source, target)
 		s.out.Container.Secrets = append(s.out.Container.Secrets, f)
 	}
 }

@@ -158,7 +158,28 @@ func (m *mapper) configFilesOf(s *service) {
 		}
 		f := app.ConfigFile{Name: x.Source, Target: inFolder("/", cmp.Or(x.Target, x.Source)), Content: content, Mode: modeOf(x.Mode)}
 		f.UID, f.GID = m.owner(at, x.UID, x.GID)
+		m.outsideMounts(s, at, "config "+x.Source, f.Target)
 		s.out.Container.Configs = append(s.out.Container.Configs, f)
+	}
+}
+
+// outsideMounts refuses a file that would be written into a volume or a folder of the machine, and stay there when its release is gone.
+func (m *mapper) outsideMounts(s *service, at place, what, target string) {
+	c, dir, deepest, stays := s.out.Container, path.Dir(target)+"/", "", false
+	cover := func(folder string, keeps bool) {
+		if strings.HasPrefix(dir, strings.TrimSuffix(folder, "/")+"/") && len(folder) > len(deepest) {
+			deepest, stays = folder, keeps
+		}
+	}
+	for _, x := range c.Mounts {
+		cover(x.Target, true)
+	}
+	for _, x := range c.Tmpfs {
+		cover(x.Target, false)
+	}
+	if stays {
+		m.report.fault(at, fmt.Sprintf("the %s of %s would be written into what is mounted at %s, and stay there", what, s.Name, deepest),
+			"give it a target outside of "+deepest+", as /run/secrets/NAME, and tell the program where that is")
 	}
 }
 

@@ -63,23 +63,20 @@ func (e *Environment) bringImage(ctx context.Context, d *docker.Driver, r releas
 		return err
 	}
 	defer f.Close() //nolint:errcheck // only read from
-	if err := artifact.CheckImage(f); err != nil {
+	if err := artifact.CheckImage(f, s.Image); err != nil {
 		return problem.New(problem.Invalid, "the image of %s that release %s holds is not taken into the Docker Engine: %w", s.Name, r.Digest().Short(), err).
 			WithHint("greenroom build it anew, from its sources")
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	loaded, err := d.Load(ctx, f)
+	tag, err := d.KeepTag(s.Image)
 	if err != nil {
 		return err
 	}
-	for _, i := range loaded {
-		if i.ID == s.Image {
-			return d.Keep(ctx, i.ID)
-		}
-	}
-	return problem.New(problem.Invalid, "the image of %s that release %s holds is not %s", s.Name, r.Digest().Short(), s.Image)
+	named := artifact.Named(f, tag)
+	defer named.Close() //nolint:errcheck // only read from
+	return d.Bring(ctx, named, s.Image)
 }
 
 // containerSpec is what the Engine needs to run one replica of a container.
@@ -368,7 +365,11 @@ func (e *Environment) containerCommand(ctx context.Context, r release.Release, s
 	case ctx.Err() != nil:
 		return "", output, ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("%q did not end within %s", line, timeout), output, nil
+		failed = fmt.Sprintf("%q did not end within %s", line, timeout)
+		if p := (*problem.Error)(nil); errors.As(err, &p) { // it may go on
+			failed += "; and " + p.Message
+		}
+		return failed, output, nil
 	case err != nil:
 		return err.Error(), output, nil
 	case exit != 0:
@@ -404,8 +405,12 @@ func (e *Environment) runContainer(ctx context.Context, spec driver.Spec) (exit 
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), spec.Stop.Grace+time.Minute)
 	defer cancel()
 	out := proc.NewTail(jobOutput)
-	told := d.Logs(late, spec.ID, driver.LogOptions{}, out)
-	return ended.ExitCode, out.String(), errors.Join(err, told, d.Stop(late, spec.ID))
+	left := errors.Join(d.Logs(late, spec.ID, driver.LogOptions{}, out), d.Stop(late, spec.ID))
+	if left != nil && late.Err() != nil { // else it would look as if the container had taken too long
+		left = problem.New(problem.Unavailable, "what %s printed, and whether it is gone, is not known: the Docker Engine is too slow", spec.ID).
+			WithHint("look at it: systemctl status docker")
+	}
+	return ended.ExitCode, out.String(), errors.Join(err, left)
 }
 
 // leaveNetworks takes away those of the environment's networks that are not kept, and in which nothing is any more.

@@ -33,16 +33,26 @@ func NewEngine(h home.Home, open func() (*docker.Driver, error)) *Engine {
 	return &Engine{home: h, open: open}
 }
 
-// Driver connects to the Engine, unless that is done. A problem says that none answers.
+// Driver connects to the Engine, unless that is done. A problem says that none answers. Whoever asks while another is kept waiting by
+// the Engine asks himself, and is kept waiting no longer than that.
 func (e *Engine) Driver() (*docker.Driver, error) {
+	e.mu.Lock()
+	there := e.driver
+	e.mu.Unlock()
+	if there != nil {
+		return there, nil
+	}
+	opened, err := e.open()
+	if err != nil {
+		return nil, err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.driver != nil {
-		return e.driver, nil
+		return e.driver, opened.Close()
 	}
-	var err error
-	e.driver, err = e.open()
-	return e.driver, err
+	e.driver = opened
+	return opened, nil
 }
 
 // begin notes that an app has, or is about to have, something in the Engine: from then on whoever asks what runs of it asks

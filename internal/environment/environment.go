@@ -56,7 +56,7 @@ type World struct {
 
 	programs postgres.Finder      // PostgreSQL's, on this machine
 	arriving sync.Mutex           // a database is being made what its backup from another machine holds
-	networks sync.Mutex           // held while a stage's network is made or removed
+	networks appLocks             // held while the network of a stage of an app is made or removed, for which an Engine may be asked
 	moving   sync.Mutex           // held while an environment gets its resident
 	reasons  sync.Map             // RouteName -> why it has none
 	unpacked sync.RWMutex         // read: files are being unpacked; written: those that nobody needs are being removed
@@ -204,11 +204,7 @@ func (w *World) Inhabited(ctx context.Context) ([]*Environment, error) {
 
 // places are the apps and environments of which anything runs. How it is does not matter, which takes an Engine its time to tell.
 func (w *World) places(ctx context.Context) (all [][2]string, err error) {
-	processes := w.Driver
-	if d, ok := w.Driver.(Drivers); ok {
-		processes = d.Processes
-	}
-	running, err := processes.List(ctx, driver.Filter{})
+	running, err := w.processes().List(ctx, driver.Filter{})
 	if err != nil {
 		return nil, err
 	}

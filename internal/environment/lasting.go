@@ -71,26 +71,66 @@ func (e *Environment) Stays(ctx context.Context, next, live release.Release) (na
 	return names, nil
 }
 
+// Strayed are those of the services, which were found to stay as they are, of which that is not true any more: what the environment
+// gives them has changed since, such as a secret, or they do not run.
+func (e *Environment) Strayed(ctx context.Context, r release.Release, services []string) (changed, gone []string, err error) {
+	v, err := e.variables(ctx, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range services {
+		s, _ := r.Contents.Service(name)
+		is, err := e.compared(ctx, r, s, v)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case is == differs:
+			changed = append(changed, name)
+		case is == absent:
+			gone = append(gone, name)
+		}
+	}
+	return changed, gone, nil
+}
+
+// comparison is how what runs of a service stands to what would be started now.
+type comparison int
+
+const (
+	equal   comparison = iota
+	differs            // one of its replicas at least
+	absent             // one of its replicas at least does not run
+)
+
 // runsAs says whether all replicas of a service run, as they would be started now.
 func (e *Environment) runsAs(ctx context.Context, r release.Release, s app.Service, v variables) (bool, error) {
+	is, err := e.compared(ctx, r, s, v)
+	return is == equal, err
+}
+
+func (e *Environment) compared(ctx context.Context, r release.Release, s app.Service, v variables) (comparison, error) {
+	all := equal
 	for i := range e.Settings.Scale.Of(s.Replicas) {
 		is, err := e.world.Driver.Status(ctx, e.replicaID(r, s, i))
 		if errors.Is(err, driver.ErrNotFound) || err == nil && is.Phase == driver.Exited {
-			return false, nil
+			return absent, nil
 		}
 		if err != nil {
-			return false, err
+			return absent, err
 		}
 		spec, err := e.spec(ctx, r, s, v, i)
 		if err != nil {
-			return false, err
+			return absent, err
 		}
 		want, err := driver.SpecDigest(spec)
-		if err != nil || is.Spec != want {
-			return false, err
+		if err != nil {
+			return absent, err
+		}
+		if is.Spec != want {
+			all = differs
 		}
 	}
-	return true, nil
+	return all, nil
 }
 
 // asLasting makes the spec of a service that outlives releases the same for each of them.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"greenroom/internal/app"
@@ -84,8 +85,7 @@ func (n noNetwork) Unwrap() error { return n.error }
 // ensureNetwork makes sure that the network is there and its broker runs. The error is a noNetwork where there is none and
 // can be none; a stage that is in one already is never told so.
 func (e *Environment) ensureNetwork(ctx context.Context) error {
-	e.world.networks.Lock()
-	defer e.world.networks.Unlock()
+	defer e.world.networks.lock(e.App)()
 	there, err := e.namespace().Exists()
 	if err != nil {
 		return err
@@ -161,10 +161,19 @@ func (w *World) inside(what string) []string {
 	return []string{w.Program, "--home", string(w.Home), "network", "--", what}
 }
 
+// appLocks are one lock for each app: nobody waits for another app's Engine.
+type appLocks struct{ of sync.Map }
+
+func (l *appLocks) lock(app string) (unlock func()) {
+	one, _ := l.of.LoadOrStore(app, new(sync.Mutex))
+	m := one.(*sync.Mutex)
+	m.Lock()
+	return m.Unlock
+}
+
 // endNetwork takes the network away when nothing of the environment runs any more.
 func (e *Environment) endNetwork() error {
-	e.world.networks.Lock()
-	defer e.world.networks.Unlock()
+	defer e.world.networks.lock(e.App)()
 	if err := e.namespace().Remove(); err != nil {
 		return err
 	}

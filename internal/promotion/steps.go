@@ -125,7 +125,25 @@ func (p *Promotions) stay(ctx context.Context, t *run.Task, sc *scene) (any, err
 	if err := t.Args(&a); err != nil {
 		return nil, err
 	}
+	changed, gone, err := sc.env.Strayed(ctx, sc.New, a.Services)
+	if err != nil {
+		return nil, err
+	}
+	if len(changed) > 0 { // it is too late to exchange it: others use it
+		t.Progress("%s", stayed(changed))
+	}
+	if len(gone) > 0 {
+		t.Progress("%s did not run any more, and starts anew", join(gone))
+	}
 	return nil, sc.env.Start(ctx, sc.New, a.Services, func(string) {})
+}
+
+// stayed says of services that something which they are given has changed since it was planned that they stay.
+func stayed(services []string) string {
+	if len(services) == 1 {
+		return services[0] + " goes on with what was true when this was planned: what it is given, such as a secret, has changed since, and the next promotion exchanges it"
+	}
+	return join(services) + " go on with what was true when this was planned: what they are given, such as a secret, has changed since, and the next promotion exchanges them"
 }
 
 // stopNew lets the new release finish what it has and stops it.

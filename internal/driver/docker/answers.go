@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 
 	"greenroom/internal/problem"
@@ -28,23 +27,6 @@ func (d *Driver) Answers(ctx context.Context) error {
 	return d.engine.none(err)
 }
 
-// Kept are the ids of the images that Keep tagged.
-func (d *Driver) Kept(ctx context.Context) (ids []string, err error) {
-	var there []image.Summary
-	err = d.engine.ask(ctx, func(ctx context.Context) error {
-		got, err := d.engine.ImageList(ctx, client.ImageListOptions{Filters: client.Filters{}.Add("reference", d.named("image"))})
-		there = got.Items
-		return err
-	})
-	if err != nil {
-		return nil, failed(err, "the images can't be listed")
-	}
-	for _, i := range there {
-		ids = append(ids, i.ID)
-	}
-	return ids, nil
-}
-
 // Environments are the apps and environments that containers are there for, each once.
 func (d *Driver) Environments(ctx context.Context) (all [][2]string, err error) {
 	there, err := d.containers(ctx)
@@ -58,14 +40,34 @@ func (d *Driver) Environments(ctx context.Context) (all [][2]string, err error) 
 
 // Anything says whether there is anything that was made for an app: a container, a network or a volume.
 func (d *Driver) Anything(ctx context.Context, app string) (bool, error) {
+	places, err := d.Places(ctx, app)
+	return len(places) > 0, err
+}
+
+// Places are the environments of an app for which there is anything: a container, a network or a volume.
+func (d *Driver) Places(ctx context.Context, app string) (environments []string, err error) {
+	add := func(labels map[string]string) {
+		if name := labels[labelEnvironment]; !slices.Contains(environments, name) {
+			environments = append(environments, name)
+		}
+	}
 	containers, err := d.containers(ctx, labelApp, app)
-	if err != nil || len(containers) > 0 {
-		return len(containers) > 0, err
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range containers {
+		add(c.Labels)
 	}
 	networks, err := d.networks(ctx, d.filters(labelApp, app))
-	if err != nil || len(networks) > 0 {
-		return len(networks) > 0, err
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range networks {
+		add(n.Labels)
 	}
 	volumes, err := d.volumes(ctx, labelApp, app)
-	return len(volumes) > 0, err
+	for _, v := range volumes {
+		add(v.Labels)
+	}
+	return environments, err
 }

@@ -30,7 +30,7 @@ type Build struct {
 	NoCache    bool
 }
 
-// Build builds an image and returns it; it has no tag (see Keep). say is told what the build prints. A build that fails is a
+// Build builds an image and returns it. Its tag is one of Greenroom's for what is new (see Keep). say is told what the build prints. A build that fails is a
 // problem with its last lines. The Engine's classic builder does it: what only BuildKit knows fails, and is to be built by
 // the team's own command.
 func (d *Driver) Build(ctx context.Context, b Build, say func(string)) (Image, error) {
@@ -68,7 +68,7 @@ func (d *Driver) build(ctx context.Context, b Build, content io.Reader, say func
 	}
 	res, err := d.engine.ImageBuild(ctx, content, client.ImageBuildOptions{
 		Dockerfile: filepath.ToSlash(b.Dockerfile), Target: b.Target, BuildArgs: args, NoCache: b.NoCache, Remove: true, ForceRemove: true,
-		Labels: map[string]string{labelHome: d.home}, Version: build.BuilderV1,
+		Labels: map[string]string{labelHome: d.home}, Tags: []string{d.newTag()}, Version: build.BuilderV1,
 	})
 	if err != nil {
 		return "", nil, err

@@ -11,7 +11,7 @@ import (
 )
 
 // Ended returns when a replica that is not started again has ended, and tells how. It stays until it is stopped. One whose end nobody
-// saw is a problem: what the Engine tells of that is no exit code of its.
+// saw is a problem: what the Engine tells of that is no exit code of its. So is an Engine that does not answer meanwhile.
 func (d *Driver) Ended(ctx context.Context, id string) (driver.Status, error) {
 	there, err := d.find(ctx, id)
 	if err != nil {
@@ -28,7 +28,9 @@ func (d *Driver) Ended(ctx context.Context, id string) (driver.Status, error) {
 
 func (d *Driver) ended(ctx context.Context, id string) (driver.Status, error) {
 	for {
-		d.awaitEnd(ctx, id) // also where the Engine does not say how that went
+		limited, cancel := context.WithTimeout(ctx, answerTime/d.engine.hurry) // one that hangs would never tell
+		d.awaitEnd(limited, id)                                                // also where the Engine does not say how that went
+		cancel()
 		if err := ctx.Err(); err != nil {
 			return driver.Status{}, err
 		}

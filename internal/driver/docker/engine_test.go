@@ -163,7 +163,13 @@ func TestEngineAway(t *testing.T) {
 	f := newFixture(t, dockertest.StartLive(t))
 	st := f.startAndWait(f.spec("web", "print:begun", "stay"))
 	hurried := docker.Hurry(openOn(t, f.engine, t.Name()), 60)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := hurried.Ended(f.ctx, "web")
+		ended <- err
+	}()
 	f.engine.Freeze(t)
+	wantProblem(t, <-ended, problem.Unavailable, "did not answer within")
 	for what, err := range f.everything(hurried) {
 		t.Run(what, func(t *testing.T) { wantProblem(t, err, problem.Unavailable, "did not answer within") })
 	}

@@ -47,19 +47,24 @@ func fileFolders(s driver.Spec) []string {
 
 // needsVolume says whether what is put into a folder of a container would not be there when it runs, or can't be put there.
 func needsVolume(c *driver.Container, dir string) bool {
-	needs, deepest := c.ReadOnly, 0
-	cover := func(target string, hides bool) {
-		if (target == dir || strings.HasPrefix(dir, target+"/")) && len(target) > deepest {
-			needs, deepest = hides, len(target)
+	over, memory := above(c, dir)
+	return memory || over == "" && c.ReadOnly
+}
+
+// above is where the innermost of what is mounted over a folder is, "" for nothing, and whether that is a file system in memory.
+func above(c *driver.Container, dir string) (over string, memory bool) {
+	cover := func(target string, inMemory bool) {
+		if strings.HasPrefix(dir+"/", strings.TrimSuffix(target, "/")+"/") && len(target) > len(over) {
+			over, memory = target, inMemory
 		}
 	}
 	for _, m := range c.Mounts {
-		cover(m.Target, m.ReadOnly && c.ReadOnly)
+		cover(m.Target, false)
 	}
 	for _, t := range c.Tmpfs {
 		cover(t.Target, true)
 	}
-	return needs
+	return over, memory
 }
 
 func (d *Driver) fileVolume(s driver.Spec, n int) string {
@@ -75,6 +80,12 @@ func (d *Driver) fileMounts(s driver.Spec) []mount.Mount {
 }
 
 func (d *Driver) ensureFileVolumes(ctx context.Context, s driver.Spec) error {
+	for dir := range filesBy(s.Container.Files) {
+		if over, memory := above(s.Container, dir); over != "" && !memory { // it would stay there when the container is gone
+			return problem.New(problem.Invalid, "%s: a secret or config is to be in %s, and would be written into what is mounted at %s", s.ID, dir, over).
+				WithHint("give it a target outside of %s, as /run/secrets/NAME, and build the release again", over)
+		}
+	}
 	for n, dir := range fileFolders(s) {
 		if dir == "/" {
 			return problem.New(problem.Invalid, "%s: nothing can be put into / of a container whose root is read-only", s.ID).
@@ -99,7 +110,7 @@ func (d *Driver) putFiles(ctx context.Context, id string, s driver.Spec) error {
 	}
 	var layer []driver.File
 	for dir, files := range filesBy(s.Container.Files) {
-		if !needsVolume(s.Container, dir) && !s.Container.ReadOnly {
+		if !needsVolume(s.Container, dir) {
 			layer = append(layer, files...)
 			continue
 		}

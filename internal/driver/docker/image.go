@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -169,72 +168,4 @@ func jsonLines(r io.Reader) iter.Seq2[jsonstream.Message, error] {
 			}
 		}
 	}
-}
-
-// Keep gives an image a tag of Greenroom's own, by which Prune knows it: the Engine's own prune leaves it alone then, and
-// Greenroom removes no image that it did not keep.
-func (d *Driver) Keep(ctx context.Context, id string) error {
-	tag, err := d.keepTag(id)
-	if err != nil {
-		return err
-	}
-	err = d.engine.ask(ctx, func(ctx context.Context) error {
-		_, err := d.engine.ImageTag(ctx, client.ImageTagOptions{Source: id, Target: tag})
-		return err
-	})
-	if errdefs.IsNotFound(err) {
-		return problem.New(problem.NotFound, "the Docker Engine has no image %s", id).WithHint("build or load it again")
-	}
-	if err != nil {
-		return failed(err, "image %s can't be kept", id)
-	}
-	return nil
-}
-
-var imageID = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-
-func (d *Driver) keepTag(id string) (string, error) {
-	if !imageID.MatchString(id) {
-		return "", problem.New(problem.Invalid, "%q is no id of an image", id)
-	}
-	return d.named("image") + ":" + strings.TrimPrefix(id, "sha256:"), nil
-}
-
-// Prune removes the images that Keep tagged and that are not needed any more: those whose ids are not in needed. One that a
-// container uses stays, and so does one that has a tag of somebody else's: it only loses ours. It returns what it untagged.
-func (d *Driver) Prune(ctx context.Context, needed []string) (pruned []string, err error) {
-	var there []image.Summary
-	repository := d.named("image")
-	err = d.engine.ask(ctx, func(ctx context.Context) error {
-		got, err := d.engine.ImageList(ctx, client.ImageListOptions{Filters: client.Filters{}.Add("reference", repository)})
-		there = got.Items
-		return err
-	})
-	if err != nil {
-		return nil, failed(err, "the images can't be listed")
-	}
-	used, err := d.containers(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range used {
-		needed = append(needed, c.ImageID)
-	}
-	var all []error
-	for _, i := range there {
-		tag, err := d.keepTag(i.ID)
-		if err != nil || slices.Contains(needed, i.ID) || !slices.Contains(i.RepoTags, tag) {
-			continue
-		}
-		err = d.engine.ask(ctx, func(ctx context.Context) error {
-			_, err := d.engine.ImageRemove(ctx, tag, client.ImageRemoveOptions{PruneChildren: true})
-			return err
-		})
-		if err == nil || errdefs.IsNotFound(err) {
-			pruned = append(pruned, i.ID)
-		} else if !errdefs.IsConflict(err) { // a stranger's container uses it
-			all = append(all, failed(err, "image %s can't be removed", i.ID))
-		}
-	}
-	return pruned, errors.Join(all...)
 }

@@ -108,6 +108,9 @@ func TestAnswers(t *testing.T) {
 	if err != nil || !slices.Equal(there, [][2]string{{"shop", "qa"}, {"shop", "staging"}}) {
 		t.Errorf("there are %v, %v", there, err)
 	}
+	if _, err := f.stranger.ImageTag(f.ctx, client.ImageTagOptions{Source: f.image, Target: "app:1"}); err != nil {
+		t.Error(err)
+	}
 	if err := f.Keep(f.ctx, f.image); err != nil {
 		t.Error(err)
 	}

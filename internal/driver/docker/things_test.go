@@ -83,6 +83,26 @@ func TestFiles(t *testing.T) {
 	s.Container.Files = []driver.File{{Target: "/run/conf", Content: []byte("x")}}
 	_, err = f.Start(f.ctx, s)
 	wantProblem(t, err, problem.Invalid, "nothing can be put into /run, which is empty in memory")
+
+	// What is kept for longer than a container gets no secret.
+	volume, err := f.EnsureVolume(f.ctx, "shop", "qa", "data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Container.Tmpfs = nil
+	s.Container.Mounts = append(s.Container.Mounts, driver.Mount{Volume: volume, Target: "/data"})
+	for target, over := range map[string]string{"/data/key": "/data", "/data/deep/key": "/data", f.tmp + "/key": f.tmp} {
+		s.Container.Files = []driver.File{{Target: target, Content: []byte(password), Secret: true}}
+		_, err = f.Start(f.ctx, s)
+		wantProblem(t, err, problem.Invalid, "would be written into what is mounted at "+over)
+	}
+	s.Container.Tmpfs = []driver.Tmpfs{{Target: "/data/memory"}}
+	s.Container.Files = []driver.File{{Target: "/data/memory/deep/key", Content: []byte(password), Secret: true}, {Target: "/database", Content: []byte("x")}}
+	f.startAndWait(s)
+	if err := errors.Join(f.Stop(f.ctx, "web"), f.Remove(f.ctx, "shop", "qa", true)); err != nil {
+		t.Error(err)
+	}
+	f.wantNothing("shop", "qa")
 }
 
 // wantNothing wants the Engine to have nothing of an environment.
@@ -420,6 +440,86 @@ func TestImages(t *testing.T) {
 	wantProblem(t, err, problem.NotFound, "nobody/nothing:1")
 	_, err = f.Start(f.ctx, func() driver.Spec { s := f.spec("web", "stay"); s.Container.Image = "nobody/nothing:1"; return s }())
 	wantProblemNoHint(t, err, problem.Invalid, "not pinned")
+}
+
+// TestImagesOfOthers: an image without a tag is somebody's who built it, and stays without one and there; what Greenroom builds or
+// brings is known to be Greenroom's from when it is there, whatever is killed then.
+func TestImagesOfOthers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Start(t))
+	load := func(comment string, tags ...string) string {
+		t.Helper()
+		i := dockertest.Image{Files: map[string][]byte{"hello": []byte(comment)}, Comment: comment, Tags: tags}
+		if _, err := f.Load(f.ctx, bytes.NewReader(i.Archive(t))); err != nil {
+			t.Fatal(err)
+		}
+		return i.ID(t)
+	}
+	tags := func(id string) []string {
+		t.Helper()
+		i, err := f.Resolve(f.ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i.Tags
+	}
+	theirs, named := load("theirs"), load("named", "named:1")
+	if err := errors.Join(f.Keep(f.ctx, theirs), f.Keep(f.ctx, named)); err != nil {
+		t.Fatal(err)
+	}
+	if got := tags(theirs); len(got) != 0 {
+		t.Errorf("an image without a tag got %q", got)
+	}
+
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\nCOPY . /\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	built, err := f.Build(f.ctx, docker.Build{Context: dir}, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	brought := dockertest.Image{Files: map[string][]byte{"hello": []byte("brought")}}
+	id := brought.ID(t)
+	tag, err := f.KeepTag(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	brought.Tags = []string{tag}
+	if err := f.Bring(f.ctx, bytes.NewReader(brought.Archive(t)), id); err != nil {
+		t.Fatal(err)
+	}
+	wantProblemNoHint(t, f.Bring(f.ctx, bytes.NewReader(brought.Archive(t)), theirs), problem.Invalid, "is not "+theirs)
+	want := []string{named, built.ID, id}
+	slices.Sort(want)
+	kept, err := f.Kept(f.ctx)
+	slices.Sort(kept)
+	if err != nil || !slices.Equal(kept, want) {
+		t.Errorf("kept are %q, %v; want %q", kept, err, want)
+	}
+	if err := f.Keep(f.ctx, built.ID); err != nil {
+		t.Error(err)
+	}
+	if got, one := tags(built.ID), "greenroom-"; len(got) != 1 || !strings.HasPrefix(got[0], one) || !strings.HasSuffix(got[0], strings.TrimPrefix(built.ID, "sha256:")) {
+		t.Errorf("what was built and kept is called %q", got)
+	}
+	again, err := f.Build(f.ctx, docker.Build{Context: dir}, func(string) {}) // as one that was killed before it kept it
+	if err != nil || again.ID != built.ID {
+		t.Errorf("built again: %v, %v", again, err)
+	}
+	pruned, err := f.Prune(f.ctx, nil)
+	slices.Sort(pruned)
+	if err != nil || !slices.Equal(pruned, want) {
+		t.Errorf("pruned %q, %v", pruned, err)
+	}
+	for id, want := range map[string]bool{theirs: true, named: true, built.ID: false, id: false} {
+		if has, err := f.Has(f.ctx, id); err != nil || has != want {
+			t.Errorf("%s is there: %v, %v; want %v", id, has, err, want)
+		}
+	}
+	if got := tags(named); !slices.Equal(got, []string{"named:1"}) {
+		t.Errorf("what has a name of theirs is called %q", got)
+	}
 }
 
 func wantProblemNoHint(t testing.TB, err error, code problem.Code, words ...string) {
