@@ -56,16 +56,13 @@ func (d *Daemon) Down(ctx context.Context, r api.EnvironmentsRequest) (api.Strea
 		if err != nil {
 			return err
 		}
-		return e.TakeDown(ctx, live, say)
+		return e.TakeDown(ctx, live, r.Volumes, say)
 	}
 	if !r.Volumes {
 		return d.each(ctx, targets, store.Down, "down", down), nil
 	}
 	erase := d.each(ctx, targets, store.Down, "down, with its data", func(ctx context.Context, e *environment.Environment, say func(string)) error {
 		if err := down(ctx, e, say); err != nil {
-			return err
-		}
-		if err := d.gone(ctx, e); err != nil {
 			return err
 		}
 		say("its data")
@@ -75,18 +72,6 @@ func (d *Daemon) Down(ctx context.Context, r api.EnvironmentsRequest) (api.Strea
 		return erase, nil
 	}
 	return d.thenImages(ctx, erase, targets), nil
-}
-
-// gone refuses where the team's own deploy is still live, as one that has no stop command.
-func (d *Daemon) gone(ctx context.Context, e *environment.Environment) error {
-	live, err := d.live(ctx, e)
-	if err != nil || live == nil || live.Contents.Deploy == nil || !e.Deployed() {
-		return err
-	}
-	if err := e.Gone(ctx, *live); err != nil {
-		return err
-	}
-	return e.Down(ctx) // asking made folders, and one who asked
 }
 
 // erase takes away the data of an environment that was stopped. That nothing is live there is recorded before: a release that

@@ -50,6 +50,8 @@ type Step struct {
 	Args   json.RawMessage `json:"args,omitempty"`
 	// Changes says that the step has an effect that is taken back when the run turns round.
 	Changes bool `json:"changes,omitempty"`
+	// UndoTime is how long one attempt to take it back may take, where that is longer than for any other step.
+	UndoTime time.Duration `json:"undo_time,omitempty"`
 	// Always steps run forward even when the run turned round (taking down a stage), once all else was taken back. They
 	// are never taken back themselves.
 	Always bool `json:"always,omitempty"`

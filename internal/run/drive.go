@@ -44,10 +44,10 @@ func (a *active) drive() {
 	a.Executor.mu.Lock()
 	delete(a.active, a.run.ID)
 	a.Executor.mu.Unlock()
+	a.Left(a.run.ID)
 	if !finished {
 		return
 	}
-	a.Ended(a.run.ID)
 	if err := a.persist(a.begin); err != nil {
 		a.Log.Error("the next run could not begin", "error", err)
 	}
@@ -147,7 +147,8 @@ func (a *active) undo(move plan.Move) error {
 		return err
 	}
 	// Not the steps' context: that one is cancelled already when the run was.
-	ctx, cancel := context.WithTimeout(a.ctx, a.UndoTime)
+	limit := max(a.UndoTime, move.Step.UndoTime)
+	ctx, cancel := context.WithTimeout(a.ctx, limit)
 	defer cancel()
 	t := a.task(move)
 	a.Hook(BeforeUndo, t.Step.Name)
@@ -158,7 +159,7 @@ func (a *active) undo(move plan.Move) error {
 	}
 	defer a.Hook(UndoRecorded, t.Step.Name)
 	if err != nil && ctx.Err() != nil {
-		err = problem.New(problem.Fail, "it took longer than %s: %w", human.Duration(a.UndoTime), err)
+		err = problem.New(problem.Fail, "it took longer than %s: %w", human.Duration(limit), err)
 	}
 	if err == nil {
 		if err = a.lockedRecord(plan.Entry{Step: t.Step.Name, State: plan.Undone}, t.commits...); err == nil || a.ctx.Err() != nil {

@@ -277,7 +277,7 @@ func TestRehearsalsWaitForOneAnother(t *testing.T) {
 	}}
 	e := executor(t, x)
 	var told atomic.Int32
-	e.Ended = func(string) { told.Add(1) }
+	e.Left = func(string) { told.Add(1) }
 	var ids []string
 	for range 4 {
 		ids = append(ids, start(t, e, rehearsal()))

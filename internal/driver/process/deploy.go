@@ -200,7 +200,7 @@ func (t told) answer() string {
 	return t.all.whole()
 }
 
-// runCommand runs a command beside what is deployed. The secrets go before anything is cut, since half of one would not be
+// runCommand runs a command beside the replica. The secrets go before anything is cut, since half of one would not be
 // known as one.
 func (s *supervisor) runCommand(ctx context.Context, argv []string, grace time.Duration) (proc.Exit, told, error) {
 	t := told{new(lastLines), new(lastLines)}

@@ -105,9 +105,7 @@ func takeOver(dir string, stdin io.Reader) (*supervisor, *child, error) {
 		orphans: make(chan os.Signal, 1),
 	}
 	signal.Notify(s.orphans, syscall.SIGCHLD) // before anything is started, or the first ends would be missed
-	if s.probe = probeOf(spec, s.env, s.redact.String); spec.Deploy != nil {
-		s.probe = s.askStatus
-	}
+	s.probe = s.question()
 	c, err := s.prepare()
 	if err != nil {
 		_ = s.abandon() // why it could not be started says more; what is left is cleaned up by the next start
