@@ -52,6 +52,8 @@ type Step struct {
 	Changes bool `json:"changes,omitempty"`
 	// UndoTime is how long one attempt to take it back may take, where that is longer than for any other step.
 	UndoTime time.Duration `json:"undo_time,omitempty"`
+	// UndoAttempts is how often taking it back may fail; 0 is Attempts.
+	UndoAttempts int `json:"undo_attempts,omitempty"`
 	// Always steps run forward even when the run turned round (taking down a stage), once all else was taken back. They
 	// are never taken back themselves.
 	Always bool `json:"always,omitempty"`

@@ -2,7 +2,6 @@ package promotion
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"greenroom/internal/environment"
@@ -22,7 +21,7 @@ func (b *builder) deployed() {
 		with, command = "its rollback command", *back
 	}
 	s := b.step("deploy", ActionDeploy, true, "make %s live by %s, for at most %s: %s", b.New.Short(), with, human.Duration(command.Timeout), command.Run)
-	s.UndoTime = b.backTime()
+	s.UndoTime, s.UndoAttempts = b.backTime(), backAttempts
 	b.live()
 	b.verify()
 	if w := b.Environment.Rollout.Watch; w > 0 {
@@ -38,6 +37,9 @@ func (b *builder) backTime() time.Duration {
 	}
 	return endTime + environment.StopTime(*b.NewContents.Deploy)
 }
+
+// backAttempts is how often one tries to go back by the team's commands: each time may take as long as a deploy, and users wait.
+const backAttempts = 3
 
 // endTime is what it may take to end a deploy command that is under way.
 const endTime = 2 * time.Minute
@@ -59,9 +61,6 @@ func (p *Promotions) deploy(ctx context.Context, t *run.Task, sc *scene) (any, e
 	return sc.env.Deploy(ctx, sc.New, environment.Deploying{Key: deployKey(t.Run), Previous: t.Plan.From, Back: t.Plan.Kind == plan.Rollback}, say(t))
 }
 
-// backAttempts is how often one tries to go back by the team's commands.
-const backAttempts = 3
-
 // undeploy makes the old release live again, by its rollback command where it has one, else by its deploy command. A first
 // release has none before it: where its stop command can't take it away, a person has to look.
 func (p *Promotions) undeploy(ctx context.Context, t *run.Task, sc *scene) error {
@@ -69,7 +68,7 @@ func (p *Promotions) undeploy(ctx context.Context, t *run.Task, sc *scene) error
 		return err
 	}
 	if !sc.HasOld {
-		return triedEnough(t, "taking it away failed", p.undeployFirst(ctx, t, sc))
+		return p.undeployFirst(ctx, t, sc)
 	}
 	live, err := sc.env.Deploy(ctx, sc.Old, environment.Deploying{Key: backKey(t.Run), Previous: t.Plan.Release, Back: true, Again: true}, say(t))
 	if err == nil {
@@ -79,23 +78,8 @@ func (p *Promotions) undeploy(ctx context.Context, t *run.Task, sc *scene) error
 	if ctx.Err() != nil {
 		return err
 	}
-	err = problem.New(problem.From(err).Code, "which release users see is not sure: %w", err).
+	return problem.New(problem.From(err).Code, "going back failed, and which release users see is not sure: %w", err).
 		WithHint("look at %s, repair what the command says, then: greenroom rollback %s, or promote a repaired release", sc.env.Settings.URL, sc.env.Name)
-	return triedEnough(t, "going back failed", err)
-}
-
-// triedEnough has a person called once the way back failed as often as it is tried: each time may take as long as a deploy, and
-// users wait.
-func triedEnough(t *run.Task, what string, err error) error {
-	p := problem.From(err)
-	if err == nil || p.Code == problem.Blocked {
-		return err
-	}
-	code := p.Code
-	if t.Attempt >= backAttempts {
-		code, what = problem.Blocked, fmt.Sprintf("%s, tried %d times", what, t.Attempt)
-	}
-	return problem.New(code, "%s: %w", what, err).WithHint("%s", p.Hint)
 }
 
 func (p *Promotions) undeployFirst(ctx context.Context, t *run.Task, sc *scene) error {

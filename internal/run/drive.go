@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -132,7 +133,7 @@ func (a *active) failed(move plan.Move, err error) error {
 	state := plan.Failed
 	if move.Step.Always {
 		if move.Attempt < plan.Attempts {
-			a.again(move, err)
+			a.again(move, plan.Attempts, err)
 			return nil
 		}
 		state = plan.Stuck
@@ -167,17 +168,22 @@ func (a *active) undo(move plan.Move) error {
 		}
 	}
 	p := problem.From(err)
-	if move.Attempt < plan.Attempts && p.Code != problem.Blocked {
-		a.again(move, err)
+	most := cmp.Or(move.Step.UndoAttempts, plan.Attempts)
+	if move.Attempt < most && p.Code != problem.Blocked {
+		a.again(move, most, err)
 		return nil
 	}
-	return a.lockedRecord(plan.Entry{Step: t.Step.Name, State: plan.Stuck, Error: p.Message, Hint: p.Hint})
+	said := p.Message
+	if move.Attempt > 1 {
+		said = fmt.Sprintf("tried %d times: %s", move.Attempt, said)
+	}
+	return a.lockedRecord(plan.Entry{Step: t.Step.Name, State: plan.Stuck, Error: said, Hint: p.Hint})
 }
 
 // again tells that an attempt failed and is repeated.
-func (a *active) again(move plan.Move, err error) {
+func (a *active) again(move plan.Move, most int, err error) {
 	a.Log.Warn("step is tried again", "run", a.run.ID, "step", move.Step.Name, "attempt", move.Attempt, "error", err)
-	a.tell(move.Step.Name, fmt.Sprintf("attempt %d of %d failed: %v", move.Attempt, plan.Attempts, err))
+	a.tell(move.Step.Name, fmt.Sprintf("attempt %d of %d failed: %v", move.Attempt, most, err))
 }
 
 // wait holds a repeated attempt back: 1, 2, 4, 8 seconds.
