@@ -271,6 +271,7 @@ func (d *Daemon) change(ctx context.Context, e *environment.Environment, want st
 			return err
 		}
 	}
+	wanted(verb)
 	return do()
 }
 
