@@ -139,6 +139,8 @@ func TestTheStopCommandLies(t *testing.T) {
 		t.Errorf("down: %v", p)
 	}
 	c.wantCommands("deploy "+first.Short(), "stop")
+	must(t, os.Remove(filepath.Join(c.control, "live"))) // by hand
+	must(t, c.takeDown(false))
 }
 
 // A kill between the word that an environment is to be down and its team's stop command: the next control plane has it run, once.
@@ -198,7 +200,7 @@ func TestHalfOfTheMachines(t *testing.T) {
 			t.Cleanup(server.Close)
 			s := sources{definition: strings.ReplaceAll(ownDeploy, "URL", server.URL), version: "v1"}
 			s = s.saying("{run: cat CONTROL_FOLDER/live, timeout: 1s}", "{run: \""+with.status+"\", timeout: 1s}").saying("watch: 200ms", "watch: 3s").
-				saying("rollback: ", "rollback: rm CONTROL_FOLDER/half; ")
+				saying("rollback: echo", "rollback: rm CONTROL_FOLDER/half; echo")
 			c := &team{h, s}
 			first := c.live(s)
 			next := s.as("v2", "").saying("    [ -e CONTROL_FOLDER/idle ]", "    touch CONTROL_FOLDER/half;\n    [ -e CONTROL_FOLDER/idle ]")
@@ -265,6 +267,7 @@ func TestAnotherDriver(t *testing.T) {
 func TestDownWithTheDataOfATeam(t *testing.T) {
 	t.Parallel()
 	c := newTeam(t)
+	c.sources = c.sources.saying("{run: cat", "{run: while [ -e CONTROL_FOLDER/mute ]; do sleep 0.1; done; cat")
 	c.live(c.sources)
 	folder := c.home.Environment(appUnderTest, "production")
 	if p := problem.From(c.takeDown(true)); p == nil || !strings.Contains(p.Message, "is still live in production") {
@@ -274,6 +277,12 @@ func TestDownWithTheDataOfATeam(t *testing.T) {
 		t.Error(err)
 	}
 	must(t, os.Remove(filepath.Join(c.control, "live")))
+	c.tellAll("mute")
+	wantProblem(t, c.takeDown(true), problem.Inconclusive, "is live in production is not known", "the status command did not end")
+	if _, err := os.Stat(folder); err != nil {
+		t.Error(err)
+	}
+	must(t, os.Remove(filepath.Join(c.control, "mute")))
 	must(t, c.takeDown(true))
 	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("its folder: %v, want that it is gone", err)

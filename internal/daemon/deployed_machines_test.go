@@ -34,7 +34,7 @@ environments:
     probe: {path: /, rate: 50}
     rollout: {watch: 200ms}
 keys:
-  staging: {key: "STAGING", environments: [staging, build]}
+  staging: {key: "STAGING", environments: [rehearsal, staging, build]}
   production: {key: "PRODUCTION", environments: [production]}
 checks:
   journey: {run: test -n "$APP_URL", journey: true, production: true}

@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -259,7 +260,7 @@ func (e *Environment) watchLive(ctx context.Context, r release.Release) (id stri
 // askKey tells a question apart from what deploys.
 const askKey = "ask"
 
-// AskLive asks now whether a release is live, and says why it isn't, or isn't known to be.
+// AskLive asks now whether a release is live, and says why it isn't, a Fail, or isn't known to be, which is Inconclusive.
 func (e *Environment) AskLive(ctx context.Context, r release.Release) (live Live, err error) {
 	began := e.world.Now()
 	id := e.deployID(r.Digest(), askKey)
@@ -282,6 +283,10 @@ func (e *Environment) AskLive(ctx context.Context, r release.Release) (live Live
 		return Live{Found: st.Found, Took: e.world.Now().Sub(began)}, nil
 	case p == nil || p.Code != problem.Fail:
 		return Live{}, err
+	}
+	if !st.Answered {
+		return Live{}, problem.New(problem.Inconclusive, "whether %s is live in %s is not known: %s", r.Digest().Short(), e.Name, cmp.Or(st.Reason, "its status command did not end")).
+			WithHint("see why its status command does not answer; greenroom logs --environment %s", e.Name)
 	}
 	return Live{}, problem.New(problem.Fail, "%s is not live in %s: %s", r.Digest().Short(), e.Name, st.Reason).
 		WithHint("greenroom status; greenroom logs --environment %s", e.Name)
@@ -308,10 +313,10 @@ func (e *Environment) upDeployed(ctx context.Context, live release.Release, say 
 		_, err = e.watchLive(ctx, live)
 		return err
 	}
-	if p := problem.From(err); p == nil || p.Code != problem.Fail {
+	if p := problem.From(err); p.Code != problem.Fail && p.Code != problem.Inconclusive {
 		return err
 	}
-	say(live.Digest().Short() + " is not live here: deploying it")
+	say(live.Digest().Short() + " is not known to be live here: deploying it")
 	again := Deploying{Key: "up", Again: true}
 	id := e.deployID(live.Digest(), again.Key)
 	if st, err := e.world.Driver.Status(ctx, id); err == nil && st.Phase != driver.Starting { // it tells of the time before
@@ -374,17 +379,17 @@ func (e *Environment) TakeAway(ctx context.Context, r release.Release) error {
 func (e *Environment) gone(ctx context.Context, r release.Release, patience time.Duration) error {
 	for began := time.Now(); ; {
 		_, err := e.AskLive(ctx, r)
-		if p := problem.From(err); err != nil && p.Code == problem.Fail {
+		p := problem.From(err)
+		switch late := time.Since(began) > patience; {
+		case err != nil && p.Code == problem.Fail:
 			return nil
-		}
-		if err == nil && time.Since(began) > patience {
+		case err != nil && (late || p.Code != problem.Inconclusive):
+			return err
+		case late:
 			return problem.New(problem.Blocked, "%s is still live in %s, as its status command says", r.Digest().Short(), e.Name).
 				WithHint("take it away by hand, then this again")
 		}
-		if err == nil {
-			err = driver.Sleep(ctx, 500*time.Millisecond)
-		}
-		if err != nil {
+		if err := driver.Sleep(ctx, 500*time.Millisecond); err != nil {
 			return err
 		}
 	}

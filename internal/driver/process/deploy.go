@@ -175,6 +175,7 @@ func (s *supervisor) askStatus(ctx context.Context) error {
 	exit, printed, err := s.runCommand(ctx, s.spec.Health.Command, 100*time.Millisecond)
 	line, named := printed.all.line(), driver.Named(printed.answer())
 	s.found.Store(&named)
+	s.answered.Store(err == nil)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("the status command did not end")
