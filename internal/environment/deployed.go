@@ -1,7 +1,6 @@
 package environment
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -285,7 +284,8 @@ func (e *Environment) AskLive(ctx context.Context, r release.Release) (live Live
 		return Live{}, err
 	}
 	if !st.Answered {
-		return Live{}, problem.New(problem.Inconclusive, "whether %s is live in %s is not known: %s", r.Digest().Short(), e.Name, cmp.Or(st.Reason, "its status command did not end")).
+		return Live{}, problem.New(problem.Inconclusive, "whether %s is live in %s is not known: its status command gave no answer within %s",
+			r.Digest().Short(), e.Name, human.Duration(spec.Health.Timeout)).
 			WithHint("see why its status command does not answer; greenroom logs --environment %s", e.Name)
 	}
 	return Live{}, problem.New(problem.Fail, "%s is not live in %s: %s", r.Digest().Short(), e.Name, st.Reason).
