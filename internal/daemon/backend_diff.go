@@ -10,6 +10,7 @@ import (
 
 	"greenroom/internal/api"
 	"greenroom/internal/app"
+	"greenroom/internal/artifact"
 	"greenroom/internal/problem"
 	"greenroom/internal/release"
 	"greenroom/internal/store"
@@ -150,6 +151,9 @@ func (s side) release(r release.Release, e app.Environment) {
 		}
 		s.configuration(svc, e)
 	}
+	if d := r.Contents.Deploy; d != nil {
+		s.deploy(r, *d, e)
+	}
 	if m := r.Contents.Migrations; m != nil {
 		s.facts["migrations"]["run"] = m.Run + m.AtStart
 	}
@@ -159,6 +163,24 @@ func (s side) release(r release.Release, e app.Environment) {
 	for _, df := range e.Differences {
 		s.declared[df.Fact] = declaration{df.Because, df.Until}
 	}
+}
+
+// deploy adds the facts of a team's own deploy, as those of a service of that name.
+func (s side) deploy(r release.Release, d app.Deploy, e app.Environment) {
+	s.facts["services"]["deploy.command"], s.facts["services"]["deploy.status"] = d.Run.Run, d.Status.Run
+	if d.Rollback != nil {
+		s.facts["services"]["deploy.rollback"] = d.Rollback.Run
+	}
+	if d.Stop != nil {
+		s.facts["services"]["deploy.stop"] = d.Stop.Run
+	}
+	for service, image := range d.Images {
+		s.facts["services"][service+".image"] = image
+	}
+	if a, ok := r.Files[artifact.Deploy]; ok {
+		s.facts["services"]["deploy.files"] = a.Digest.Short()
+	}
+	s.configuration(app.Service{Name: "deploy", Env: d.Env}, e)
 }
 
 // configuration adds a service's variables, and the environment's own, which every service gets.

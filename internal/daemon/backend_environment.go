@@ -56,7 +56,7 @@ func (d *Daemon) Down(ctx context.Context, r api.EnvironmentsRequest) (api.Strea
 		if err != nil {
 			return err
 		}
-		return e.TakeDown(ctx, live, say)
+		return e.TakeDown(ctx, live, r.Volumes, say)
 	}
 	if !r.Volumes {
 		return d.each(ctx, targets, store.Down, "down", down), nil
@@ -74,9 +74,6 @@ func (d *Daemon) Down(ctx context.Context, r api.EnvironmentsRequest) (api.Strea
 			return d.erase(ctx, e)
 		}
 		if err := down(ctx, e, say); err != nil {
-			return err
-		}
-		if err := d.gone(ctx, e); err != nil {
 			return err
 		}
 		say("its data")
@@ -108,18 +105,6 @@ func (d *Daemon) forgotten(ctx context.Context, r api.EnvironmentsRequest) (all 
 		all = append(all, of...)
 	}
 	return all, nil
-}
-
-// gone refuses where the team's own deploy is still live, as one that has no stop command.
-func (d *Daemon) gone(ctx context.Context, e *environment.Environment) error {
-	live, err := d.live(ctx, e)
-	if err != nil || live == nil || live.Contents.Deploy == nil || !e.Deployed() {
-		return err
-	}
-	if err := e.Gone(ctx, *live); err != nil {
-		return err
-	}
-	return e.Down(ctx) // asking made folders, and one who asked
 }
 
 // erase takes away the data of an environment that was stopped. That nothing is live there is recorded before: a release that
@@ -319,6 +304,7 @@ func (d *Daemon) change(ctx context.Context, e *environment.Environment, want st
 			return err
 		}
 	}
+	wanted(verb)
 	return do()
 }
 

@@ -97,6 +97,10 @@ func (d *Daemon) planRehearsal(ctx context.Context, a store.App, r api.RunReques
 	if err := withinWalls(a.Policy, f.New, f.NewContents); err != nil { // a stage is on this machine as well
 		return plan.Plan{}, err
 	}
+	if f.Where != rehearsal.Stage && d.world.Elsewhere(a.Policy, f.Where) {
+		return plan.Plan{}, problem.New(problem.Invalid, "%s is rehearsed in %s itself, which lives elsewhere: its own Greenroom rehearses there", f.New.Short(), f.Where).
+			WithHint("there: greenroom rehearse %s", f.New.Short())
+	}
 	baseline, err := d.world.Production(ctx, a.Policy)
 	if err != nil {
 		return plan.Plan{}, err

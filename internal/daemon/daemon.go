@@ -148,7 +148,7 @@ func (d *Daemon) serve(ctx context.Context) error {
 		d.log.Warn("ended commands that an earlier control plane left behind", "processes", n)
 	}
 	d.probes.Now = d.world.Now
-	d.runs = run.New(ctx, run.Config{Store: d.world.Store, Actions: d.actions(), Log: d.log, Ended: d.ended, Hook: hook})
+	d.runs = run.New(ctx, run.Config{Store: d.world.Store, Actions: d.actions(), Log: d.log, Left: d.left, Hook: hook})
 	defer d.probes.Close()
 	defer d.runs.Close()
 	if err := d.runs.Resume(ctx); err != nil {
@@ -206,8 +206,8 @@ func privateFolder(dir string) error {
 	return nil
 }
 
-// ended is told of each run that has ended. One that needs a person has not asked what its prober saw.
-func (d *Daemon) ended(run string) {
+// left is told of each run that nobody carries out any more. One that needs a person, or halts, has not asked what its prober saw.
+func (d *Daemon) left(run string) {
 	d.probes.Drop(run)
 	d.room.ask()
 }

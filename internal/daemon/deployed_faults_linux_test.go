@@ -105,7 +105,7 @@ func TestNobodyDeploysBesideTheWayBack(t *testing.T) {
 			must(t, syscall.Kill(s.PID, syscall.SIGKILL))
 		}
 	}
-	c.wantOutcome(c.await(begun.ID), plan.RolledBack, "its supervisor died")
+	c.wantOutcome(c.await(begun.ID), plan.RolledBack, "supervisor") // also where it died before it could say that it had begun
 	if child.Alive() {
 		t.Error("what the killed deploy had begun goes on beside the old release")
 		c.tellAll("go")
@@ -150,6 +150,118 @@ func TestProbingEndsWithTheRun(t *testing.T) {
 	})
 }
 
+// stopping gives the team a stop command.
+func (c *team) stopping(command string) {
+	c.sources = c.sources.saying("status: {run:", "stop: "+command+"\nstatus: {run:")
+}
+
+// A stop command that ended with 0 and did nothing is not believed.
+func TestTheStopCommandLies(t *testing.T) {
+	t.Parallel()
+	c := newTeam(t)
+	c.stopping("echo stop >>CONTROL_FOLDER/commands")
+	first := c.live(c.sources)
+	if p := problem.From(c.takeDown(false)); p == nil || !strings.Contains(p.Message, first.Short()+" is still live in production, as its status command says") {
+		t.Errorf("down: %v", p)
+	}
+	c.wantCommands("deploy "+first.Short(), "stop")
+	must(t, os.Remove(filepath.Join(c.control, "live"))) // by hand
+	must(t, c.takeDown(false))
+}
+
+// A kill between the word that an environment is to be down and its team's stop command: the next control plane has it run, once.
+func TestStoppedAfterAKill(t *testing.T) {
+	t.Parallel()
+	c := newTeam(t)
+	c.stopping("echo stop >>CONTROL_FOLDER/commands; rm -f CONTROL_FOLDER/live")
+	first := c.live(c.sources)
+	c.dieAt("wanted/down")
+	if err := c.takeDown(false); err == nil {
+		t.Fatal("it was stopped")
+	}
+	c.awaitDeath()
+	c.start()
+	c.eventually("it is stopped", func() string {
+		if all := c.replicas(); len(all) > 0 {
+			return fmt.Sprintf("there is %+v", all)
+		}
+		return ""
+	})
+	c.wantCommands("deploy "+first.Short(), "stop")
+	must(t, c.takeDown(false))
+	must(t, c.upAgain())
+	c.wantLive(first)
+}
+
+// A way back that always fails is tried three times, and that is told.
+func TestTheWayBackFails(t *testing.T) {
+	t.Parallel()
+	c := newTeam(t)
+	c.rollingBack("echo back >>CONTROL_FOLDER/commands; exit 7")
+	c.live(c.sources)
+	c.commands()
+	second := c.sources.as("v2", "")
+	second.definition = strings.Replace(second.definition, "    [ -e CONTROL_FOLDER/idle ]", "    exit 1;\n    [ -e CONTROL_FOLDER/idle ]", 1)
+	id := c.build(second)
+	c.wantOutcome(c.promote(id), plan.NeedsOperator, "tried 3 times: going back failed, and which release users see is not sure")
+	c.wantCommands("deploy "+id.Short(), "back", "back", "back")
+}
+
+// Half of the machines have the new release, and the old one answers at the other half.
+func TestHalfOfTheMachines(t *testing.T) {
+	t.Parallel()
+	for name, with := range map[string]struct{ status, says string }{
+		"told by the status":    {`if [ -e CONTROL_FOLDER/half ]; then echo '1 of 2 machines has it'; exit 1; fi; cat CONTROL_FOLDER/live`, "exit code 1: 1 of 2 machines has it"},
+		"noticed by the probes": {"cat CONTROL_FOLDER/live", "answers badly: probed at 50/s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			half, asked := filepath.Join(h.control, "half"), atomic.Int64{}
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if _, err := os.Stat(half); err == nil && asked.Add(1)%2 == 0 {
+					w.WriteHeader(http.StatusBadGateway)
+				}
+			}))
+			t.Cleanup(server.Close)
+			s := sources{definition: strings.ReplaceAll(ownDeploy, "URL", server.URL), version: "v1"}
+			s = s.saying("{run: cat CONTROL_FOLDER/live, timeout: 1s}", "{run: \""+with.status+"\", timeout: 1s}").saying("watch: 200ms", "watch: 3s").
+				saying("rollback: echo", "rollback: rm CONTROL_FOLDER/half; echo")
+			c := &team{h, s}
+			first := c.live(s)
+			next := s.as("v2", "").saying("    [ -e CONTROL_FOLDER/idle ]", "    touch CONTROL_FOLDER/half;\n    [ -e CONTROL_FOLDER/idle ]")
+			ended := c.wantOutcome(c.promote(c.build(next)), plan.RolledBack)
+			if !strings.Contains(ended.Reason, with.says) {
+				t.Errorf("the reason is %s", ended.Reason)
+			}
+			c.wantLive(first)
+		})
+	}
+}
+
+// Who asks after what is live has the secrets of now.
+func TestSecretsOfTheStatusCommand(t *testing.T) {
+	t.Parallel()
+	c := newTeam(t)
+	c.sources = c.sources.saying("  files: [VERSION]", "  files: [VERSION]\n  secrets: [TOKEN]").
+		saying("{run: cat CONTROL_FOLDER/live,", `{run: "echo $TOKEN >CONTROL_FOLDER/token; cat CONTROL_FOLDER/live",`)
+	c.up(c.sources)
+	name := api.SecretName{App: appUnderTest, Environment: "production", Name: "TOKEN"}
+	must(t, c.client.SecretSet(c.ctx(), name, []byte("of-yesterday")))
+	first := c.build(c.sources)
+	c.wantOutcome(c.promote(first), plan.Succeeded)
+	must(t, c.client.SecretSet(c.ctx(), name, []byte("of-today")))
+	c.eventually("it asks with the new secret", func() string {
+		text, err := os.ReadFile(filepath.Join(c.control, "token"))
+		if strings.TrimSpace(string(text)) != "of-today" {
+			return fmt.Sprintf("it asks with %s (%v)", text, err)
+		}
+		return ""
+	})
+	c.wantLive(first)
+	c.wantCommands("deploy " + first.Short())
+}
+
 // What a team deployed is not Greenroom's to run, nor the other way round, whatever the definition says by now.
 func TestAnotherDriver(t *testing.T) {
 	t.Parallel()
@@ -181,6 +293,7 @@ func TestAnotherDriver(t *testing.T) {
 func TestDownWithTheDataOfATeam(t *testing.T) {
 	t.Parallel()
 	c := newTeam(t)
+	c.sources = c.sources.saying("{run: cat CONTROL_FOLDER/live,", `{run: "while [ -e CONTROL_FOLDER/mute ]; do sleep 0.1; done; cat CONTROL_FOLDER/live",`)
 	c.live(c.sources)
 	folder := c.home.Environment(appUnderTest, "production")
 	if p := problem.From(c.takeDown(true)); p == nil || !strings.Contains(p.Message, "is still live in production") {
@@ -190,6 +303,12 @@ func TestDownWithTheDataOfATeam(t *testing.T) {
 		t.Error(err)
 	}
 	must(t, os.Remove(filepath.Join(c.control, "live")))
+	c.tellAll("mute")
+	wantProblem(t, c.takeDown(true), problem.Inconclusive, "is live in production is not known", "its status command gave no answer within 1 s")
+	if _, err := os.Stat(folder); err != nil {
+		t.Error(err)
+	}
+	must(t, os.Remove(filepath.Join(c.control, "mute")))
 	must(t, c.takeDown(true))
 	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("its folder: %v, want that it is gone", err)

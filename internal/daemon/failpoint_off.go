@@ -11,4 +11,6 @@ import (
 // failpoint kill the process there.
 var hook func(run.Point, string)
 
+func wanted(string) {}
+
 func firstAddress() int { return environment.FirstAddress }

@@ -24,6 +24,9 @@ func hook(p run.Point, step string) {
 	select {} // the signal is on its way
 }
 
+// wanted is called once it is recorded what is wanted of an environment, before anything is done about it.
+func wanted(what string) { hook("wanted", what) }
+
 // firstAddress is the one that a test names: an edge that it kills must not lose its address to another test's house.
 func firstAddress() int {
 	port, err := strconv.Atoi(os.Getenv("GREENROOM_FIRST_ADDRESS"))

@@ -184,6 +184,11 @@ func (d *document) keysOfTheEdge() {
 		}
 	}
 	refuse("the deploy command migrates the database, and nobody else", "remove it, and let `deploy` do it", "migrations")
+	for _, name := range d.names("gates") {
+		for _, check := range []string{"migration", "old-on-new"} { // the gate asks for neither
+			refuse("Greenroom doesn't know the app's database, so there is no check "+quote(check), "remove it", "gates", name, "except", check)
+		}
+	}
 	for _, name := range d.names("environments") {
 		in := func(keys ...string) []string { return append([]string{"environments", name}, keys...) }
 		edge := "Greenroom carries no traffic of an app that its team deploys itself"

@@ -16,6 +16,7 @@ type Deploy struct {
 	Timeout     time.Duration `json:"timeout,omitempty"`      // of the deploy command; 0 is DeployTime
 	Stop        []string      `json:"stop,omitempty"`         // takes away what was deployed when the replica is stopped; none: it stays
 	StopTimeout time.Duration `json:"stop_timeout,omitempty"` // 0 is DeployTime
+	Secrets     string        `json:"secrets,omitempty"`      // a fingerprint of the secrets that the commands get, for Status
 }
 
 // DeployTime is how long a deploy command may take where nobody says.

@@ -83,6 +83,10 @@ type Status struct {
 	Deploy bool `json:"deploy,omitempty"`
 	// Found is the release that a status command named last, as Named reads it; "" where it named none.
 	Found string `json:"found,omitempty"`
+	// Answered says that the status command ended by itself when it was asked last, whatever it said.
+	Answered bool `json:"answered,omitempty"`
+	// Secrets is the fingerprint of a Deploy's secrets: who has others would be answered otherwise.
+	Secrets string `json:"secrets,omitempty"`
 	// Lost says that nobody saw how it ended: its parent died with it, or the machine did.
 	Lost bool `json:"lost,omitempty"`
 	// Spec is the SpecDigest that it was started with, "" where that is not known: whoever wants another one stops it first.

@@ -86,6 +86,26 @@ func (e *Environment) Deploy(ctx context.Context, r release.Release, o Deploying
 	return live, e.forgetDeploys(ctx, func(other driver.Status) bool { return other.ID == id })
 }
 
+// DeployTime is the most that Deploy may take.
+func DeployTime(d app.Deploy, back bool) time.Duration {
+	command := d.Run
+	if back && d.Rollback != nil {
+		command = *d.Rollback
+	}
+	return command.Timeout + turnTime(d)
+}
+
+// StopTime is the most that TakeAway may take.
+func StopTime(d app.Deploy) time.Duration {
+	if d.Stop == nil {
+		return turnTime(d)
+	}
+	return d.Stop.Timeout + turnTime(d)
+}
+
+// turnTime is how long the status command may go on to say what was so before.
+func turnTime(d app.Deploy) time.Duration { return 2*d.Status.Timeout + becomeLive }
+
 func (e *Environment) deployID(d release.Digest, key string) string {
 	return fmt.Sprintf("%s.%s.%s.%s.%s", e.App, e.Name, deployService, d.Short(), key)
 }
@@ -139,8 +159,11 @@ func (e *Environment) deploySpec(ctx context.Context, r release.Release, id stri
 	spec := driver.Spec{
 		ID: id, App: e.App, Environment: e.Name, Service: deployService, Release: string(r.Digest()), Dir: dir, Env: env,
 		Secrets: v.secretsOf(as), User: v.resident.Name,
-		Health: app.Health{Command: proc.Shell(d.Status.Run), Interval: statusEvery, Timeout: d.Status.Timeout, Start: 2*d.Status.Timeout + becomeLive},
+		Health: app.Health{Command: proc.Shell(d.Status.Run), Interval: statusEvery, Timeout: d.Status.Timeout, Start: turnTime(*d)},
 		Deploy: &driver.Deploy{},
+	}
+	if spec.Deploy.Secrets, err = e.secretsFingerprint(ctx); err != nil {
+		return driver.Spec{}, err
 	}
 	if d.Stop != nil {
 		spec.Deploy.Stop, spec.Deploy.StopTimeout = proc.Shell(d.Stop.Run), d.Stop.Timeout
@@ -202,15 +225,26 @@ func (e *Environment) deploys(ctx context.Context, f driver.Filter) ([]driver.St
 	return slices.DeleteFunc(all, func(st driver.Status) bool { return !st.Deploy }), err
 }
 
-// watchLive makes sure that somebody asks whether a release is live, and says who. Nothing is deployed.
+// watchLive makes sure that somebody asks whether a release is live, with the secrets of now, and says who. Nothing is
+// deployed.
 func (e *Environment) watchLive(ctx context.Context, r release.Release) (id string, err error) {
 	all, err := e.deploys(ctx, driver.Filter{Release: string(r.Digest())})
 	if err != nil {
 		return "", err
 	}
+	secrets, err := e.secretsFingerprint(ctx)
+	if err != nil {
+		return "", err
+	}
 	for _, st := range all {
-		if st.Phase != driver.Exited {
+		switch {
+		case st.Phase == driver.Exited:
+		case st.Phase == driver.Starting || st.Secrets == secrets:
 			return st.ID, nil
+		default:
+			if err := e.world.Deploys.Forget(ctx, st.ID); err != nil {
+				return "", err
+			}
 		}
 	}
 	id = e.deployID(r.Digest(), "live")
@@ -222,10 +256,13 @@ func (e *Environment) watchLive(ctx context.Context, r release.Release) (id stri
 	return id, err
 }
 
-// AskLive asks now whether a release is live, and says why it isn't, or isn't known to be.
+// askKey tells a question apart from what deploys.
+const askKey = "ask"
+
+// AskLive asks now whether a release is live, and says why it isn't, a Fail, or isn't known to be, which is Inconclusive.
 func (e *Environment) AskLive(ctx context.Context, r release.Release) (live Live, err error) {
 	began := e.world.Now()
-	id := e.deployID(r.Digest(), "ask")
+	id := e.deployID(r.Digest(), askKey)
 	if err := e.world.Deploys.Forget(ctx, id); err != nil { // one that was interrupted
 		return Live{}, err
 	}
@@ -245,6 +282,11 @@ func (e *Environment) AskLive(ctx context.Context, r release.Release) (live Live
 		return Live{Found: st.Found, Took: e.world.Now().Sub(began)}, nil
 	case p == nil || p.Code != problem.Fail:
 		return Live{}, err
+	}
+	if !st.Answered {
+		return Live{}, problem.New(problem.Inconclusive, "whether %s is live in %s is not known: its status command gave no answer within %s",
+			r.Digest().Short(), e.Name, human.Duration(spec.Health.Timeout)).
+			WithHint("see why its status command does not answer; greenroom logs --environment %s", e.Name)
 	}
 	return Live{}, problem.New(problem.Fail, "%s is not live in %s: %s", r.Digest().Short(), e.Name, st.Reason).
 		WithHint("greenroom status; greenroom logs --environment %s", e.Name)
@@ -281,10 +323,10 @@ func (e *Environment) upDeployed(ctx context.Context, live release.Release, say 
 		_, err = e.watchLive(ctx, live)
 		return err
 	}
-	if p := problem.From(err); p == nil || p.Code != problem.Fail {
+	if p := problem.From(err); p.Code != problem.Fail && p.Code != problem.Inconclusive {
 		return err
 	}
-	say(live.Digest().Short() + " is not live here: deploying it")
+	say(live.Digest().Short() + " is not known to be live here: deploying it")
 	again := Deploying{Key: "up", Again: true}
 	id := e.deployID(live.Digest(), again.Key)
 	if st, err := e.world.Driver.Status(ctx, id); err == nil && st.Phase != driver.Starting { // it tells of the time before
@@ -296,49 +338,71 @@ func (e *Environment) upDeployed(ctx context.Context, live release.Release, say 
 	return err
 }
 
-// TakeDown has the live release's stop command take the app away, where it has one; else it stays, and say is told so.
-func (e *Environment) TakeDown(ctx context.Context, live *release.Release, say func(string)) error {
-	if live != nil && live.Contents.Deploy != nil {
-		if live.Contents.Deploy.Stop == nil {
-			say("what is deployed stays: the app has no stop command")
-		} else {
-			say("its stop command, for at most " + human.Duration(live.Contents.Deploy.Stop.Timeout))
-			if err := e.TakeAway(ctx, *live); err != nil {
-				return err
-			}
+// TakeDown has the live release's stop command take the app away, where it has one; else it stays, and say is told so. Where
+// the environment's data are to go, what has them must not stay: that is a problem.
+func (e *Environment) TakeDown(ctx context.Context, live *release.Release, data bool, say func(string)) error {
+	if live == nil || live.Contents.Deploy == nil {
+		return e.Down(ctx)
+	}
+	switch stop := live.Contents.Deploy.Stop; {
+	case stop != nil:
+		say("its stop command, for at most " + human.Duration(stop.Timeout))
+		if err := e.TakeAway(ctx, *live); err != nil {
+			return err
 		}
+	case data:
+		if err := e.gone(ctx, *live, 0); err != nil {
+			return problem.New(problem.From(err).Code, "%w: its data can't go from under it", err).WithHint("%s", problem.From(err).Hint)
+		}
+	default:
+		say("what is deployed stays: the app has no stop command")
 	}
 	return e.Down(ctx)
 }
 
-// Gone returns once a release's status command says that it is not live any more. It is a problem where it still is, after
-// a while: what has its data here can't lose it.
-func (e *Environment) Gone(ctx context.Context, r release.Release) error {
-	for began := time.Now(); ; {
-		_, err := e.AskLive(ctx, r)
-		if p := problem.From(err); err != nil && p.Code == problem.Fail {
-			return nil
-		}
-		if err == nil && time.Since(began) > becomeLive {
-			return problem.New(problem.Blocked, "%s is still live in %s, as its status command says: its data can't go from under it", r.Digest().Short(), e.Name).
-				WithHint("take it away by hand, then this again")
-		}
-		if err == nil {
-			err = driver.Sleep(ctx, 500*time.Millisecond)
-		}
-		if err != nil {
-			return err
-		}
+// StopOwed says whether a release's stop command was not run yet, in an environment that is to be down: who recorded that was
+// interrupted before. What still asks after the release is the mark of it; a stop command that failed is not owed any more.
+func (e *Environment) StopOwed(ctx context.Context, live release.Release) (bool, error) {
+	if live.Contents.Deploy == nil || live.Contents.Deploy.Stop == nil {
+		return false, nil
 	}
+	all, err := e.deploys(ctx, driver.Filter{Release: string(live.Digest())})
+	return slices.ContainsFunc(all, func(st driver.Status) bool {
+		return st.ID != e.deployID(live.Digest(), askKey) && (st.Phase != driver.Exited || st.Lost)
+	}), err
 }
 
-// TakeAway has a release's stop command take it away.
+// TakeAway has a release's stop command take it away, and returns once its status command says that it is live no more.
 func (e *Environment) TakeAway(ctx context.Context, r release.Release) error {
 	id, err := e.watchLive(ctx, r)
 	if err != nil {
 		return err
 	}
-	return e.world.Driver.Stop(ctx, id)
+	if err := e.world.Driver.Stop(ctx, id); err != nil {
+		return err
+	}
+	return e.gone(ctx, r, turnTime(*r.Contents.Deploy))
+}
+
+// gone returns once a release's status command says that it is not live any more. It is a problem where it still is, after
+// that while.
+func (e *Environment) gone(ctx context.Context, r release.Release, patience time.Duration) error {
+	for began := time.Now(); ; {
+		_, err := e.AskLive(ctx, r)
+		p := problem.From(err)
+		switch late := time.Since(began) > patience; {
+		case err != nil && p.Code == problem.Fail:
+			return nil
+		case err != nil && (late || p.Code != problem.Inconclusive):
+			return err
+		case late:
+			return problem.New(problem.Blocked, "%s is still live in %s, as its status command says", r.Digest().Short(), e.Name).
+				WithHint("take it away by hand, then this again")
+		}
+		if err := driver.Sleep(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // deployHealth is how a deployed release stands.

@@ -50,6 +50,10 @@ type Step struct {
 	Args   json.RawMessage `json:"args,omitempty"`
 	// Changes says that the step has an effect that is taken back when the run turns round.
 	Changes bool `json:"changes,omitempty"`
+	// UndoTime is how long one attempt to take it back may take, where that is longer than for any other step.
+	UndoTime time.Duration `json:"undo_time,omitempty"`
+	// UndoAttempts is how often taking it back may fail; 0 is Attempts.
+	UndoAttempts int `json:"undo_attempts,omitempty"`
 	// Always steps run forward even when the run turned round (taking down a stage), once all else was taken back. They
 	// are never taken back themselves.
 	Always bool `json:"always,omitempty"`

@@ -21,7 +21,8 @@ func (b *builder) deployed() {
 	if back := b.NewContents.Deploy.Rollback; b.Kind == plan.Rollback && back != nil {
 		with, command = "its rollback command", *back
 	}
-	b.step("deploy", ActionDeploy, true, "make %s live by %s, for at most %s: %s", b.New.Short(), with, human.Duration(command.Timeout), command.Run)
+	s := b.step("deploy", ActionDeploy, true, "make %s live by %s, for at most %s: %s", b.New.Short(), with, human.Duration(command.Timeout), command.Run)
+	s.UndoTime, s.UndoAttempts = b.backTime(), backAttempts
 	b.live()
 	b.verify()
 	if w := b.Environment.Rollout.Watch; w > 0 {
@@ -29,6 +30,20 @@ func (b *builder) deployed() {
 		b.step("watch", ActionProbe, false, "probe %s at %d/s for %s", b.Environment.URL+p.Path, p.Rate, human.Duration(w))
 	}
 }
+
+// backTime is how long one attempt to go back may take: to end the deploy command, and all that the team's way back may.
+func (b *builder) backTime() time.Duration {
+	if old := b.OldContents.Deploy; old != nil {
+		return endTime + environment.DeployTime(*old, true)
+	}
+	return endTime + environment.StopTime(*b.NewContents.Deploy)
+}
+
+// backAttempts is how often one tries to go back by the team's commands: each time may take as long as a deploy, and users wait.
+const backAttempts = 3
+
+// endTime is what it may take to end a deploy command that is under way.
+const endTime = 2 * time.Minute
 
 // The keys of the deploys of one run.
 func deployKey(run string) string { return run }

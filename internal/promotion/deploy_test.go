@@ -44,6 +44,11 @@ func TestMakeForATeamsOwnDeploy(t *testing.T) {
 		if err := p.Validate(); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+		for _, s := range p.Steps {
+			if want := 2*time.Minute + 12*time.Second; s.Name == "deploy" && s.UndoTime < want && strings.Contains(name, "promotion") {
+				t.Errorf("%s: it may take %s to go back, want at least %s", name, s.UndoTime, want)
+			}
+		}
 		var names []string
 		said := ""
 		for _, s := range p.Steps {

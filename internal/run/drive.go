@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,10 +45,10 @@ func (a *active) drive() {
 	a.Executor.mu.Lock()
 	delete(a.active, a.run.ID)
 	a.Executor.mu.Unlock()
+	a.Left(a.run.ID)
 	if !finished {
 		return
 	}
-	a.Ended(a.run.ID)
 	if err := a.persist(a.begin); err != nil {
 		a.Log.Error("the next run could not begin", "error", err)
 	}
@@ -132,7 +133,7 @@ func (a *active) failed(move plan.Move, err error) error {
 	state := plan.Failed
 	if move.Step.Always {
 		if move.Attempt < plan.Attempts {
-			a.again(move, err)
+			a.again(move, plan.Attempts, err)
 			return nil
 		}
 		state = plan.Stuck
@@ -147,7 +148,8 @@ func (a *active) undo(move plan.Move) error {
 		return err
 	}
 	// Not the steps' context: that one is cancelled already when the run was.
-	ctx, cancel := context.WithTimeout(a.ctx, a.UndoTime)
+	limit := max(a.UndoTime, move.Step.UndoTime)
+	ctx, cancel := context.WithTimeout(a.ctx, limit)
 	defer cancel()
 	t := a.task(move)
 	a.Hook(BeforeUndo, t.Step.Name)
@@ -158,7 +160,7 @@ func (a *active) undo(move plan.Move) error {
 	}
 	defer a.Hook(UndoRecorded, t.Step.Name)
 	if err != nil && ctx.Err() != nil {
-		err = problem.New(problem.Fail, "it took longer than %s: %w", human.Duration(a.UndoTime), err)
+		err = problem.New(problem.Fail, "it took longer than %s: %w", human.Duration(limit), err)
 	}
 	if err == nil {
 		if err = a.lockedRecord(plan.Entry{Step: t.Step.Name, State: plan.Undone}, t.commits...); err == nil || a.ctx.Err() != nil {
@@ -166,17 +168,22 @@ func (a *active) undo(move plan.Move) error {
 		}
 	}
 	p := problem.From(err)
-	if move.Attempt < plan.Attempts && p.Code != problem.Blocked {
-		a.again(move, err)
+	most := cmp.Or(move.Step.UndoAttempts, plan.Attempts)
+	if move.Attempt < most && p.Code != problem.Blocked {
+		a.again(move, most, err)
 		return nil
 	}
-	return a.lockedRecord(plan.Entry{Step: t.Step.Name, State: plan.Stuck, Error: p.Message, Hint: p.Hint})
+	said := p.Message
+	if move.Attempt > 1 {
+		said = fmt.Sprintf("tried %d times: %s", move.Attempt, said)
+	}
+	return a.lockedRecord(plan.Entry{Step: t.Step.Name, State: plan.Stuck, Error: said, Hint: p.Hint})
 }
 
 // again tells that an attempt failed and is repeated.
-func (a *active) again(move plan.Move, err error) {
+func (a *active) again(move plan.Move, most int, err error) {
 	a.Log.Warn("step is tried again", "run", a.run.ID, "step", move.Step.Name, "attempt", move.Attempt, "error", err)
-	a.tell(move.Step.Name, fmt.Sprintf("attempt %d of %d failed: %v", move.Attempt, plan.Attempts, err))
+	a.tell(move.Step.Name, fmt.Sprintf("attempt %d of %d failed: %v", move.Attempt, most, err))
 }
 
 // wait holds a repeated attempt back: 1, 2, 4, 8 seconds.

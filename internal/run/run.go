@@ -31,11 +31,12 @@ type Config struct {
 	Store    *store.Store
 	Actions  map[string]Action // by plan.Step.Action
 	Log      *slog.Logger
-	UndoTime time.Duration // how long one attempt to take a step back may take; 0 is 10 minutes
+	UndoTime time.Duration // how long one attempt to take a step back may take, where the step needs no longer; 0 is 10 minutes
 	// Pause waits before a step is tried again; nil is a timer. It returns early with ctx's error.
 	Pause func(ctx context.Context, d time.Duration) error
-	// Ended is called after a run has ended, whichever way, and must not wait for anything; nil is nobody.
-	Ended func(run string)
+	// Left is called when a run is carried out here no more: it has ended, whichever way, or halts until the next start. It
+	// must not wait for anything; nil is nobody.
+	Left func(run string)
 	// Hook is called at each point of each step; nil in production. A test kills the process there.
 	Hook func(p Point, step string)
 }
@@ -75,8 +76,8 @@ func New(ctx context.Context, c Config) *Executor {
 	if c.Pause == nil {
 		c.Pause = pause
 	}
-	if c.Ended == nil {
-		c.Ended = func(string) {}
+	if c.Left == nil {
+		c.Left = func(string) {}
 	}
 	if c.Hook == nil {
 		c.Hook = func(Point, string) {}
@@ -176,7 +177,7 @@ func (e *Executor) cancelInactive(ctx context.Context, id, by string) error {
 	if err := e.Store.FinishRun(ctx, id, plan.Next(r.Plan, append(r.Journal, entry))); err != nil {
 		return err
 	}
-	e.Ended(id)
+	e.Left(id)
 	return nil
 }
 

@@ -169,7 +169,7 @@ func TestRunsEnd(t *testing.T) {
 		{"a result that is no JSON", &scripted{do: inBackup(func() any { return func() {} })}, plan.Stopped,
 			"backup: json: unsupported type", "", "do backup, do down"},
 		{"stuck", &scripted{do: failing("shift"), undo: func(_ context.Context, t *Task) error { return errors.New("can't") }}, plan.NeedsOperator,
-			"shift could not be taken back: can't (after: shift: no luck)", "greenroom rollback production",
+			"shift could not be taken back: tried 5 times: can't (after: shift: no luck)", "greenroom rollback production",
 			"do backup, do migrate, do shift" + strings.Repeat(", undo shift", plan.Attempts)},
 		{"only a person can help", &scripted{do: failing("shift"), undo: func(context.Context, *Task) error {
 			return problem.New(problem.Blocked, "it would lose data").WithHint("ask them")
@@ -277,7 +277,7 @@ func TestRehearsalsWaitForOneAnother(t *testing.T) {
 	}}
 	e := executor(t, x)
 	var told atomic.Int32
-	e.Ended = func(string) { told.Add(1) }
+	e.Left = func(string) { told.Add(1) }
 	var ids []string
 	for range 4 {
 		ids = append(ids, start(t, e, rehearsal()))

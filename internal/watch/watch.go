@@ -27,11 +27,13 @@ type Loop struct {
 	Every time.Duration
 	Locks *Locks
 
-	told map[string]string // what was complained of last, by where
+	told   map[string]string // what was complained of last, by where
+	taking sync.WaitGroup    // what a team's stop command takes away
 }
 
 // Run reconciles at once and then every Every, until ctx ends.
 func (l *Loop) Run(ctx context.Context) {
+	defer l.taking.Wait()
 	tick := time.NewTicker(l.Every)
 	defer tick.Stop()
 	var pruned time.Time
@@ -108,7 +110,7 @@ func (l *Loop) environment(ctx context.Context, k place) error {
 	if !free {
 		return nil
 	}
-	defer unlock()
+	defer func() { unlock() }()
 	if busy, err := l.busy(ctx, k.policy.App, k.name); err != nil || busy {
 		return err
 	}
@@ -118,7 +120,17 @@ func (l *Loop) environment(ctx context.Context, k place) error {
 	}
 	env, _ := l.World.Open(k.policy, k.name)
 	if record.Want != store.Up {
-		return env.Down(ctx) // what a kill in the middle of stopping it left, or a first release that did not make it
+		owed, err := l.owed(ctx, env, record.Live)
+		if err != nil {
+			return err
+		}
+		if owed == nil {
+			return env.Down(ctx) // what a kill in the middle of stopping it left, or a first release that did not make it
+		}
+		free := unlock
+		unlock = func() {}
+		l.taking.Go(func() { l.takeDown(ctx, env, *owed, free) })
+		return nil
 	}
 	if record.SchemaState == gate.SchemaHalfMigrated {
 		return nil // neither release is known to run on it: what stands there stays until a person acts
@@ -136,6 +148,33 @@ func (l *Loop) environment(ctx context.Context, k place) error {
 		l.Log.Warn("mended", "app", k.policy.App, "environment", k.name, "what", m)
 	}
 	return err
+}
+
+// owed is the live release of an environment that is to be down, where its team's stop command was not run yet; nil for none.
+func (l *Loop) owed(ctx context.Context, e *environment.Environment, live release.Digest) (*release.Release, error) {
+	if !e.Deployed() || live == "" {
+		return nil, nil
+	}
+	r, err := l.World.Release(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	owed, err := e.StopOwed(ctx, r)
+	if err != nil || !owed {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// takeDown goes on with stopping an environment beside the others, which don't wait for a team's stop command.
+func (l *Loop) takeDown(ctx context.Context, e *environment.Environment, live release.Release, unlock func()) {
+	defer unlock()
+	log := l.Log.With("app", e.App, "environment", e.Name)
+	log.Warn("it was not stopped to the end: running its stop command")
+	err := e.TakeDown(ctx, &live, false, func(string) {})
+	if err != nil && ctx.Err() == nil {
+		log.Error("it is not known to be stopped", "error", err)
+	}
 }
 
 // busy says whether a run owns the environment, or waits for it.

@@ -198,7 +198,10 @@ func TestFaultsOfTheStatusCommand(t *testing.T) {
 			f := newTeam(t)
 			s := f.spec(yes, c.status)
 			s.Health.Timeout, s.Health.Start = 300*time.Millisecond, time.Second
-			f.fails(s, append(c.says, "not healthy 1 s after its start")...)
+			st := f.fails(s, append(c.says, "not healthy 1 s after its start")...)
+			if hung := strings.Contains(c.says[0], "no answer"); st.Answered == hung {
+				t.Errorf("it answered: %v, want %v", st.Answered, !hung)
+			}
 		})
 	}
 }

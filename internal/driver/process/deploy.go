@@ -175,6 +175,7 @@ func (s *supervisor) askStatus(ctx context.Context) error {
 	exit, printed, err := s.runCommand(ctx, s.spec.Health.Command, 100*time.Millisecond)
 	line, named := printed.all.line(), driver.Named(printed.answer())
 	s.found.Store(&named)
+	s.answered.Store(err == nil)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("the status command did not end")
@@ -200,7 +201,7 @@ func (t told) answer() string {
 	return t.all.whole()
 }
 
-// runCommand runs a command beside what is deployed. The secrets go before anything is cut, since half of one would not be
+// runCommand runs a command beside the replica. The secrets go before anything is cut, since half of one would not be
 // known as one.
 func (s *supervisor) runCommand(ctx context.Context, argv []string, grace time.Duration) (proc.Exit, told, error) {
 	t := told{new(lastLines), new(lastLines)}

@@ -35,10 +35,14 @@ type life struct {
 }
 
 func newLife(s driver.Spec) *life {
-	return &life{health: s.Health, restart: s.Restart, careful: s.Careful, status: driver.Status{
+	l := &life{health: s.Health, restart: s.Restart, careful: s.Careful, status: driver.Status{
 		ID: s.ID, App: s.App, Environment: s.Environment, Service: s.Service, Release: s.Release, Index: s.Index,
 		Phase: driver.Starting, Listen: s.Listen, Deploy: s.Deploy != nil,
 	}}
+	if s.Deploy != nil {
+		l.status.Secrets = s.Deploy.Secrets
+	}
+	return l
 }
 
 // started notes that a child runs.

@@ -2,15 +2,12 @@ package process
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"greenroom/internal/app"
 	"greenroom/internal/driver"
 	"greenroom/internal/human"
-	"greenroom/internal/proc"
 )
 
 // watch probes until ctx ends, and tells each answer. Between two it waits for least at least.
@@ -39,31 +36,27 @@ func watch(ctx context.Context, h app.Health, least time.Duration, ask driver.Pr
 	}
 }
 
-// probeOf is the question of a spec. A command gets the replica's environment and folder. What an answer says goes
-// through clean before it is cut, since half a secret would not be known as one.
-func probeOf(s driver.Spec, env []string, clean func(string) string) driver.Probe {
-	if s.Health.HTTP != "" || s.Health.TCP {
-		return driver.NetworkProbe(s, clean)
+// question is that of a spec. What an answer says is without secrets before it is cut, since half of one would not be known
+// as one.
+func (s *supervisor) question() driver.Probe {
+	switch {
+	case s.spec.Deploy != nil:
+		return s.askStatus
+	case s.spec.Health.HTTP != "" || s.spec.Health.TCP:
+		return driver.NetworkProbe(s.spec, s.redact.String)
 	}
-	return commandProbe(s, env, clean)
+	return s.askCommand
 }
 
-// commandProbe runs the health command. It is in a group of its own, so that it can be killed when it takes too long,
+// askCommand runs the health command. It is in a group of its own, so that it can be killed when it takes too long,
 // and a descendant of the supervisor, so that nothing of it is left when the replica ends.
-func commandProbe(s driver.Spec, env []string, clean func(string) string) driver.Probe {
-	return func(ctx context.Context) error {
-		printed := new(lastLines)
-		exit, err := proc.Run(ctx, proc.Command{
-			Argv: s.Health.Command, Dir: s.Dir, Env: env, Stdout: printed, Stderr: printed, User: s.User,
-			Network: s.Network, Grace: 100 * time.Millisecond,
-		})
-		switch {
-		case err != nil:
-			return fmt.Errorf("health command: %w", err)
-		case exit.OK():
-			return nil
-		default:
-			return errors.New(strings.TrimSuffix("health command: "+exit.String()+": "+driver.Printable(clean(printed.line()), 200), ": "))
-		}
+func (s *supervisor) askCommand(ctx context.Context) error {
+	exit, printed, err := s.runCommand(ctx, s.spec.Health.Command, 100*time.Millisecond)
+	switch {
+	case err != nil:
+		return fmt.Errorf("health command: %w", err)
+	case exit.OK():
+		return nil
 	}
+	return fmt.Errorf("health command: %s", join(exit.String(), driver.Printable(printed.all.line(), 200)))
 }

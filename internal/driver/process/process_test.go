@@ -230,6 +230,23 @@ func TestSecretsNeverTouchTheDisk(t *testing.T) {
 	f.wantNowhere(secret)
 }
 
+// What cuts a long line that a health command printed leaves no half of a secret.
+func TestSecretsInAHealthAnswer(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	const secret = "hunter22-correct-horse"
+	s := f.shell("web", `exec sleep 600`)
+	s.Env["PASSWORD"], s.Secrets = secret, []string{secret}
+	s.Health = app.Health{Command: proc.Shell(`printf %s "$PASSWORD"; printf %04085d 0; exit 1`), Interval: 10 * time.Millisecond, Start: time.Second}
+	f.start(s)
+	st, err := f.Wait(f.ctx, "web")
+	for _, said := range []string{st.Reason, fmt.Sprint(err)} {
+		if strings.Contains(said, "horse") || !strings.Contains(said, "exit code 1: ") || !strings.Contains(said, "000") {
+			t.Errorf("it is said %q", said)
+		}
+	}
+}
+
 // wantNowhere wants no file of the driver's folder to hold a value.
 func (f *fixture) wantNowhere(secret string) {
 	f.Helper()

@@ -52,23 +52,24 @@ func Supervise(ctx context.Context, dir string, stdin io.Reader, stdout io.Write
 
 // supervisor is one replica's parent. All but the pump, the probe and the socket happens in one goroutine.
 type supervisor struct {
-	spec    driver.Spec
-	folder  string
-	env     []string
-	redact  *redact.Redactor
-	probe   driver.Probe
-	probing sync.Mutex // held while a health command may be running
-	self    proc.Identity
-	child   proc.Identity
-	life    *life
-	last    *lastLines
-	log     *logFile
-	board   *board
-	control *control
-	lock    *os.File
-	found   atomic.Pointer[string] // the release that the status command named last
-	refused string                 // why the stop command failed
-	orphans chan os.Signal         // tells that somebody has ended who may have been adopted
+	spec     driver.Spec
+	folder   string
+	env      []string
+	redact   *redact.Redactor
+	probe    driver.Probe
+	probing  sync.Mutex // held while a health command may be running
+	self     proc.Identity
+	child    proc.Identity
+	life     *life
+	last     *lastLines
+	log      *logFile
+	board    *board
+	control  *control
+	lock     *os.File
+	found    atomic.Pointer[string] // the release that the status command named last
+	answered atomic.Bool            // whether the status command ended by itself then
+	refused  string                 // why the stop command failed
+	orphans  chan os.Signal         // tells that somebody has ended who may have been adopted
 }
 
 // takeOver locks the folder, cleans up what a dead predecessor left, and starts the first child. Where that fails,
@@ -105,9 +106,7 @@ func takeOver(dir string, stdin io.Reader) (*supervisor, *child, error) {
 		orphans: make(chan os.Signal, 1),
 	}
 	signal.Notify(s.orphans, syscall.SIGCHLD) // before anything is started, or the first ends would be missed
-	if s.probe = probeOf(spec, s.env, s.redact.String); spec.Deploy != nil {
-		s.probe = s.askStatus
-	}
+	s.probe = s.question()
 	c, err := s.prepare()
 	if err != nil {
 		_ = s.abandon() // why it could not be started says more; what is left is cleaned up by the next start
@@ -208,6 +207,7 @@ func (s *supervisor) state() state {
 	if found := s.found.Load(); found != nil {
 		st.Status.Found = *found
 	}
+	st.Status.Answered = s.answered.Load()
 	return st
 }
 
