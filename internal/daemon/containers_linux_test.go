@@ -165,6 +165,7 @@ func TestContainers(t *testing.T) {
 	c.part(t, "exchanged, while the control plane dies at every step", c.exchanged)
 	c.part(t, "a container and an image are removed by hand", c.losesWhatItRunsOn)
 	c.part(t, "back", c.goesBack)
+	c.part(t, "what was to stay is gone by then", c.strays)
 	c.part(t, "what changed is exchanged", c.changes)
 	c.part(t, "the policy accepts it no more", c.refused)
 	c.part(t, "the Engine dies, and its containers with it", func() { c.engineDies(false) })
@@ -315,6 +316,26 @@ func (c *containers) goesBack() {
 	c.wantLive(c.first)
 	c.wantCache(cache)
 	c.customers.wantFlawless(c, c.customers.cut())
+}
+
+// strays takes the cache away between the plan that has it stay and the step: that it starts anew is told.
+func (c *containers) strays() {
+	c.dieAt(string(run.BeforeDo) + "/stay")
+	begun := c.begin(c.second)
+	c.awaitDeath()
+	must(c, c.driver.Stop(c.ctx(), c.running("cache").ID))
+	c.start()
+	var said []string
+	c.wantOutcome(c.follow(c.recall(begun).ID, func(e api.Event) bool {
+		said = append(said, e.Text)
+		return true
+	}), plan.Succeeded)
+	if !slices.Contains(said, "cache did not run any more, and starts anew") {
+		c.Errorf("the run says %q", said)
+	}
+	c.wantLive(c.second)
+	c.first, c.second = c.second, c.first
+	c.settles()
 }
 
 func (c *containers) changes() {
