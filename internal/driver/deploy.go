@@ -17,6 +17,7 @@ type Deploy struct {
 	Stop        []string      `json:"stop,omitempty"`         // takes away what was deployed when the replica is stopped; none: it stays
 	StopTimeout time.Duration `json:"stop_timeout,omitempty"` // 0 is DeployTime
 	Secrets     string        `json:"secrets,omitempty"`      // a fingerprint of the secrets that the commands get, for Status
+	Once        bool          `json:"once,omitempty"`         // the first answer counts: a no is not asked again, in the hope of a yes
 }
 
 // DeployTime is how long a deploy command may take where nobody says.

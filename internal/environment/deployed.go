@@ -260,7 +260,13 @@ func (e *Environment) watchLive(ctx context.Context, r release.Release) (id stri
 const askKey = "ask"
 
 // AskLive asks now whether a release is live, and says why it isn't, a Fail, or isn't known to be, which is Inconclusive.
-func (e *Environment) AskLive(ctx context.Context, r release.Release) (live Live, err error) {
+// It asks until there is a yes or the time of one answer is over: what the machine has just begun to start may come yet.
+func (e *Environment) AskLive(ctx context.Context, r release.Release) (Live, error) {
+	return e.askLive(ctx, r, false)
+}
+
+// askLive is AskLive, or asks once.
+func (e *Environment) askLive(ctx context.Context, r release.Release, once bool) (live Live, err error) {
 	began := e.world.Now()
 	id := e.deployID(r.Digest(), askKey)
 	if err := e.world.Deploys.Forget(ctx, id); err != nil { // one that was interrupted
@@ -270,7 +276,7 @@ func (e *Environment) AskLive(ctx context.Context, r release.Release) (live Live
 	if err != nil {
 		return Live{}, err
 	}
-	spec.Deploy.Stop, spec.Health.Start = nil, spec.Health.Timeout
+	spec.Deploy.Stop, spec.Deploy.Once, spec.Health.Start = nil, once, spec.Health.Timeout
 	if _, err := e.world.Deploys.Start(ctx, spec); err != nil {
 		return Live{}, err
 	}
@@ -388,7 +394,7 @@ func (e *Environment) TakeAway(ctx context.Context, r release.Release) error {
 // that while.
 func (e *Environment) gone(ctx context.Context, r release.Release, patience time.Duration) error {
 	for began := time.Now(); ; {
-		_, err := e.AskLive(ctx, r)
+		_, err := e.askLive(ctx, r, true)
 		p := problem.From(err)
 		switch late := time.Since(began) > patience; {
 		case err != nil && p.Code == problem.Fail:

@@ -124,6 +124,9 @@ func (s *supervisor) watchDeployed(ctx context.Context) {
 			return
 		case err := <-answers:
 			s.life.probed(time.Now(), err)
+			if s.spec.Deploy.Once && err != nil && s.answered.Load() {
+				s.life.settled(time.Now())
+			}
 		case <-overdue.C:
 			s.life.overdue(time.Now())
 		}

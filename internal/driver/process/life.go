@@ -106,6 +106,13 @@ func (l *life) patience(now time.Time) time.Duration {
 	return l.trying.Add(l.health.Start).Sub(now)
 }
 
+// settled notes that the answer that was just given stays.
+func (l *life) settled(now time.Time) {
+	if l.status.Phase == driver.Starting {
+		l.enter(now, driver.Sick)
+	}
+}
+
 // overdue notes that the patience is over.
 func (l *life) overdue(now time.Time) {
 	if l.status.Phase != driver.Starting {
