@@ -643,7 +643,9 @@ func failing(t *testing.T, to string, fails func(*http.Request) bool) string {
 	go func() { served <- server.Serve(l) }()
 	t.Cleanup(func() {
 		_ = server.Close()
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("the server in the middle ended with %v", err)
+		}
 		transport.CloseIdleConnections()
 	})
 	return name
