@@ -30,6 +30,20 @@ func TestSeclude(t *testing.T) {
 	}
 }
 
+// Who is in a namespace keeps no other one alive: what its owner removes is gone.
+func TestNoNamespaceIsKept(t *testing.T) {
+	n, other := newNetwork(t), newNetwork(t)
+	if len(mounts(t, other.File())) != 1 {
+		t.Fatal("the other namespace is no mounted file")
+	}
+	if out, ok := inside(t, n, "! grep nsfs /proc/self/mountinfo"); !ok {
+		t.Errorf("inside there are\n%s", out)
+	}
+	if len(mounts(t, other.File())) != 1 || len(mounts(t, n.File())) != 1 {
+		t.Error("outside, they are gone as well")
+	}
+}
+
 // However often threads are changed, the process is where it was: its first thread, which can't end, is never one of them.
 func TestThreads(t *testing.T) {
 	n := newNetwork(t)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -39,6 +41,9 @@ func hideSockets() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("mount namespace: %w", err)
 	}
+	if err := LetGo(); err != nil {
+		return err
+	}
 	for _, dir := range sockets {
 		info, err := os.Lstat(dir)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() { // /var/run is a link to the other one
@@ -53,6 +58,30 @@ func hideSockets() error {
 	}
 	return nil
 }
+
+// LetGo takes the files that stand for namespaces out of the calling thread's mount namespace, which must be its own. A copy of such a
+// file keeps its namespace alive when its owner removes it elsewhere: of a container that was killed together with its Engine, the
+// addresses would still be there, and answer in the place of those of the one that is started again.
+func LetGo() error {
+	b, err := os.ReadFile("/proc/thread-self/mountinfo")
+	if err != nil {
+		return fmt.Errorf("mount namespace: %w", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if i := slices.Index(f, "-"); len(f) < 5 || i < 0 || f[i+1] != "nsfs" { // see proc_pid_mountinfo(5)
+			continue
+		}
+		err := unix.Unmount(unescape.Replace(f[4]), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) { // it went meanwhile, or another one is over it
+			return fmt.Errorf("%s: %w", f[4], err)
+		}
+	}
+	return nil
+}
+
+// unescape makes paths of those in mountinfo.
+var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
 // Where struct seccomp_data has what is asked for, see seccomp(2). The low half of an argument comes first on both.
 const (
