@@ -127,6 +127,9 @@ func (l *life) late() string {
 	if l.status.Phase != driver.Sick || l.trying.IsZero() {
 		return ""
 	}
+	if l.status.Deploy {
+		return "not live within " + human.Duration(l.health.Start) + " of its deploy command: "
+	}
 	return "not healthy " + human.Duration(l.health.Start) + " after its start: "
 }
 
