@@ -18,11 +18,11 @@ demo: build
 	@./scripts/setup demo
 	@./bin/greenroom demo $(ARGS)
 
-## test: install what the tests need, then run all of them with the race detector (they wait more than they compute, so many at once)
+## test: install what the tests need, then run all of them with the race detector (they wait more than they compute, so many at once, the longest first)
 test:
 	@./scripts/setup test
 	$(GO) vet ./...
-	$(GO) test -race -p 3 -parallel 6 -timeout 40m ./...
+	$(GO) test -race -p 3 -parallel 6 -timeout 40m ./internal/daemon ./...
 	$(MAKE) torture KILLS=$(or $(KILLS),50)
 
 ## torture: kill whatever is there at random, and ask a model whether what was seen can be (KILLS=500 SEED=42 make torture)

@@ -77,8 +77,8 @@ func TestTwoRehearsalsQueue(t *testing.T) {
 	needPostgres(t)
 	h := newHouse(t)
 	h.up(withPostgres())
-	first := h.rehearse(h.build(withPostgres()))
-	second := h.rehearse(h.build(withPostgres().as("v2", "")))
+	one, two := h.build(withPostgres()), h.build(withPostgres().as("v2", ""))
+	first, second := h.rehearse(one), h.rehearse(two)
 	if first.Queue != 0 || second.Queue != 1 {
 		t.Errorf("before the first come %d, before the second %d", first.Queue, second.Queue)
 	}

@@ -263,7 +263,7 @@ func TestNeedsVolume(t *testing.T) {
 		"an own layer":                       {driver.Container{}, false},
 		"a root that is read-only":           {driver.Container{ReadOnly: true}, true},
 		"with a volume there":                {driver.Container{ReadOnly: true, Mounts: mounts(driver.Mount{Volume: "v", Target: "/run"})}, false},
-		"with one that is read-only":         {driver.Container{ReadOnly: true, Mounts: mounts(driver.Mount{Volume: "v", Target: "/run", ReadOnly: true})}, true},
+		"with one that is read-only":         {driver.Container{ReadOnly: true, Mounts: mounts(driver.Mount{Volume: "v", Target: "/run", ReadOnly: true})}, false}, // refused before
 		"a file system in memory":            {driver.Container{Tmpfs: memory("/run")}, true},
 		"one elsewhere":                      {driver.Container{Tmpfs: memory("/run/sec")}, false},
 		"one in memory on a volume":          {driver.Container{Tmpfs: memory("/run/secrets"), Mounts: mounts(driver.Mount{Volume: "v", Target: "/run"})}, true},
