@@ -198,7 +198,7 @@ func TestFaultsOfTheStatusCommand(t *testing.T) {
 			f := newTeam(t)
 			s := f.spec(yes, c.status)
 			s.Health.Timeout, s.Health.Start = 300*time.Millisecond, time.Second
-			st := f.fails(s, append(c.says, "not live within 1 s of its deploy command")...)
+			st := f.fails(s, append(c.says, "not live 1 s after its deploy command")...)
 			if hung := strings.Contains(c.says[0], "no answer"); st.Answered == hung {
 				t.Errorf("it answered: %v, want %v", st.Answered, !hung)
 			}

@@ -257,7 +257,7 @@ func (b *bench) neverHealthy(s driver.Spec, words ...string) {
 			b.Fatalf("wait gave %+v, want a problem", st)
 		}
 		if says(err.Error(), words) || s.Health.Start > 30*time.Second {
-			b.wantProblem(err, append(words, human.Duration(s.Health.Start)+" after its start")...)
+			b.wantProblem(err, append(words, human.Duration(s.Health.Start)+" after its ")...)
 			return
 		}
 		b.stop(s.ID)

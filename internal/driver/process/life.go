@@ -128,7 +128,7 @@ func (l *life) late() string {
 		return ""
 	}
 	if l.status.Deploy {
-		return "not live within " + human.Duration(l.health.Start) + " of its deploy command: "
+		return "not live " + human.Duration(l.health.Start) + " after its deploy command: "
 	}
 	return "not healthy " + human.Duration(l.health.Start) + " after its start: "
 }
