@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"sync"
@@ -29,9 +30,7 @@ func (s *supervisor) startChild() (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd, err := proc.Command{
-		Argv: s.spec.Command, Dir: s.spec.Dir, Env: s.env, Stdout: w, Stderr: w, User: s.spec.User, Groups: s.spec.Deploy != nil,
-	}.Cmd()
+	cmd, err := s.command(s.spec.Command, w, w).Cmd()
 	if err == nil {
 		dieWithParent(cmd.SysProcAttr)
 		if c := cmd.SysProcAttr.Credential; c != nil {
@@ -54,6 +53,13 @@ func (s *supervisor) startChild() (*child, error) {
 		pump(s.redact.Reader(r), s.last, s.log)
 	}()
 	return c, w.Close()
+}
+
+// command is one of the replica's: its own, or one beside it. Only a deploy's have the user's other groups.
+func (s *supervisor) command(argv []string, stdout, stderr io.Writer) proc.Command {
+	return proc.Command{
+		Argv: argv, Dir: s.spec.Dir, Env: s.env, Stdout: stdout, Stderr: stderr, User: s.spec.User, Groups: s.spec.Deploy != nil,
+	}
 }
 
 // ask begins to ask after the child's health.

@@ -209,9 +209,9 @@ func (t told) answer() string {
 func (s *supervisor) runCommand(ctx context.Context, argv []string, grace time.Duration) (proc.Exit, told, error) {
 	t := told{new(lastLines), new(lastLines)}
 	stdout, stderr := s.redact.Writer(io.MultiWriter(t.all, t.stdout)), s.redact.Writer(t.all)
-	exit, err := proc.Run(ctx, proc.Command{
-		Argv: argv, Dir: s.spec.Dir, Env: s.env, Stdout: stdout, Stderr: stderr, User: s.spec.User, Groups: true, Network: s.spec.Network, Grace: grace,
-	})
+	c := s.command(argv, stdout, stderr)
+	c.Network, c.Grace = s.spec.Network, grace
+	exit, err := proc.Run(ctx, c)
 	_ = errors.Join(stdout.Close(), stderr.Close()) // memory
 	return exit, t, err
 }

@@ -134,3 +134,17 @@ func TestBackOff(t *testing.T) {
 		}
 	}
 }
+
+// What an administrator lets a team's deploy reach, such as the Docker Engine, is nothing for what Greenroom runs itself, nor for the
+// question after its health.
+func TestGroupsAreForDeploys(t *testing.T) {
+	for name, c := range map[string]struct {
+		deploy *driver.Deploy
+		want   bool
+	}{"a service": {nil, false}, "a deploy": {&driver.Deploy{}, true}} {
+		s := &supervisor{spec: driver.Spec{User: "nobody", Deploy: c.deploy}}
+		if got := s.command(proc.Shell("true"), nil, nil); got.Groups != c.want || got.User != "nobody" {
+			t.Errorf("%s: as %s, with its other groups: %v", name, got.User, got.Groups)
+		}
+	}
+}
