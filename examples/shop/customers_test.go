@@ -47,14 +47,14 @@ func crowd(t *testing.T, most, requests int, shop http.HandlerFunc) Report {
 }
 
 func TestCustomersCallAnErrorAnError(t *testing.T) {
-	r := crowd(t, 64, 20, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+	r := crowd(t, 10_000, 20, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 	if !r.Summary || r.Requests < 20 || r.Failed != r.Requests || r.Failures["GET /: 500 Internal Server Error"] != r.Failed {
 		t.Errorf("a shop that is down gives %+v", r)
 	}
 }
 
 func TestCustomersLookAtWhatTheyGet(t *testing.T) {
-	r := crowd(t, 64, 20, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("Welcome!")) })
+	r := crowd(t, 10_000, 20, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("Welcome!")) })
 	if r.Failed != r.Requests || r.Failures["GET /: wrong content"] != r.Failed {
 		t.Errorf("a shop that sells nothing gives %+v", r)
 	}

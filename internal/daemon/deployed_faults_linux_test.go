@@ -100,11 +100,15 @@ func TestNobodyDeploysBesideTheWayBack(t *testing.T) {
 		must(t, err)
 		return ""
 	})
-	for _, s := range c.replicas() {
-		if s.Deploy && s.PID != 0 && s.Release != string(first) {
-			must(t, syscall.Kill(s.PID, syscall.SIGKILL))
+	c.eventually("its supervisor is known", func() string { // the command may be at work before that is written down
+		for _, s := range c.replicas() {
+			if s.Deploy && s.PID != 0 && s.Release != string(first) {
+				must(t, syscall.Kill(s.PID, syscall.SIGKILL))
+				return ""
+			}
 		}
-	}
+		return "none of the new release's deploy is"
+	})
 	c.wantOutcome(c.await(begun.ID), plan.RolledBack, "supervisor") // also where it died before it could say that it had begun
 	if child.Alive() {
 		t.Error("what the killed deploy had begun goes on beside the old release")
