@@ -188,7 +188,7 @@ func (w *walled) wantWalled() {
 	defer ear.Close()
 	_, port, _ := net.SplitHostPort(decoy.Try.Address)
 	at := func(n docker.Network) string { return net.JoinHostPort(n.Gateway.String(), port) }
-	open, err := w.driver.EnsureNetwork(w.ctx(), appUnderTest, "production", "environment", false)
+	open, err := w.driver.EnsureNetwork(w.ctx(), appUnderTest, "production", "environment", docker.Addressed)
 	must(w, err)
 	closed, err := w.driver.InternalNetworks(w.ctx(), appUnderTest, "rehearsal")
 	must(w, err)

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -135,25 +136,31 @@ func TestPull(t *testing.T) {
 func TestNetworkAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
-	got := make([]docker.Network, 5)
-	var wg sync.WaitGroup
-	for i := range got {
-		d := openOn(t, f.engine, t.Name())
-		wg.Go(func() {
-			var err error
-			if got[i], err = d.EnsureNetwork(f.ctx, "shop", "qa", "default", false); err != nil {
-				t.Error(err)
-			}
-		})
+	drivers := make([]*docker.Driver, 5)
+	for i := range drivers {
+		drivers[i] = openOn(t, f.engine, t.Name())
 	}
-	wg.Wait()
-	for _, n := range got {
-		if n != got[0] {
-			t.Errorf("networks %+v", got)
+	kinds := []docker.Kind{docker.Addressed, docker.Names, docker.Internal}
+	for _, kind := range kinds {
+		got := make([]docker.Network, len(drivers))
+		var wg sync.WaitGroup
+		for i, d := range drivers {
+			wg.Go(func() {
+				var err error
+				if got[i], err = d.EnsureNetwork(f.ctx, "shop", "qa", fmt.Sprint("kind", kind), kind); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		for _, n := range got {
+			if n != got[0] {
+				t.Errorf("networks of kind %d: %+v", kind, got)
+			}
 		}
 	}
 	there, err := f.stranger.NetworkList(f.ctx, client.NetworkListOptions{Filters: client.Filters{}.Add("label", "greenroom.home="+t.Name())})
-	if err != nil || len(there.Items) != 1 {
+	if err != nil || len(there.Items) != len(kinds) {
 		t.Errorf("the Engine has %+v, %v", there.Items, err)
 	}
 }
