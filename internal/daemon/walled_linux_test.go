@@ -42,6 +42,7 @@ func containedOnCopy(hold string) sources {
 // walled is a house whose app has production's data in a stage of containers.
 type walled struct {
 	*house
+	engine *dockertest.Engine
 	driver *docker.Driver
 	hold   string // the file that keeps a rehearsal from ending
 }
@@ -128,7 +129,7 @@ func newWalled(t *testing.T) *walled {
 	mine, err := docker.New(docker.Options{Host: engine.Host, Home: string(h.home)})
 	must(t, err)
 	t.Cleanup(func() { must(t, mine.Close()) })
-	return &walled{house: h, driver: mine, hold: filepath.Join(h.control, "hold")}
+	return &walled{house: h, engine: engine, driver: mine, hold: filepath.Join(h.control, "hold")}
 }
 
 // onAContainedCopy makes the first release live in a production with customers.
