@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path"
@@ -183,4 +184,55 @@ func TestCancelled(t *testing.T) {
 	if st := f.status("web"); st.PID == 0 {
 		t.Errorf("status %+v", st)
 	}
+}
+
+// TestNetworkTwice has two networks of one name, as a driver leaves them that was killed while another made the same one: the older one
+// stays, unless the younger one is in use.
+func TestNetworkTwice(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Shared(t))
+	first := f.network("qa", "default", docker.Names)
+	f.twin(first)
+	if again := f.network("qa", "default", docker.Names); again != first {
+		t.Errorf("it was %+v, and is %+v", first, again)
+	}
+	second := f.twin(first)
+	s := f.spec("web", "stay")
+	s.Container.Networks = []driver.Attach{{Network: second}}
+	f.startAndWait(s)
+	if again := f.network("qa", "default", docker.Names); again.ID != second {
+		t.Errorf("a container is in %s, and the network is %+v", second, again)
+	}
+}
+
+// twin makes another network of the same name and labels, which the client's own call would not.
+func (f *fixture) twin(of docker.Network) (id string) {
+	f.Helper()
+	in, err := f.stranger.NetworkInspect(f.ctx, of.ID, client.NetworkInspectOptions{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	text, err := json.Marshal(map[string]any{"Name": of.Name, "Driver": "bridge", "Labels": in.Network.Labels})
+	if err != nil {
+		f.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(f.ctx, http.MethodPost, "http://engine/v1.41/networks/create", bytes.NewReader(text))
+	if err != nil {
+		f.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	to := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return f.stranger.Dialer()(ctx) }}
+	res, err := to.RoundTrip(req)
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusConflict {
+		f.Skip("SKIPPED: this Engine has never two networks of one name")
+	}
+	var made struct{ ID string }
+	if err := json.NewDecoder(res.Body).Decode(&made); err != nil || made.ID == "" {
+		f.Fatalf("%s: %v", res.Status, err)
+	}
+	return made.ID
 }
