@@ -196,10 +196,14 @@ func TestNetworkTwice(t *testing.T) {
 	if again := f.network("qa", "default", docker.Names); again != first {
 		t.Errorf("it was %+v, and is %+v", first, again)
 	}
-	second := f.twin(first)
+	other := f.network("qa", "other", docker.Names)
 	s := f.spec("web", "stay")
-	s.Container.Networks = []driver.Attach{{Network: second}}
+	s.Container.Networks = []driver.Attach{{Network: other.ID}}
 	f.startAndWait(s)
+	second := f.twin(first)
+	if err := f.Join(f.ctx, "web", second); err != nil {
+		t.Fatal(err)
+	}
 	if again := f.network("qa", "default", docker.Names); again.ID != second {
 		t.Errorf("a container is in %s, and the network is %+v", second, again)
 	}
