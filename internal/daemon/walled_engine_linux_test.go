@@ -21,7 +21,8 @@ func TestContainersSecludedEngineDies(t *testing.T) {
 	needPostgres(t)
 	w := newWalled(t)
 	live := w.onAContainedCopy()
-	held := containedOnCopy(w.hold).saying("sleep 0.05; done", "sleep 0.05; done && bin/app try database \"$DATABASE_URL\"")
+	held := containedOnCopy(w.hold).saying("&& while", "&& touch "+w.hold+"s && while").
+		saying("sleep 0.05; done", "sleep 0.05; done && bin/app try database \"$DATABASE_URL\"")
 	w.register(held)
 	next := w.build(held.as("v2", "ALTER TABLE customers ADD COLUMN IF NOT EXISTS since date"))
 	w.part(t, "while a check runs", func() { w.engineDiesInCheck(next) })
@@ -41,6 +42,12 @@ func (w *walled) engineDiesInCheck(r release.Digest) {
 	must(w, os.WriteFile(w.hold, nil, 0o600))
 	rehearsal := w.rehearse(r)
 	w.awaitStep(rehearsal.ID, "check-a-hold")
+	w.eventually("the check has found the database", func() string {
+		if _, err := os.Stat(w.hold + "s"); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 	w.engine.Kill(w.TB)
 	w.engine.Return(w.TB)
 	w.answersAgain("production")
