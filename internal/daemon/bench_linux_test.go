@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,11 +61,15 @@ gates:
 	return s
 }
 
-// sides are what is compared. start measures what the app needs without anybody around it.
-func sides(b *testing.B, run func(b *testing.B, contained bool, h *house, start func() time.Duration)) {
+// own is what the app takes without anybody around it: from its start to its first answer, and from the wish that it ends until nothing
+// of it is left.
+type own struct{ start, end time.Duration }
+
+// sides are what is compared. alone has the app run without anybody around it, a container in so many networks.
+func sides(b *testing.B, run func(b *testing.B, contained bool, h *house, alone func(networks int) own)) {
 	b.Run("processes", func(b *testing.B) {
 		h := newHouse(b)
-		run(b, false, h, h.startsProcess)
+		run(b, false, h, func(int) own { return h.ownProcess() })
 	})
 	b.Run("containers", func(b *testing.B) {
 		engine := dockertest.StartWide(b)
@@ -74,25 +79,35 @@ func sides(b *testing.B, run func(b *testing.B, contained bool, h *house, start 
 		c, err := client.New(client.WithHost(engine.Host))
 		must(b, err)
 		b.Cleanup(func() { must(b, c.Close()) })
-		run(b, true, h, func() time.Duration { return h.startsContainer(c) })
+		run(b, true, h, func(networks int) own { return h.ownContainer(c, networks) })
 	})
 }
 
-// BenchmarkSwitch tells of a promotion of one replica: what the app's own start takes, the step that starts it, how long after its
-// health everybody is sent there, and all in all with the end of the one before.
+// BenchmarkSwitch tells of a promotion of one replica, all in all, and what it adds: to the app's own start until everybody is sent
+// there, and to its own start and the end of the one before until the promotion has ended. Of that a container has a part because it is
+// in a second network, its release's: what the Engine takes for that alone is told beside it.
 func BenchmarkSwitch(b *testing.B) {
-	sides(b, func(b *testing.B, contained bool, h *house, start func() time.Duration) {
+	sides(b, func(b *testing.B, contained bool, h *house, alone func(networks int) own) {
 		releases := []release.Digest{h.live(plain(contained, 1)), h.build(plain(contained, 1).as("v2", ""))}
 		took := map[string][]time.Duration{}
 		for n := 1; b.Loop(); {
-			for range 4 {
-				took["own-start"] = append(took["own-start"], start())
+			for range 9 {
+				tell := func(what string, d time.Duration) { took[what] = append(took[what], d) }
+				one := alone(1)
+				tell("own-start", one.start)
+				tell("own-end", one.end)
+				if contained {
+					two := alone(2)
+					tell("second-network-start", two.start-one.start)
+					tell("second-network-end", two.end-one.end)
+				}
 				r := h.wantOutcome(h.promote(releases[n%2]), plan.Succeeded)
-				began, started := stepAt(r, "start")
+				began, _ := stepAt(r, "start")
 				_, shared := stepAt(r, "share-100")
-				took["start"] = append(took["start"], started.Sub(began))
-				took["to-traffic"] = append(took["to-traffic"], shared.Sub(started))
-				took["promotion"] = append(took["promotion"], r.Ended.Sub(r.Started))
+				all := r.Ended.Sub(r.Started)
+				tell("promotion", all)
+				tell("added-to-traffic", shared.Sub(began)-one.start)
+				tell("added", all-one.start-one.end)
 				n++
 			}
 		}
@@ -119,7 +134,7 @@ func stepAt(r api.RunView, step string) (began, done time.Time) {
 // BenchmarkReconcile is one pass over an environment of 20 services with 50 replicas in which nothing changed.
 func BenchmarkReconcile(b *testing.B) {
 	replicas := slices.Concat(slices.Repeat([]int{3}, 10), slices.Repeat([]int{2}, 10))
-	sides(b, func(b *testing.B, contained bool, h *house, _ func() time.Duration) {
+	sides(b, func(b *testing.B, contained bool, h *house, _ func(int) own) {
 		h.live(plain(contained, replicas...))
 		h.killDaemon()
 		var said bytes.Buffer
@@ -137,8 +152,8 @@ func BenchmarkReconcile(b *testing.B) {
 	})
 }
 
-// startsProcess is how long the app takes from its exec to its first answer.
-func (h *house) startsProcess() time.Duration {
+// ownProcess runs the app as a child of this test.
+func (h *house) ownProcess() (took own) {
 	h.Helper()
 	port, err := process.FreePort(func(int) bool { return false })
 	must(h, err)
@@ -146,43 +161,59 @@ func (h *house) startsProcess() time.Duration {
 	cmd.Env = []string{"PORT=" + strconv.Itoa(port)}
 	began := time.Now()
 	must(h, cmd.Start())
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed
-	}()
 	h.firstAnswer(fmt.Sprintf("http://127.0.0.1:%d/up", port))
-	return time.Since(began)
+	took.start = time.Since(began)
+	began = time.Now()
+	must(h, cmd.Process.Signal(syscall.SIGTERM))
+	_ = cmd.Wait() // a signal ended it
+	took.end = time.Since(began)
+	return took
 }
 
-// startsContainer is how long a container of the app takes, which nobody but the Engine makes and starts, to its first answer.
-func (h *house) startsContainer(c *client.Client) time.Duration {
+// ownContainer runs a container of the app that nobody but the Engine makes, starts, ends and removes. Its networks are there before,
+// and stay.
+func (h *house) ownContainer(c *client.Client, networks int) (took own) {
 	h.Helper()
 	ctx := h.ctx()
 	images, err := c.ImageList(ctx, client.ImageListOptions{})
 	must(h, err)
-	n, err := c.NetworkCreate(ctx, "bench", client.NetworkCreateOptions{Driver: "bridge"})
-	must(h, err)
+	in := make([]string, networks)
+	for i := range in {
+		n, err := c.NetworkCreate(ctx, fmt.Sprint("bench", i), client.NetworkCreateOptions{Driver: "bridge"})
+		must(h, err)
+		in[i] = n.ID
+	}
 	began := time.Now()
 	made, err := c.ContainerCreate(ctx, client.ContainerCreateOptions{
 		Config:           &container.Config{Image: images.Items[0].ID, Cmd: []string{"bin/app", "cache"}, Env: []string{"LISTEN=0.0.0.0", "PORT=8080"}},
-		HostConfig:       &container.HostConfig{NetworkMode: container.NetworkMode(n.ID)},
-		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{n.ID: {}}},
+		HostConfig:       &container.HostConfig{NetworkMode: container.NetworkMode(in[0])},
+		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{in[0]: {}}},
 	})
 	must(h, err)
+	for _, other := range in[1:] {
+		_, err := c.NetworkConnect(ctx, other, client.NetworkConnectOptions{Container: made.ID})
+		must(h, err)
+	}
 	_, err = c.ContainerStart(ctx, made.ID, client.ContainerStartOptions{})
 	must(h, err)
-	in, err := c.ContainerInspect(ctx, made.ID, client.ContainerInspectOptions{})
+	is, err := c.ContainerInspect(ctx, made.ID, client.ContainerInspectOptions{})
 	must(h, err)
 	var at netip.Addr
-	for _, e := range in.Container.NetworkSettings.Networks {
+	for _, e := range is.Container.NetworkSettings.Networks {
 		at = e.IPAddress
 	}
 	h.firstAnswer("http://" + netip.AddrPortFrom(at, 8080).String() + "/up")
-	took := time.Since(began)
-	_, err = c.ContainerRemove(ctx, made.ID, client.ContainerRemoveOptions{Force: true})
+	took.start = time.Since(began)
+	began = time.Now()
+	_, err = c.ContainerStop(ctx, made.ID, client.ContainerStopOptions{})
 	must(h, err)
-	_, err = c.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
+	_, err = c.ContainerRemove(ctx, made.ID, client.ContainerRemoveOptions{})
 	must(h, err)
+	took.end = time.Since(began)
+	for _, id := range in {
+		_, err = c.NetworkRemove(ctx, id, client.NetworkRemoveOptions{})
+		must(h, err)
+	}
 	return took
 }
 

@@ -197,11 +197,24 @@ func (c *containers) wantLive(r release.Digest) {
 		if !slices.Equal(got, want) {
 			return strings.Join(got, ", ")
 		}
-		return ""
+		return c.otherNetworks(r)
 	})
 	if c.status().Live.Digest != r {
 		c.Fatalf("%s is live, not %s", c.status().Live.Digest.Short(), r.Short())
 	}
+}
+
+// otherNetworks are those that are neither production's own nor that of its live release.
+func (c *containers) otherNetworks(live release.Digest) string {
+	c.Helper()
+	all, err := c.docker.NetworkList(c.ctx(), client.NetworkListOptions{Filters: client.Filters{}.Add("label", "greenroom.home="+string(c.home))})
+	must(c, err)
+	for _, n := range all.Items {
+		if is := n.Labels["greenroom.environment"] + " " + n.Labels["greenroom.name"]; is != "production environment" && is != "production "+live.Short() {
+			return "there is a network of " + is
+		}
+	}
+	return ""
 }
 
 // running is the one container of a service.

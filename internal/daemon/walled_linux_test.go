@@ -42,6 +42,7 @@ func containedOnCopy(hold string) sources {
 // walled is a house whose app has production's data in a stage of containers.
 type walled struct {
 	*house
+	engine *dockertest.Engine
 	driver *docker.Driver
 	hold   string // the file that keeps a rehearsal from ending
 }
@@ -128,7 +129,7 @@ func newWalled(t *testing.T) *walled {
 	mine, err := docker.New(docker.Options{Host: engine.Host, Home: string(h.home)})
 	must(t, err)
 	t.Cleanup(func() { must(t, mine.Close()) })
-	return &walled{house: h, driver: mine, hold: filepath.Join(h.control, "hold")}
+	return &walled{house: h, engine: engine, driver: mine, hold: filepath.Join(h.control, "hold")}
 }
 
 // onAContainedCopy makes the first release live in a production with customers.
@@ -188,7 +189,7 @@ func (w *walled) wantWalled() {
 	defer ear.Close()
 	_, port, _ := net.SplitHostPort(decoy.Try.Address)
 	at := func(n docker.Network) string { return net.JoinHostPort(n.Gateway.String(), port) }
-	open, err := w.driver.EnsureNetwork(w.ctx(), appUnderTest, "production", "environment", false)
+	open, err := w.driver.EnsureNetwork(w.ctx(), appUnderTest, "production", "environment", docker.Addressed)
 	must(w, err)
 	closed, err := w.driver.InternalNetworks(w.ctx(), appUnderTest, "rehearsal")
 	must(w, err)

@@ -165,19 +165,16 @@ func (m *mapper) configFilesOf(s *service) {
 
 // outsideMounts refuses a file that would be written into a volume or a folder of the machine, and stay there when its release is gone.
 func (m *mapper) outsideMounts(s *service, at place, what, target string) {
-	c, dir, deepest, stays := s.out.Container, path.Dir(target)+"/", "", false
-	cover := func(folder string, keeps bool) {
-		if strings.HasPrefix(dir, strings.TrimSuffix(folder, "/")+"/") && len(folder) > len(deepest) {
-			deepest, stays = folder, keeps
-		}
+	var folders []string
+	for _, x := range s.out.Container.Mounts {
+		folders = append(folders, x.Target)
 	}
-	for _, x := range c.Mounts {
-		cover(x.Target, true)
+	stay := len(folders)
+	for _, x := range s.out.Container.Tmpfs {
+		folders = append(folders, x.Target)
 	}
-	for _, x := range c.Tmpfs {
-		cover(x.Target, false)
-	}
-	if stays {
+	deepest := app.Innermost(path.Dir(target), folders)
+	if slices.Contains(folders[:stay], deepest) {
 		m.report.fault(at, fmt.Sprintf("the %s of %s would be written into what is mounted at %s, and stay there", what, s.Name, deepest),
 			"give it a target outside of "+deepest+", as /run/secrets/NAME, and tell the program where that is")
 	}

@@ -63,6 +63,17 @@ func SplitDevice(text string) (host, container, permissions string, ok bool) {
 	return host, container, permissions, ok
 }
 
+// Mounted is where anything is mounted in the container.
+func (c *Container) Mounted() (targets []string) {
+	for _, m := range c.Mounts {
+		targets = append(targets, m.Target)
+	}
+	for _, t := range c.Tmpfs {
+		targets = append(targets, t.Target)
+	}
+	return targets
+}
+
 // Mount is one of Compose's volumes: a named volume, or a folder of the machine that the Engine runs on.
 type Mount struct {
 	Volume   string `json:"volume,omitempty"` // a volume's name in the Engine

@@ -140,22 +140,11 @@ func (e *Environment) keepData(ctx context.Context, d *docker.Driver, s app.Serv
 // asks for a volume further down than what is. That one goes with the container. "" is that the data stays.
 func unkept(image docker.Image, env map[string]string, c *driver.Container) string {
 	at := dataFolder(image, env)
-	kept, lost := "", ""
-	deepest := func(found, folder string) string {
-		if inFolder(at, folder) && len(folder) > len(found) {
-			return folder
-		}
-		return found
-	}
-	for _, m := range c.Mounts {
-		kept = deepest(kept, m.Target)
-	}
-	for _, t := range c.Tmpfs { // whoever wants it in memory has it there
-		kept = deepest(kept, t.Target)
-	}
+	var volumes []string
 	for _, folder := range image.Volumes {
-		lost = deepest(lost, path.Clean(folder))
+		volumes = append(volumes, path.Clean(folder))
 	}
+	kept, lost := app.Innermost(at, c.Mounted()), app.Innermost(at, volumes) // whoever wants it in memory has it there
 	switch {
 	case len(lost) > len(kept):
 		return lost

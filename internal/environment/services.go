@@ -140,31 +140,34 @@ func (e *Environment) runJob(ctx context.Context, r release.Release, s app.Servi
 	return nil
 }
 
-// Stop stops services of a release, in the reverse of the order in which they started.
+// Stop stops services of a release, in the reverse of the order in which they started; those that need nothing of one another at the
+// same time.
 func (e *Environment) Stop(ctx context.Context, r release.Release, services []string) error {
 	order, err := startOrder(r.Contents)
 	if err != nil {
 		return err
 	}
-	for _, s := range slices.Backward(order) {
-		if !slices.Contains(services, s.Name) {
-			continue
-		}
-		running, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name, Service: s.Name})
-		if err != nil {
-			return err
-		}
-		var ids []string
-		for _, st := range running {
-			if e.belongs(st, r, s) {
-				ids = append(ids, st.ID)
-			}
-		}
-		if err := e.stop(ctx, ids); err != nil {
+	order = slices.DeleteFunc(order, func(s app.Service) bool { return !slices.Contains(services, s.Name) })
+	for _, wave := range slices.Backward(waves(r.Contents, order)) {
+		if err := each(len(wave), func(i int) error { return e.stopService(ctx, r, wave[i]) }); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (e *Environment) stopService(ctx context.Context, r release.Release, s app.Service) error {
+	running, err := e.world.Driver.List(ctx, driver.Filter{App: e.App, Environment: e.Name, Service: s.Name})
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, st := range running {
+		if e.belongs(st, r, s) {
+			ids = append(ids, st.ID)
+		}
+	}
+	return e.stop(ctx, ids)
 }
 
 // belongs says whether a replica is one of a release's service, or a command of it.
@@ -179,13 +182,16 @@ func (e *Environment) stop(ctx context.Context, ids []string) error {
 	return each(len(ids), func(i int) error { return e.world.Driver.Stop(ctx, ids[i]) })
 }
 
-// Forget gives back the addresses that a release had here and has no use for any more.
-func (e *Environment) Forget(ctx context.Context, r release.Release) error {
+// Forget gives back the addresses that a release had here and has no use for any more. Its network in the Engine, in which nothing is
+// any more, is left to the reconciliation: a run need not wait until the Engine has removed it. Those that were left by others, when run
+// came after run, go now, but for the one of the release that goes on.
+func (e *Environment) Forget(ctx context.Context, r, goesOn release.Release) error {
 	keys := make([]string, 0, 2*len(r.Contents.Services))
 	for _, s := range r.Contents.Services {
 		keys = append(keys, "route:"+e.internalRoute(s.Name, r.Digest()), fmt.Sprintf("replica:%s.%s.%s.%s.", e.App, e.Name, s.Name, r.Digest().Short()))
 	}
-	if err := e.leaveNetworks(ctx, func(name string) bool { return name != r.Digest().Short() }); err != nil {
+	keep := []string{common, r.Digest().Short(), goesOn.Digest().Short()}
+	if err := e.leaveNetworks(ctx, func(name string) bool { return slices.Contains(keep, name) }); err != nil {
 		return err
 	}
 	return e.world.Store.ReleasePrefixes(ctx, keys...)
@@ -318,6 +324,31 @@ func startOrder(c app.Contents) ([]app.Service, error) {
 		}
 	}
 	return order, nil
+}
+
+// waves are services in the order of startOrder, by how many others stand one behind the other of which each needs the next: those of
+// one wave need nothing of one another.
+func waves(c app.Contents, order []app.Service) (all [][]app.Service) {
+	behind := map[string]int{}
+	var count func(name string) int
+	count = func(name string) int {
+		n, counted := behind[name]
+		if s, ok := c.Service(name); ok && !counted { // startOrder found no circle
+			for _, d := range s.DependsOn {
+				n = max(n, 1+count(d.Service))
+			}
+			behind[name] = n
+		}
+		return n
+	}
+	for _, s := range order {
+		n := count(s.Name)
+		for len(all) <= n {
+			all = append(all, nil)
+		}
+		all[n] = append(all[n], s)
+	}
+	return all
 }
 
 // each calls f for 0 to n-1, some at once, and returns the first error. When one fails the others still end by themselves.

@@ -110,6 +110,21 @@ func TestStartOrder(t *testing.T) {
 	if got := strings.Join(names, " "); got != "cache api web" {
 		t.Errorf("order %s", got)
 	}
+	c.Services = append(c.Services, app.Service{Name: "worker", Kind: app.KindProcess, DependsOn: dep("db")})
+	if order, err = startOrder(c); err != nil {
+		t.Fatal(err)
+	}
+	var together []string
+	for _, wave := range waves(c, order) {
+		names = nil
+		for _, s := range wave {
+			names = append(names, s.Name)
+		}
+		together = append(together, strings.Join(names, "+"))
+	}
+	if got := strings.Join(together, " "); got != "cache api+worker web" {
+		t.Errorf("waves %s", got)
+	}
 	c.Services[1].DependsOn = dep("web")
 	if _, err := startOrder(c); err == nil {
 		t.Error("a circle has an order")

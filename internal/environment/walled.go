@@ -44,7 +44,14 @@ func (e *Environment) walled(ctx context.Context, d *docker.Driver, name string)
 	if err != nil {
 		return docker.Network{}, err
 	}
-	n, err := d.EnsureNetwork(ctx, e.App, e.Name, name, inside != "")
+	kind := docker.Names // of a release
+	switch {
+	case inside != "":
+		kind = docker.Internal
+	case name == common:
+		kind = docker.Addressed // see dial
+	}
+	n, err := d.EnsureNetwork(ctx, e.App, e.Name, name, kind)
 	if err != nil || inside == "" {
 		return n, err
 	}
@@ -154,7 +161,7 @@ func (e *Environment) canBeWalled(ctx context.Context) error {
 
 // tryWall builds a wall for a network of the Engine, and takes both away again.
 func (e *Environment) tryWall(ctx context.Context, d *docker.Driver) error {
-	n, err := d.EnsureNetwork(ctx, e.App, e.Name, wallName, true)
+	n, err := d.EnsureNetwork(ctx, e.App, e.Name, wallName, docker.Internal)
 	if err != nil {
 		return err
 	}

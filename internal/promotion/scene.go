@@ -166,7 +166,7 @@ func (p *Promotions) noteWayBack(ctx context.Context, t *run.Task, sc *scene) (a
 // back: by the next time others may have taken them. The old release answers everything again, and is asked whether it
 // really works. The new one is remembered as bad, unless a person merely changed their mind.
 func (p *Promotions) proveOld(ctx context.Context, t *run.Task, sc *scene) error {
-	if err := sc.env.Forget(ctx, sc.New); err != nil {
+	if err := sc.env.Forget(ctx, sc.New, sc.Old); err != nil {
 		return err
 	}
 	reason, cancelled := t.Turned()

@@ -270,7 +270,7 @@ func (p *Promotions) retire(ctx context.Context, t *run.Task, sc *scene) (any, e
 	if _, err := p.route(ctx, t, sc); err != nil {
 		return nil, err
 	}
-	return nil, sc.env.Forget(ctx, sc.Old)
+	return nil, sc.env.Forget(ctx, sc.Old, sc.New)
 }
 
 // unretire starts what was kept warm of the old release again, beside the new one, which still answers everything. What

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"greenroom/internal/driver"
+	"greenroom/internal/driver/docker"
 	"greenroom/internal/driver/docker/dockertest"
 )
 
@@ -15,7 +16,7 @@ func BenchmarkReconcile50(b *testing.B) {
 	f := newFixture(b, dockertest.Start(b))
 	networks := make([]string, 5) // those of a test's Engine are small
 	for i := range networks {
-		networks[i] = f.network("qa", fmt.Sprint(i), false).ID
+		networks[i] = f.network("qa", fmt.Sprint(i), docker.Names).ID
 	}
 	specs := make([]driver.Spec, 50)
 	for i := range specs {

@@ -288,8 +288,22 @@ func (d *Driver) lookup(ctx context.Context, id string) (view, error) {
 	return view{}, driver.ErrNotFound
 }
 
-// looksAtOnce bounds how many containers are looked at at a time.
-const looksAtOnce = 16
+// atOnce bounds what the Engine is asked at a time.
+const atOnce = 16
+
+// beside calls f for 0 to n-1, some of them beside one another, and returns when all have returned.
+func beside(n int, f func(int)) {
+	slots := make(chan struct{}, atOnce)
+	var wg sync.WaitGroup
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			f(i)
+		})
+	}
+	wg.Wait()
+}
 
 // List is driver.Driver's.
 func (d *Driver) List(ctx context.Context, f driver.Filter) ([]driver.Status, error) {
@@ -298,16 +312,7 @@ func (d *Driver) List(ctx context.Context, f driver.Filter) ([]driver.Status, er
 		return nil, err
 	}
 	views, errs := make([]view, len(there)), make([]error, len(there))
-	slots := make(chan struct{}, looksAtOnce)
-	var wg sync.WaitGroup
-	for i, c := range there {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			views[i], errs[i] = d.viewListed(ctx, c)
-		})
-	}
-	wg.Wait()
+	beside(len(there), func(i int) { views[i], errs[i] = d.viewListed(ctx, there[i]) })
 	var all []driver.Status
 	for i, v := range views {
 		switch {
@@ -337,7 +342,7 @@ func (d *Driver) Wait(ctx context.Context, id string) (driver.Status, error) {
 			return driver.Status{}, err
 		case v.status.Phase == driver.Healthy:
 			return v.status, nil
-		case v.status.Phase == driver.Exited || v.status.Phase == driver.Sick || v.failures >= driver.TooOften:
+		case v.lost():
 			return v.status, driver.Unhealthy(v.status, v.failures, strings.Join(v.last, "\n"))
 		}
 		if err := news.next(ctx, v.patience(time.Since(began))); err != nil {

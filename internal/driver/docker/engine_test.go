@@ -148,7 +148,7 @@ func (f *fixture) everything(d *docker.Driver) map[string]error {
 	all["Logs"] = d.Logs(f.ctx, "web", driver.LogOptions{}, io.Discard)
 	all["Remove"] = d.Remove(f.ctx, "shop", "qa", true)
 	all["RemoveNetworks"] = d.RemoveNetworks(f.ctx, "shop", "qa", func(string) bool { return false })
-	_, all["EnsureNetwork"] = d.EnsureNetwork(f.ctx, "shop", "qa", "default", false)
+	_, all["EnsureNetwork"] = d.EnsureNetwork(f.ctx, "shop", "qa", "default", docker.Addressed)
 	_, all["EnsureVolume"] = d.EnsureVolume(f.ctx, "shop", "qa", "data")
 	_, all["Has"] = d.Has(f.ctx, f.image)
 	all["Keep"] = d.Keep(f.ctx, f.image)

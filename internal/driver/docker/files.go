@@ -14,6 +14,7 @@ import (
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
 
+	"greenroom/internal/app"
 	"greenroom/internal/driver"
 	"greenroom/internal/problem"
 )
@@ -53,18 +54,8 @@ func needsVolume(c *driver.Container, dir string) bool {
 
 // above is where the innermost of what is mounted over a folder is, "" for nothing, and whether that is a file system in memory.
 func above(c *driver.Container, dir string) (over string, memory bool) {
-	cover := func(target string, inMemory bool) {
-		if strings.HasPrefix(dir+"/", strings.TrimSuffix(target, "/")+"/") && len(target) > len(over) {
-			over, memory = target, inMemory
-		}
-	}
-	for _, m := range c.Mounts {
-		cover(m.Target, false)
-	}
-	for _, t := range c.Tmpfs {
-		cover(t.Target, true)
-	}
-	return over, memory
+	over = app.Innermost(dir, c.Mounted())
+	return over, slices.ContainsFunc(c.Tmpfs, func(t driver.Tmpfs) bool { return t.Target == over })
 }
 
 func (d *Driver) fileVolume(s driver.Spec, n int) string {

@@ -8,6 +8,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"greenroom/internal/driver"
+	"greenroom/internal/driver/docker"
 	"greenroom/internal/driver/docker/dockertest"
 	"greenroom/internal/problem"
 )
@@ -17,7 +18,7 @@ import (
 func TestJoin(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
-	all, first, second := f.network("qa", "environment", false), f.network("qa", "first", false), f.network("qa", "second", false)
+	all, first, second := f.network("qa", "environment", docker.Addressed), f.network("qa", "first", docker.Names), f.network("qa", "second", docker.Names)
 	in := func(id string) []string {
 		t.Helper()
 		got, err := f.stranger.ContainerInspect(f.ctx, f.nameOf(id), client.ContainerInspectOptions{})

@@ -116,7 +116,7 @@ func TestConformance(t *testing.T) {
 	e := dockertest.Shared(t)
 	d := openOn(t, e, "suite")
 	image := loaded(t, e, d)
-	network, err := d.EnsureNetwork(t.Context(), "suite", "suite", "default", false)
+	network, err := d.EnsureNetwork(t.Context(), "suite", "suite", "default", docker.Addressed)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
+	"greenroom/internal/driver"
 	"greenroom/internal/problem"
 )
 
@@ -33,15 +35,27 @@ const noAddress = "com.docker.network.bridge.inhibit_ipv4"
 // default route all the same; so its gateway is an address that nobody has, which they ask for in vain.
 const machine = "greenroom"
 
-// EnsureNetwork makes sure that an environment has the network of that name. A container in it may be given a fixed address
-// of its subnet. In an internal one containers reach one another alone, and the machine has no address: whoever wants to
-// reach them from here gives it the Gateway's, which is kept for it, on the Bridge, behind a wall. One that is there and is not as asked
-// for is a problem, since its containers would have to leave it first.
-func (d *Driver) EnsureNetwork(ctx context.Context, app, environment, name string, internal bool) (Network, error) {
+// Kind is what a network is for.
+type Kind int
+
+// The kinds. In a network for names containers take the addresses that the Engine gives them; the Engine makes such a one without
+// the other that is removed again (see freeSubnet), which takes much longer than all else. In an internal one containers reach one
+// another alone, and the machine has no address: whoever wants to reach them from here gives it the Gateway's, which is kept for it,
+// on the Bridge, behind a wall.
+const (
+	Addressed Kind = iota // a container in it may be given a fixed address of its subnet
+	Names
+	Internal // and the addresses are fixed
+)
+
+// EnsureNetwork makes sure that an environment has the network of that name. One that is there, and has a way out where it should have
+// none or the other way round, is a problem, since its containers would have to leave it first.
+func (d *Driver) EnsureNetwork(ctx context.Context, app, environment, name string, kind Kind) (Network, error) {
 	full := d.named(app, environment, name)
 	labels := d.labels(labelApp, app, labelEnvironment, environment, labelName, name)
 	defer d.starts.lock("network " + full)()
-	for range attempts {
+	mine := "" // made here, and not known yet to be the only one
+	for attempt := range attempts {
 		there, err := d.networks(ctx, client.Filters{}.Add("name", full))
 		if err != nil {
 			return Network{}, err
@@ -51,31 +65,53 @@ func (d *Driver) EnsureNetwork(ctx context.Context, app, environment, name strin
 			return Network{}, problem.New(problem.Blocked, "network %s is there already, and Greenroom did not make it for this (%.12s)", full, there[i].ID).
 				WithHint("look at it: docker network inspect %.12s; and remove it if nobody needs it", there[i].ID)
 		}
-		if len(there) == 0 {
-			if err := d.createNetwork(ctx, full, internal, labels); err != nil {
-				return Network{}, err
+		switch len(there) {
+		case 0:
+			mine, err = d.createNetwork(ctx, full, kind, labels)
+		case 1:
+			n, err := asAsked(there[0], kind == Internal)
+			if err == nil {
+				err = d.reached(n, kind == Internal)
 			}
-			continue // so that two that were made at once are seen
+			return n, err
+		default:
+			err = d.yield(ctx, there, mine, attempt > attempts/2)
+			mine = ""
 		}
-		// Of two that were made at once by two drivers the older one is it.
-		slices.SortFunc(there, func(a, b network.Summary) int {
-			if c := time.Time(a.Created).Compare(time.Time(b.Created)); c != 0 {
-				return c
-			}
-			return strings.Compare(a.ID, b.ID)
-		})
-		for _, younger := range there[1:] {
-			if err := d.removeNetwork(ctx, younger); err != nil {
-				return Network{}, err
-			}
+		if err != nil {
+			return Network{}, err
 		}
-		n, err := asAsked(there[0], internal)
-		if err == nil {
-			err = d.reached(n, internal)
-		}
-		return n, err
 	}
 	return Network{}, problem.New(problem.Unavailable, "network %s can't be made: somebody removes it all the time", full)
+}
+
+// yield has one network be left of several of one name, which several drivers made at once. Who made one can't know whether another one
+// was given out before his was seen: so he takes his own away. What one that was killed left is taken away by whoever has waited for that
+// in vain.
+func (d *Driver) yield(ctx context.Context, there []network.Summary, mine string, inVain bool) error {
+	if i := slices.IndexFunc(there, func(n network.Summary) bool { return n.ID == mine }); i >= 0 {
+		pause := firstPause * time.Duration(1+mine[0]%16) // two that do the same must not do so for ever
+		return errors.Join(d.removeNetwork(ctx, there[i]), driver.Sleep(ctx, pause))
+	}
+	if !inVain {
+		return driver.Sleep(ctx, firstPause)
+	}
+	slices.SortFunc(there, func(a, b network.Summary) int { // the youngest first
+		return cmp.Or(time.Time(b.Created).Compare(time.Time(a.Created)), strings.Compare(a.ID, b.ID))
+	})
+	var used []error
+	for i, n := range there {
+		if i-len(used) == len(there)-1 { // the last one
+			return nil
+		}
+		if err := d.removeNetwork(ctx, n); err != nil {
+			used = append(used, err)
+		}
+	}
+	if len(used) == 1 {
+		return nil
+	}
+	return errors.Join(used...)
 }
 
 // InternalNetworks are those networks of an environment that are internal.
@@ -149,40 +185,50 @@ func (d *Driver) away(n Network) error {
 		WithHint("run Greenroom on the machine of the Engine, and there with an Engine that is neither rootless nor in a machine of its own (Docker Desktop)")
 }
 
-// createNetwork makes a network with a subnet that stands in its definition: in no other can an address be chosen. Which
-// subnet is free the Engine alone knows, so it is asked with a network that is removed again.
-func (d *Driver) createNetwork(ctx context.Context, name string, internal bool, labels map[string]string) error {
-	options := map[string]string{}
-	if internal {
-		options[noAddress] = "true"
+// createNetwork makes a network, and returns its id. That there is one by now of that name is no error.
+func (d *Driver) createNetwork(ctx context.Context, name string, kind Kind, labels map[string]string) (string, error) {
+	if kind == Names {
+		id, err := d.tryNetwork(ctx, name, kind, labels, nil)
+		return id, networkProblem(name, err)
 	}
 	for range 5 {
 		subnet, err := d.freeSubnet(ctx, name, labels)
 		if err != nil {
-			return err
+			return "", err
 		}
 		config := network.IPAMConfig{Subnet: subnet}
-		if internal {
+		if kind == Internal {
 			first := subnet.Masked().Addr().Next()
 			config.AuxAddress, config.Gateway = map[string]netip.Addr{machine: first}, first.Next()
 		}
-		err = d.engine.ask(ctx, func(ctx context.Context) error {
-			_, err := d.engine.NetworkCreate(ctx, name, client.NetworkCreateOptions{
-				Driver: "bridge", Internal: internal, Labels: labels, Options: options,
-				IPAM: &network.IPAM{Driver: "default", Config: []network.IPAMConfig{config}},
-			})
-			return err
-		})
-		switch {
-		case err == nil || errdefs.IsConflict(err):
-			return nil
-		case !strings.Contains(err.Error(), "overlaps"): // else somebody else got it meanwhile
-			return networkProblem(name, err)
+		id, err := d.tryNetwork(ctx, name, kind, labels, &network.IPAM{Driver: "default", Config: []network.IPAMConfig{config}})
+		if err == nil || !strings.Contains(err.Error(), "overlaps") { // else somebody else got it meanwhile
+			return id, networkProblem(name, err)
 		}
 	}
-	return problem.New(problem.Unavailable, "network %s can't be made: others take every range of addresses at the same time", name).WithHint("try again")
+	return "", problem.New(problem.Unavailable, "network %s can't be made: others take every range of addresses at the same time", name).WithHint("try again")
 }
 
+func (d *Driver) tryNetwork(ctx context.Context, name string, kind Kind, labels map[string]string, addresses *network.IPAM) (id string, err error) {
+	options := map[string]string{}
+	if kind == Internal {
+		options[noAddress] = "true"
+	}
+	err = d.engine.ask(ctx, func(ctx context.Context) error {
+		made, err := d.engine.NetworkCreate(ctx, name, client.NetworkCreateOptions{
+			Driver: "bridge", Internal: kind == Internal, Labels: labels, Options: options, IPAM: addresses,
+		})
+		id = made.ID
+		return err
+	})
+	if errdefs.IsConflict(err) {
+		return "", nil
+	}
+	return id, err
+}
+
+// freeSubnet is what a network's definition says where an address in it can be chosen: no other allows that. Which subnet is free the
+// Engine alone knows, so it is asked with a network that is removed again.
 func (d *Driver) freeSubnet(ctx context.Context, name string, labels map[string]string) (netip.Prefix, error) {
 	trial := name + ".trial"
 	var id string
@@ -215,6 +261,9 @@ func (d *Driver) freeSubnet(ctx context.Context, name string, labels map[string]
 }
 
 func networkProblem(name string, err error) error {
+	if err == nil {
+		return nil
+	}
 	if strings.Contains(err.Error(), "non-overlapping") || strings.Contains(err.Error(), "address pools have been fully subnetted") {
 		return problem.New(problem.Unavailable, "network %s can't be made: the Docker Engine has no range of addresses left", name).
 			WithHint("remove networks that nobody uses: docker network prune; or give the Engine more: default-address-pools in daemon.json")

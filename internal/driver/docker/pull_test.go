@@ -8,7 +8,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path"
@@ -135,25 +137,31 @@ func TestPull(t *testing.T) {
 func TestNetworkAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
-	got := make([]docker.Network, 5)
-	var wg sync.WaitGroup
-	for i := range got {
-		d := openOn(t, f.engine, t.Name())
-		wg.Go(func() {
-			var err error
-			if got[i], err = d.EnsureNetwork(f.ctx, "shop", "qa", "default", false); err != nil {
-				t.Error(err)
-			}
-		})
+	drivers := make([]*docker.Driver, 5)
+	for i := range drivers {
+		drivers[i] = openOn(t, f.engine, t.Name())
 	}
-	wg.Wait()
-	for _, n := range got {
-		if n != got[0] {
-			t.Errorf("networks %+v", got)
+	kinds := []docker.Kind{docker.Addressed, docker.Names, docker.Internal}
+	for _, kind := range kinds {
+		got := make([]docker.Network, len(drivers))
+		var wg sync.WaitGroup
+		for i, d := range drivers {
+			wg.Go(func() {
+				var err error
+				if got[i], err = d.EnsureNetwork(f.ctx, "shop", "qa", fmt.Sprint("kind", kind), kind); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		for _, n := range got {
+			if n != got[0] {
+				t.Errorf("networks of kind %d: %+v", kind, got)
+			}
 		}
 	}
 	there, err := f.stranger.NetworkList(f.ctx, client.NetworkListOptions{Filters: client.Filters{}.Add("label", "greenroom.home="+t.Name())})
-	if err != nil || len(there.Items) != 1 {
+	if err != nil || len(there.Items) != len(kinds) {
 		t.Errorf("the Engine has %+v, %v", there.Items, err)
 	}
 }
@@ -176,4 +184,59 @@ func TestCancelled(t *testing.T) {
 	if st := f.status("web"); st.PID == 0 {
 		t.Errorf("status %+v", st)
 	}
+}
+
+// TestNetworkTwice has two networks of one name, as a driver leaves them that was killed while another made the same one: the older one
+// stays, unless the younger one is in use.
+func TestNetworkTwice(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Shared(t))
+	first := f.network("qa", "default", docker.Names)
+	f.twin(first)
+	if again := f.network("qa", "default", docker.Names); again != first {
+		t.Errorf("it was %+v, and is %+v", first, again)
+	}
+	other := f.network("qa", "other", docker.Names)
+	s := f.spec("web", "stay")
+	s.Container.Networks = []driver.Attach{{Network: other.ID}}
+	f.startAndWait(s)
+	second := f.twin(first)
+	if err := f.Join(f.ctx, "web", second); err != nil {
+		t.Fatal(err)
+	}
+	if again := f.network("qa", "default", docker.Names); again.ID != second {
+		t.Errorf("a container is in %s, and the network is %+v", second, again)
+	}
+}
+
+// twin makes another network of the same name and labels, which the client's own call would not.
+func (f *fixture) twin(of docker.Network) (id string) {
+	f.Helper()
+	in, err := f.stranger.NetworkInspect(f.ctx, of.ID, client.NetworkInspectOptions{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	text, err := json.Marshal(map[string]any{"Name": of.Name, "Driver": "bridge", "Labels": in.Network.Labels})
+	if err != nil {
+		f.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(f.ctx, http.MethodPost, "http://engine/v1.41/networks/create", bytes.NewReader(text))
+	if err != nil {
+		f.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	to := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return f.stranger.Dialer()(ctx) }}
+	res, err := to.RoundTrip(req)
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusConflict {
+		f.Skip("SKIPPED: this Engine has never two networks of one name")
+	}
+	var made struct{ ID string }
+	if err := json.NewDecoder(res.Body).Decode(&made); err != nil || made.ID == "" {
+		f.Fatalf("%s: %v", res.Status, err)
+	}
+	return made.ID
 }

@@ -3,7 +3,9 @@ package docker
 import (
 	"context"
 	"errors"
-	"sync"
+	"slices"
+
+	"github.com/moby/moby/api/types/network"
 
 	"greenroom/internal/driver"
 )
@@ -16,25 +18,15 @@ func (d *Driver) Remove(ctx context.Context, app, environment string, volumes bo
 		return err
 	}
 	errs := make([]error, len(there))
-	slots := make(chan struct{}, looksAtOnce)
-	var wg sync.WaitGroup
-	for i, c := range there {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if id := c.Labels[labelReplica]; driver.ValidID(id) {
-				errs[i] = d.Stop(ctx, id)
-			} else { // somebody spoiled its labels
-				errs[i] = d.remove(ctx, c.ID)
-			}
-		})
-	}
-	wg.Wait()
+	beside(len(there), func(i int) {
+		if id := there[i].Labels[labelReplica]; driver.ValidID(id) {
+			errs[i] = d.Stop(ctx, id)
+		} else { // somebody spoiled its labels
+			errs[i] = d.remove(ctx, there[i].ID)
+		}
+	})
 	networks, err := d.networks(ctx, d.filters(labelApp, app, labelEnvironment, environment))
-	errs = append(errs, err)
-	for _, n := range networks {
-		errs = append(errs, d.removeNetwork(ctx, n))
-	}
+	errs = append(errs, err, eachNetwork(networks, func(n network.Summary) error { return d.removeNetwork(ctx, n) }))
 	if volumes {
 		errs = append(errs, d.removeVolumes(ctx, labelApp, app, labelEnvironment, environment))
 	}
@@ -45,11 +37,13 @@ func (d *Driver) Remove(ctx context.Context, app, environment string, volumes bo
 // replicas that are in them leave them.
 func (d *Driver) RemoveNetworks(ctx context.Context, app, environment string, keep func(name string) bool) error {
 	there, err := d.networks(ctx, d.filters(labelApp, app, labelEnvironment, environment))
-	errs := []error{err}
-	for _, n := range there {
-		if !keep(n.Labels[labelName]) {
-			errs = append(errs, d.leave(ctx, n), d.removeNetwork(ctx, n))
-		}
-	}
+	there = slices.DeleteFunc(there, func(n network.Summary) bool { return keep(n.Labels[labelName]) })
+	return errors.Join(err, eachNetwork(there, func(n network.Summary) error { return errors.Join(d.leave(ctx, n), d.removeNetwork(ctx, n)) }))
+}
+
+// eachNetwork calls f for all networks, some at a time: an Engine takes long for each of them, in which it waits for the kernel.
+func eachNetwork(all []network.Summary, f func(network.Summary) error) error {
+	errs := make([]error, len(all))
+	beside(len(all), func(i int) { errs[i] = f(all[i]) })
 	return errors.Join(errs...)
 }

@@ -167,7 +167,7 @@ func TestSSH(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := d.EnsureNetwork(f.ctx, "shop", "qa", "default", false)
+	n, err := d.EnsureNetwork(f.ctx, "shop", "qa", "default", docker.Addressed)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,8 +30,13 @@ type view struct {
 	rec      record
 	misses   int      // bad answers in a row about its health
 	failures int      // ends in a row without having been healthy, as far as this driver saw
-	last     []string // lines that it printed, of one that does not run
+	last     []string // lines that it printed, of one that does not run or will not become healthy
 	running  bool
+}
+
+// lost says whether nobody waits any longer for it to become healthy.
+func (v view) lost() bool {
+	return v.status.Phase == driver.Exited || v.status.Phase == driver.Sick || v.failures >= driver.TooOften
 }
 
 // patience is how long whoever waits for health may wait for news before he looks again.
@@ -71,9 +76,10 @@ func (d *Driver) view(ctx context.Context, id string) (view, error) {
 		return v, ctx.Err()
 	}
 	d.memory.judge(&v, in, answer, time.Now())
-	if v.status.Phase != driver.Healthy {
+	switch {
+	case v.lost():
 		v.last = d.lastLines(ctx, in, rec)
-	} else if rec.Careful && in.HostConfig.RestartPolicy.IsNone() {
+	case v.status.Phase == driver.Healthy && rec.Careful && in.HostConfig.RestartPolicy.IsNone():
 		return v, d.letRestart(ctx, id, rec)
 	}
 	return v, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"greenroom/internal/driver"
+	"greenroom/internal/driver/docker"
 	"greenroom/internal/driver/docker/dockertest"
 	"greenroom/internal/problem"
 )
@@ -50,7 +51,7 @@ func (f *fixture) strangersContainer(name string, labels map[string]string, netw
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, dockertest.Start(t))
-	n := f.network("qa", "default", false)
+	n := f.network("qa", "default", docker.Addressed)
 	v, err := f.EnsureVolume(f.ctx, "shop", "qa", "data")
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +137,7 @@ func TestStrangers(t *testing.T) {
 func TestAddressTaken(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
-	n := f.network("qa", "default", false)
+	n := f.network("qa", "default", docker.Addressed)
 	address := n.Gateway.Next().Next().Next()
 	other := f.strangersContainer("squatter", nil, &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
 		n.ID: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: address}},
@@ -150,7 +151,7 @@ func TestAddressTaken(t *testing.T) {
 		t.Errorf("what could not be started: %v", err)
 	}
 	// As the second network it is taken up when the container is there already.
-	inner := f.network("qa", "inner", true)
+	inner := f.network("qa", "inner", docker.Internal)
 	s.Container.Networks = append([]driver.Attach{{Network: inner.ID}}, s.Container.Networks...)
 	_, err = f.Start(f.ctx, s)
 	wantProblem(t, err, problem.Unavailable, "an address that it is to have in a network is another container's")
@@ -160,7 +161,7 @@ func TestAddressTaken(t *testing.T) {
 	if _, err := f.stranger.ContainerRemove(f.ctx, other, client.ContainerRemoveOptions{Force: true}); err != nil {
 		t.Fatal(err)
 	}
-	again, inner2 := f.network("qa", "default", false), f.network("qa", "inner", true)
+	again, inner2 := f.network("qa", "default", docker.Addressed), f.network("qa", "inner", docker.Internal)
 	s.Container.Networks = []driver.Attach{{Network: inner2.ID}, {Network: again.ID, IPv4: address}}
 	if again.Subnet != n.Subnet {
 		t.Errorf("the network that could not be removed was %+v, and is %+v", n, again)
@@ -172,7 +173,7 @@ func TestAddressTaken(t *testing.T) {
 func TestNetworkGone(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
-	first, second := f.network("qa", "default", false), f.network("qa", "other", false)
+	first, second := f.network("qa", "default", docker.Addressed), f.network("qa", "other", docker.Addressed)
 	s := f.spec("web", "stay")
 	for name, two := range map[string]bool{"the only one": false, "the second": true} {
 		s.Container.Networks = []driver.Attach{{Network: first.ID}}
@@ -187,7 +188,7 @@ func TestNetworkGone(t *testing.T) {
 		if _, err := f.Status(f.ctx, "web"); !errors.Is(err, driver.ErrNotFound) {
 			t.Errorf("%s: what could not be started: %v", name, err)
 		}
-		first = f.network("qa", "default", false)
+		first = f.network("qa", "default", docker.Addressed)
 	}
 }
 
@@ -227,7 +228,7 @@ func TestPaused(t *testing.T) {
 func TestRemoveInParts(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
-	first, second := f.network("qa", "first", false), f.network("qa", "second", false)
+	first, second := f.network("qa", "first", docker.Addressed), f.network("qa", "second", docker.Addressed)
 	var volumes []string
 	for _, name := range []string{"data", "cache", "gone"} {
 		v, err := f.EnsureVolume(f.ctx, "shop", "qa", name)

@@ -120,9 +120,9 @@ func (f *fixture) wantNothing(app, environment string) {
 	}
 }
 
-func (f *fixture) network(environment, name string, internal bool) docker.Network {
+func (f *fixture) network(environment, name string, kind docker.Kind) docker.Network {
 	f.Helper()
-	n, err := f.EnsureNetwork(f.ctx, "shop", environment, name, internal)
+	n, err := f.EnsureNetwork(f.ctx, "shop", environment, name, kind)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -137,11 +137,11 @@ func (f *fixture) network(environment, name string, internal bool) docker.Networ
 func TestNetworks(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, dockertest.Shared(t))
-	qa, inner, other := f.network("qa", "default", false), f.network("qa", "inner", true), f.network("staging", "default", false)
-	if again := f.network("qa", "default", false); again != qa {
+	qa, inner, other := f.network("qa", "default", docker.Addressed), f.network("qa", "inner", docker.Internal), f.network("staging", "default", docker.Addressed)
+	if again := f.network("qa", "default", docker.Addressed); again != qa {
 		t.Errorf("asked for twice: %+v, then %+v", qa, again)
 	}
-	if _, err := f.EnsureNetwork(f.ctx, "shop", "qa", "inner", false); err == nil {
+	if _, err := f.EnsureNetwork(f.ctx, "shop", "qa", "inner", docker.Addressed); err == nil {
 		t.Error("an internal network was given for one with a way out")
 	}
 	address := qa.Gateway.Next().Next().Next()
@@ -196,11 +196,67 @@ func TestNetworks(t *testing.T) {
 	f.wantNothing("shop", "staging")
 }
 
+// TestNetworkForNames has services of two releases find those of their own by one name, whatever addresses the Engine gives them, and
+// still do when it has died.
+func TestNetworkForNames(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dockertest.Start(t))
+	first, second := f.network("qa", "first", docker.Names), f.network("qa", "second", docker.Names)
+	ports := map[string]string{"first": "80", "second": "81"}
+	for release, n := range map[string]docker.Network{"first": first, "second": second} {
+		s := f.spec("web."+release, "serve:tcp:0.0.0.0:"+ports[release], "stay")
+		s.Container.Networks = []driver.Attach{{Network: n.ID, Aliases: []string{"web"}}}
+		s.Restart = true
+		f.startAndWait(s)
+	}
+	find := func() {
+		t.Helper()
+		for release, n := range map[string]docker.Network{"first": first, "second": second} {
+			web, err := f.stranger.ContainerInspect(f.ctx, f.nameOf("web."+release), client.ContainerInspectOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var at netip.Addr
+			for _, e := range web.Container.NetworkSettings.Networks {
+				at = e.IPAddress
+			}
+			if !n.Subnet.Contains(at) {
+				t.Errorf("%s is at %s, and its network is %+v", release, at, n)
+			}
+			a := f.spec("ask", "get:http://web:80/", "get:http://web:81/", "exit:0")
+			a.Container.Networks = []driver.Attach{{Network: n.ID}}
+			f.start(a)
+			f.until("asked", func() bool { return f.status(a.ID).Phase == driver.Exited })
+			got := strings.SplitN(f.logs(a.ID), "\n", 2)
+			if strings.HasPrefix(got[0], "200") != (release == "first") || len(got) != 2 || strings.HasPrefix(got[1], "200") != (release == "second") {
+				t.Errorf("web beside %s: %q", release, got)
+			}
+			if err := f.Stop(f.ctx, a.ID); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	find()
+	f.engine.Kill(t)
+	f.engine.Return(t)
+	if again := []docker.Network{f.network("qa", "first", docker.Names), f.network("qa", "second", docker.Names)}; again[0] != first || again[1] != second {
+		t.Errorf("after the Engine's death they are %+v, and were %+v and %+v", again, first, second)
+	}
+	f.until("they run again", func() bool {
+		return f.status("web.first").Phase == driver.Healthy && f.status("web.second").Phase == driver.Healthy
+	})
+	find()
+	if err := f.Remove(f.ctx, "shop", "qa", false); err != nil {
+		t.Error(err)
+	}
+	f.wantNothing("shop", "qa")
+}
+
 // TestNetworkTaken has a stranger hold the name of a network, and then all addresses.
 func TestNetworkTaken(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, dockertest.Start(t))
-	n := f.network("qa", "default", false)
+	n := f.network("qa", "default", docker.Addressed)
 	if err := f.Remove(f.ctx, "shop", "qa", true); err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +264,7 @@ func TestNetworkTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.EnsureNetwork(f.ctx, "shop", "qa", "default", false)
+	_, err = f.EnsureNetwork(f.ctx, "shop", "qa", "default", docker.Addressed)
 	wantProblem(t, err, problem.Blocked, n.Name, made.ID[:12])
 	if err := f.Remove(f.ctx, "shop", "qa", true); err != nil {
 		t.Error(err)
@@ -230,8 +286,10 @@ func TestNetworkTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err = f.EnsureNetwork(f.ctx, "shop", "qa", "default", false)
-	wantProblem(t, err, problem.Unavailable, "no range of addresses left")
+	for _, kind := range []docker.Kind{docker.Addressed, docker.Names, docker.Internal} {
+		_, err = f.EnsureNetwork(f.ctx, "shop", "qa", "default", kind)
+		wantProblem(t, err, problem.Unavailable, "no range of addresses left")
+	}
 }
 
 // TestRemove takes away an environment and leaves what stands beside it: another of the app, the same one of another
@@ -246,7 +304,7 @@ func TestRemove(t *testing.T) {
 		}
 	})
 	make1 := func(d *docker.Driver, env string) driver.Spec {
-		n, err := d.EnsureNetwork(f.ctx, "shop", env, "default", false)
+		n, err := d.EnsureNetwork(f.ctx, "shop", env, "default", docker.Addressed)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ func TestWalledNetwork(t *testing.T) {
 	for name, start := range map[string]func(testing.TB) *dockertest.Engine{"shared": dockertest.Shared, "own": dockertest.Start} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, start(t))
-			n := f.network("qa", "inner", true)
+			n := f.network("qa", "inner", docker.Internal)
 			w := wall.Wall{Bridge: n.Bridge, Address: netip.PrefixFrom(n.Gateway, n.Subnet.Bits())}
 			if err := w.Check(); err == nil {
 				t.Fatal("the machine has an address before there is a wall")
@@ -72,7 +72,7 @@ func (f *fixture) wantShut(n docker.Network) {
 	page.Start()
 	defer page.Close()
 	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
-	open := f.network("staging", "default", false)
+	open := f.network("staging", "default", docker.Addressed)
 	for _, c := range []struct {
 		name, environment string
 		in                docker.Network
