@@ -22,7 +22,7 @@ demo: build
 test:
 	@./scripts/setup test
 	$(GO) vet ./...
-	$(GO) test -race -p 3 -parallel 6 -timeout 40m ./internal/daemon ./...
+	@./scripts/tests $(GO) test -race -vet=off -p 3 -parallel 6 -timeout 40m ./internal/daemon ./...
 	$(MAKE) torture KILLS=$(or $(KILLS),50)
 
 ## torture: kill whatever is there at random, and ask a model whether what was seen can be (KILLS=500 SEED=42 make torture)
@@ -30,7 +30,7 @@ torture: export KILLS := $(or $(KILLS),100)
 torture: export SEED := $(SEED)
 torture:
 	@./scripts/setup test
-	$(GO) test -race -count 1 -timeout 0 -v -run '^TestTorture$$' ./internal/daemon
+	@./scripts/tests $(GO) test -race -vet=off -count 1 -timeout 0 -v -run '^TestTorture$$' ./internal/daemon
 
 ## quick: the tests that need no service
 quick:
