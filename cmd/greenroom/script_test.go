@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Vars = append(env.Vars, cache...)
+			env.Setenv("CGO_ENABLED", "0") // as whatever other tests build: nothing is compiled twice
 			env.Setenv("SITE", site)
 			env.Setenv("EXAMPLES", filepath.Join(filepath.Dir(site), "..", "..", "..", "examples"))
 			env.Setenv("DEPLOYED", filepath.Join(filepath.Dir(site), "deployed"))

@@ -119,7 +119,11 @@ func (h *house) write(s sources) (dir string) {
 	if err := os.Remove(program); err != nil && !errors.Is(err, os.ErrNotExist) {
 		h.Fatal(err)
 	}
-	must(h, os.Link(built.app, program))
+	from := built.app
+	if strings.Contains(s.compose, "sqlite: ") {
+		from = built.sqlite
+	}
+	must(h, os.Link(from, program))
 	return dir
 }
 

@@ -24,7 +24,7 @@ func TestBadReleases(t *testing.T) {
 				"    x-greenroom: {files: [bin/app, VERSION, TABLE, migrate.sql], run: bin/app serve}")
 	b := &badReleases{house: newHouse(t), sources: s}
 	b.good = b.live(s)
-	b.customers = b.customersOf(b.status().Address)
+	b.customers = b.customersEvery(b.status().Address, pace/2, nil) // enough to judge by, in the time that it is watched
 	b.part(t, "never healthy, then known to be bad", b.neverHealthy)
 	b.part(t, "dies after it was healthy", b.dies)
 	b.part(t, "found by its journey before anybody is sent there", b.found)

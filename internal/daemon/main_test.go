@@ -37,6 +37,7 @@ type programs struct {
 	once           sync.Once
 	dir            string
 	greenroom, app string
+	sqlite         string // the app with that driver
 	postgres       string // the folder; "" for wherever they are
 	err            error
 }
@@ -48,9 +49,9 @@ func (p *programs) build() error {
 		if p.dir, p.err = os.MkdirTemp("", "greenroom-programs-"); p.err != nil {
 			return
 		}
-		p.greenroom, p.app = filepath.Join(p.dir, "greenroom"), filepath.Join(p.dir, "app")
+		p.greenroom, p.app, p.sqlite = filepath.Join(p.dir, "greenroom"), filepath.Join(p.dir, "app"), filepath.Join(p.dir, "app-sqlite")
 		p.err = errors.Join(os.Chmod(p.dir, 0o755), compile(p.greenroom, "-tags", "failpoint", "greenroom/cmd/greenroom"),
-			compile(p.app, "greenroom/internal/daemon/testdata/app"))
+			compile(p.app, "greenroom/internal/daemon/testdata/app"), compile(p.sqlite, "-tags", "sqlite", "greenroom/internal/daemon/testdata/app"))
 		if found, err := postgres.Find("15"); err == nil && p.err == nil {
 			p.postgres, p.err = clustertest.Install(found.Bin, p.dir)
 		}
