@@ -85,7 +85,7 @@ environments:
     rollout: {steps: [50%, 100%], watch: 200ms, max_errors: 1%, drain: 30s}
 migrations: {run: bin/app migrate, timeout: 1m}
 checks:
-  journey: {run: CONTROL=CONTROL_FOLDER bin/app journey, files: [bin/app, VERSION], journey: true, production: true, timeout: 20s}
+  journey: {run: CONTROL=CONTROL_FOLDER bin/app journey, files: [bin/app, VERSION], journey: true, production: true, timeout: 2m}
 `
 
 const exceptAll = `gates:
