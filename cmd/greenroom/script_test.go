@@ -109,7 +109,7 @@ func goEnv(t *testing.T, names ...string) []string {
 func giveHome(env *testscript.Env) error {
 	t := env.T().(testing.TB)
 	// Not in the script's own folder: the user that PostgreSQL runs as has to be able to pass through.
-	base, err := os.MkdirTemp("", "greenroom-script-")
+	base, err := os.MkdirTemp("", "gr-script-") // short: sockets lie in it
 	if err != nil {
 		return err
 	}
