@@ -21,8 +21,8 @@ demo: build
 ## test: install what the tests need, then run all of them with the race detector (they wait more than they compute, so many at once, the longest first)
 test:
 	@./scripts/setup test
-	$(GO) vet ./...
-	$(GO) test -race -p 3 -parallel 6 -timeout 40m ./internal/daemon ./...
+	CGO_ENABLED=0 $(GO) vet -trimpath ./...
+	@./scripts/tests $(GO) test -race -vet=off -p 3 -parallel 6 -timeout 40m ./internal/daemon ./...
 	$(MAKE) torture KILLS=$(or $(KILLS),50)
 
 ## torture: kill whatever is there at random, and ask a model whether what was seen can be (KILLS=500 SEED=42 make torture)
@@ -30,7 +30,7 @@ torture: export KILLS := $(or $(KILLS),100)
 torture: export SEED := $(SEED)
 torture:
 	@./scripts/setup test
-	$(GO) test -race -count 1 -timeout 0 -v -run '^TestTorture$$' ./internal/daemon
+	@./scripts/tests $(GO) test -race -vet=off -count 1 -timeout 0 -v -run '^TestTorture$$' ./internal/daemon
 
 ## quick: the tests that need no service
 quick:

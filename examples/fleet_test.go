@@ -25,7 +25,7 @@ type program string
 func build(t *testing.T, release string) program {
 	t.Helper()
 	dir := materialised(t, release)
-	goTool(t, dir, "build", "-trimpath", "-buildvcs=false", "-o", "bin/shop", ".")
+	goTool(t, dir, "build", "-o", "bin/shop", ".")
 	return program(filepath.Join(dir, "bin", "shop"))
 }
 

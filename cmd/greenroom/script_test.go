@@ -17,6 +17,7 @@ import (
 
 	"greenroom/internal/account"
 	"greenroom/internal/data/postgres"
+	"greenroom/internal/data/postgres/clustertest"
 	"greenroom/internal/home"
 )
 
@@ -38,13 +39,14 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := goEnv(t, "GOCACHE", "GOMODCACHE")
+	cache := append(goEnv(t, "GOCACHE", "GOMODCACHE"), cheapClusters(t)...)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: false,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Vars = append(env.Vars, cache...)
+			env.Setenv("CGO_ENABLED", "0") // as whatever other tests build: nothing is compiled twice
 			env.Setenv("SITE", site)
 			env.Setenv("EXAMPLES", filepath.Join(filepath.Dir(site), "..", "..", "..", "examples"))
 			env.Setenv("DEPLOYED", filepath.Join(filepath.Dir(site), "deployed"))
@@ -62,6 +64,25 @@ func TestScripts(t *testing.T) {
 			"pipeline": pipeline, "port": port, "serve-ssh": serveSSH,
 		},
 	})
+}
+
+// cheapClusters is where the scripts have PostgreSQL's programs from, see clustertest; nothing where there are none.
+func cheapClusters(t *testing.T) []string {
+	t.Helper()
+	found, err := postgres.Find("")
+	if err != nil {
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "greenroom-postgres-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	folder, err := clustertest.Install(found.Bin, dir)
+	if err := errors.Join(err, os.Chmod(dir, 0o755)); err != nil { //nolint:gosec // see openPrograms
+		t.Fatal(err)
+	}
+	return []string{postgres.Folders + "=" + folder}
 }
 
 // openPrograms lets the users that environments run as reach the programs of testscript.
@@ -88,7 +109,7 @@ func goEnv(t *testing.T, names ...string) []string {
 func giveHome(env *testscript.Env) error {
 	t := env.T().(testing.TB)
 	// Not in the script's own folder: the user that PostgreSQL runs as has to be able to pass through.
-	base, err := os.MkdirTemp("", "greenroom-script-")
+	base, err := os.MkdirTemp("", "gr-script-") // short: sockets lie in it
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func serveSSH(ts *testscript.TestScript, neg bool, args []string) {
 		c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", number))
 		return err == nil && c.Close() == nil
 	}
-	for end := time.Now().Add(30 * time.Second); !listens(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !listens(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			ts.Fatalf("sshd does not listen: %s", &said)
 		}

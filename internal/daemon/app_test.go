@@ -85,7 +85,7 @@ environments:
     rollout: {steps: [50%, 100%], watch: 200ms, max_errors: 1%, drain: 30s}
 migrations: {run: bin/app migrate, timeout: 1m}
 checks:
-  journey: {run: CONTROL=CONTROL_FOLDER bin/app journey, files: [bin/app, VERSION], journey: true, production: true, timeout: 20s}
+  journey: {run: CONTROL=CONTROL_FOLDER bin/app journey, files: [bin/app, VERSION], journey: true, production: true, timeout: 2m}
 `
 
 const exceptAll = `gates:
@@ -119,7 +119,11 @@ func (h *house) write(s sources) (dir string) {
 	if err := os.Remove(program); err != nil && !errors.Is(err, os.ErrNotExist) {
 		h.Fatal(err)
 	}
-	must(h, os.Link(built.app, program))
+	from := built.app
+	if strings.Contains(s.compose, "sqlite: ") {
+		from = built.sqlite
+	}
+	must(h, os.Link(from, program))
 	return dir
 }
 

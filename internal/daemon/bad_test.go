@@ -20,11 +20,11 @@ func TestBadReleases(t *testing.T) {
 	s := withPostgres().
 		saying("watch: 200ms, max_errors: 1%", "watch: 2s, max_errors: 10%").
 		saying("    stop_grace_period: 3s\n    x-greenroom: {files: [bin/app, VERSION, TABLE, migrate.sql], run: bin/app serve}",
-			"    stop_grace_period: 1s\n    healthcheck: {start_period: 6s, interval: 500ms, retries: 1}\n"+
+			"    stop_grace_period: 1s\n    healthcheck: {start_period: 15s, interval: 500ms, retries: 3}\n"+
 				"    x-greenroom: {files: [bin/app, VERSION, TABLE, migrate.sql], run: bin/app serve}")
 	b := &badReleases{house: newHouse(t), sources: s}
 	b.good = b.live(s)
-	b.customers = b.customersOf(b.status().Address)
+	b.customers = b.customersEvery(b.status().Address, pace/2, nil) // enough to judge by, in the time that it is watched
 	b.part(t, "never healthy, then known to be bad", b.neverHealthy)
 	b.part(t, "dies after it was healthy", b.dies)
 	b.part(t, "found by its journey before anybody is sent there", b.found)

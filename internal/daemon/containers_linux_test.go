@@ -364,10 +364,7 @@ func (c *containers) changes() {
 
 	// The same cache, and what the environment gives it is new.
 	c.second = c.build(large.as("v4", ""))
-	r := c.registration(large.as("v4", ""))
-	r.Policy.Environments[0].Config = map[string]app.Config{"KIND": {Value: "huge", Because: "a test"}}
-	_, err := c.client.Apply(c.ctx(), r, false)
-	must(c, err)
+	c.apply(c.hugePolicy())
 	cache = c.running("cache")
 	c.wantOutcome(c.promote(c.second), plan.Succeeded)
 	c.wantLive(c.second)
@@ -378,16 +375,29 @@ func (c *containers) changes() {
 	c.settles()
 }
 
+// hugePolicy is the policy from then on: with another one, the next release would exchange the cache.
+func (c *containers) hugePolicy() api.Registration {
+	c.Helper()
+	r := c.registration(contained().as("v4", ""))
+	r.Policy.Environments[0].Config = map[string]app.Config{"KIND": {Value: "huge", Because: "a test"}}
+	return r
+}
+
+func (c *containers) apply(r api.Registration) {
+	c.Helper()
+	_, err := c.client.Apply(c.ctx(), r, false)
+	must(c, err)
+}
+
 // refused takes out of the policy what the releases need. What is live is kept up, and nothing else comes.
 func (c *containers) refused() {
-	policy := c.registration(contained().as("v3", ""))
+	policy := c.hugePolicy()
 	for i := range policy.Policy.Environments {
 		delete(policy.Policy.Environments[i].Accept, "web")
 	}
-	_, err := c.client.Apply(c.ctx(), policy, false)
-	must(c, err)
+	c.apply(policy)
 	setting := "volumes " + c.control + " of web"
-	_, err = c.client.Start(c.ctx(), toProduction(c.second))
+	_, err := c.client.Start(c.ctx(), toProduction(c.second))
 	wantProblem(c, err, problem.Blocked, "does not accept "+setting)
 	glass := toProduction(c.second)
 	glass.BreakGlass = true
@@ -413,7 +423,7 @@ func (c *containers) refused() {
 	c.wantLive(c.first)
 	must(c, c.upAgain())
 	c.customers.wantFlawless(c, c.customers.cut())
-	c.register(contained().as("v3", ""))
+	c.apply(c.hugePolicy())
 }
 
 // engineDies kills the Engine as a release starts. What it did to the customers is its own; they see nothing else.

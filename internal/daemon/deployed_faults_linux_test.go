@@ -229,7 +229,7 @@ func TestHalfOfTheMachines(t *testing.T) {
 			}))
 			t.Cleanup(server.Close)
 			s := sources{definition: strings.ReplaceAll(ownDeploy, "URL", server.URL), version: "v1"}
-			s = s.saying("{run: cat CONTROL_FOLDER/live, timeout: 1s}", "{run: \""+with.status+"\", timeout: 1s}").saying("watch: 200ms", "watch: 3s").
+			s = s.saying("{run: cat CONTROL_FOLDER/live, timeout: 20s}", "{run: \""+with.status+"\", timeout: 20s}").saying("watch: 200ms", "watch: 3s").
 				saying("rollback: echo", "rollback: rm CONTROL_FOLDER/half; echo")
 			c := &team{h, s}
 			first := c.live(s)
@@ -297,7 +297,8 @@ func TestAnotherDriver(t *testing.T) {
 func TestDownWithTheDataOfATeam(t *testing.T) {
 	t.Parallel()
 	c := newTeam(t)
-	c.sources = c.sources.saying("{run: cat CONTROL_FOLDER/live,", `{run: "while [ -e CONTROL_FOLDER/mute ]; do sleep 0.1; done; cat CONTROL_FOLDER/live",`)
+	c.sources = c.sources.saying("{run: cat CONTROL_FOLDER/live, timeout: 20s}",
+		`{run: "while [ -e CONTROL_FOLDER/mute ]; do sleep 0.1; done; cat CONTROL_FOLDER/live", timeout: 5s}`)
 	c.live(c.sources)
 	folder := c.home.Environment(appUnderTest, "production")
 	if p := problem.From(c.takeDown(true)); p == nil || !strings.Contains(p.Message, "is still live in production") {
@@ -308,7 +309,7 @@ func TestDownWithTheDataOfATeam(t *testing.T) {
 	}
 	must(t, os.Remove(filepath.Join(c.control, "live")))
 	c.tellAll("mute")
-	wantProblem(t, c.takeDown(true), problem.Inconclusive, "is live in production is not known", "its status command gave no answer within 1 s")
+	wantProblem(t, c.takeDown(true), problem.Inconclusive, "is live in production is not known", "its status command gave no answer within 5 s")
 	if _, err := os.Stat(folder); err != nil {
 		t.Error(err)
 	}

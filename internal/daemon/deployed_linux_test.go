@@ -26,7 +26,7 @@ deploy:
     [ -e CONTROL_FOLDER/idle ] || echo $GREENROOM_RELEASE >CONTROL_FOLDER/live
   files: [VERSION]
 rollback: echo back $GREENROOM_RELEASE >>CONTROL_FOLDER/commands; echo $GREENROOM_RELEASE >CONTROL_FOLDER/live
-status: {run: cat CONTROL_FOLDER/live, timeout: 1s}
+status: {run: cat CONTROL_FOLDER/live, timeout: 20s}
 environments:
   production:
     url: URL

@@ -21,7 +21,7 @@ deploy:
   run: echo $GREENROOM_RELEASE >CONTROL_FOLDER/live-$GREENROOM_ENVIRONMENT
   files: [VERSION]
 rollback: echo $GREENROOM_RELEASE >CONTROL_FOLDER/live-$GREENROOM_ENVIRONMENT; echo back >>CONTROL_FOLDER/back
-status: {run: cat CONTROL_FOLDER/live-$GREENROOM_ENVIRONMENT, timeout: 1s}
+status: {run: cat CONTROL_FOLDER/live-$GREENROOM_ENVIRONMENT, timeout: 20s}
 stop: rm -f CONTROL_FOLDER/live-$GREENROOM_ENVIRONMENT
 environments:
   staging:

@@ -16,6 +16,7 @@ import (
 	"greenroom/internal/account"
 	"greenroom/internal/api"
 	"greenroom/internal/app"
+	"greenroom/internal/data/postgres"
 	"greenroom/internal/home"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
@@ -34,6 +35,7 @@ type house struct {
 	control   string // the app's folder, see testdata/app
 	failpoint string // the daemon's file, see hook
 	engine    string // the address of the Docker Engine; "" for none
+	postgres  string // where PostgreSQL's programs are; "" for wherever they are
 	addresses int    // the first port of its environments' own addresses
 	client    *api.Client
 	process   *exec.Cmd  // the daemon, nil when it was killed
@@ -52,7 +54,7 @@ const (
 // addressesFor finds the addresses of a house, which they are until its test ends or the process does.
 func addressesFor(t testing.TB) int {
 	t.Helper()
-	dir := filepath.Join(os.TempDir(), "greenroom-test-addresses-"+strconv.Itoa(os.Getuid()))
+	dir := filepath.Join("/tmp", "greenroom-test-addresses-"+strconv.Itoa(os.Getuid())) // not TMPDIR: one for the machine
 	must(t, os.MkdirAll(dir, 0o755))
 	for port := firstHouse; port < 8000; port += perHouse {
 		f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o600)
@@ -77,7 +79,7 @@ func newHouse(t testing.TB) *house {
 // newFolder is a folder through which PostgreSQL's own user can pass, unlike those of testing.
 func newFolder(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "grd-")
+	dir, err := os.MkdirTemp("", "grd-")
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	must(t, os.Chmod(dir, 0o755))
@@ -88,7 +90,7 @@ func newHouseIn(t testing.TB, dir, state string, first ...func(*house)) *house {
 	t.Helper()
 	needPrograms(t)
 	h := &house{TB: t, dir: dir, home: home.Home(state), control: filepath.Join(dir, "control"), failpoint: filepath.Join(dir, "failpoint"),
-		addresses: addressesFor(t), made: map[release.Digest]app.Contents{}}
+		postgres: built.postgres, addresses: addressesFor(t), made: map[release.Digest]app.Contents{}}
 	must(t, errors.Join(os.MkdirAll(h.control, 0o755), os.Chmod(h.control, 0o777))) // the app's own user writes there
 	t.Cleanup(func() {
 		h.TB = t // not that of a part of the test, which is over
@@ -132,7 +134,11 @@ func (h *house) launch() {
 
 // environment is that of every process of the house that may become its daemon.
 func (h *house) environment() []string {
-	return append(os.Environ(), "GREENROOM_FAILPOINT="+h.failpoint, "GREENROOM_FIRST_ADDRESS="+strconv.Itoa(h.addresses), "DOCKER_HOST="+h.engine)
+	env := append(os.Environ(), "GREENROOM_FAILPOINT="+h.failpoint, "GREENROOM_FIRST_ADDRESS="+strconv.Itoa(h.addresses), "DOCKER_HOST="+h.engine)
+	if h.postgres != "" {
+		env = append(env, postgres.Folders+"="+h.postgres)
+	}
+	return env
 }
 
 // greenroom runs a command of the program, and returns its exit code and all that it printed.

@@ -35,7 +35,7 @@ keys:
   production: {key: "PRODUCTION", environments: [production]}
 migrations: {run: bin/app migrate, timeout: 1m, ` + patient + `}
 checks:
-  journey: {run: CONTROL=CONTROL_FOLDER bin/app journey, files: [bin/app, VERSION], journey: true, production: true, timeout: 20s}
+  journey: {run: CONTROL=CONTROL_FOLDER bin/app journey, files: [bin/app, VERSION], journey: true, production: true, timeout: 2m}
 `
 
 func newMachines(t *testing.T) *machines {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"greenroom/internal/data/postgres"
+	"greenroom/internal/data/postgres/clustertest"
 )
 
 // These tests run the real program as its users do: as processes, with a real PostgreSQL server, under traffic. Each has
@@ -31,11 +32,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// programs are Greenroom with its failpoints and the app, built once for all tests.
+// programs are Greenroom with its failpoints and the app, built once for all tests, and those of PostgreSQL 15 for houses.
 type programs struct {
 	once           sync.Once
 	dir            string
 	greenroom, app string
+	sqlite         string // the app with that driver
+	postgres       string // the folder; "" for wherever they are
 	err            error
 }
 
@@ -43,12 +46,15 @@ var built programs
 
 func (p *programs) build() error {
 	p.once.Do(func() {
-		if p.dir, p.err = os.MkdirTemp("/tmp", "greenroom-programs-"); p.err != nil {
+		if p.dir, p.err = os.MkdirTemp("", "greenroom-programs-"); p.err != nil {
 			return
 		}
-		p.greenroom, p.app = filepath.Join(p.dir, "greenroom"), filepath.Join(p.dir, "app")
+		p.greenroom, p.app, p.sqlite = filepath.Join(p.dir, "greenroom"), filepath.Join(p.dir, "app"), filepath.Join(p.dir, "app-sqlite")
 		p.err = errors.Join(os.Chmod(p.dir, 0o755), compile(p.greenroom, "-tags", "failpoint", "greenroom/cmd/greenroom"),
-			compile(p.app, "greenroom/internal/daemon/testdata/app"))
+			compile(p.app, "greenroom/internal/daemon/testdata/app"), compile(p.sqlite, "-tags", "sqlite", "greenroom/internal/daemon/testdata/app"))
+		if found, err := postgres.Find("15"); err == nil && p.err == nil {
+			p.postgres, p.err = clustertest.Install(found.Bin, p.dir)
+		}
 	})
 	return p.err
 }

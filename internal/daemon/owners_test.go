@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -109,7 +110,8 @@ func TestTwoRehearsalsQueue(t *testing.T) {
 func TestKilledWhileMakingAStage(t *testing.T) {
 	t.Parallel()
 	needPostgres(t)
-	h := newHouse(t)
+	dir := newFolder(t)
+	h := newHouseIn(t, dir, filepath.Join(dir, "home"), func(h *house) { h.postgres = "" }) // a copy would be made too soon to be met
 	h.up(withPostgres())
 	run := h.rehearse(h.build(withPostgres()))
 	var making []proc.Identity

@@ -175,7 +175,7 @@ func TestActiveHealth(t *testing.T) {
 		_, _ = io.WriteString(w, "moody")
 	})
 	pools := all("r", moody, backendOf(t, says("steady")))
-	pools[0].Health = &Health{Path: "/up", Interval: 10 * time.Millisecond}
+	pools[0].Health = &Health{Path: "/up", Interval: 10 * time.Millisecond, Timeout: time.Minute}
 	e.swap(e.route(pools))
 	healthy := func() (n int) {
 		s, _ := e.Stats(t.Context())
@@ -198,7 +198,7 @@ func TestActiveHealth(t *testing.T) {
 	// When none is well, any is better than none.
 	well.Store(false)
 	pools = all("r", moody)
-	pools[0].Health = &Health{Path: "/up", Interval: 10 * time.Millisecond}
+	pools[0].Health = &Health{Path: "/up", Interval: 10 * time.Millisecond, Timeout: time.Minute}
 	e.swap(e.route(pools))
 	eventually(t, "it is sick", func() bool { return healthy() == 0 })
 	if _, b := get(t, c, e.url("/")); b != "moody" {

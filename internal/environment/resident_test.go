@@ -69,7 +69,7 @@ func TestIsolated(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root can run environments as users of their own")
 	}
-	dir, err := os.MkdirTemp("/tmp", "greenroom-test-")
+	dir, err := os.MkdirTemp("", "greenroom-test-")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func programs(t testing.TB) Programs {
 
 // openFolder is a temporary folder that other system users can pass through; t.TempDir() is closed to them.
 func openFolder() (string, error) {
-	dir, err := os.MkdirTemp("/tmp", "greenroom-test-*")
+	dir, err := os.MkdirTemp("", "greenroom-test-*")
 	if err != nil {
 		return "", err
 	}

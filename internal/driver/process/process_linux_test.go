@@ -156,7 +156,7 @@ func TestUserReadsNothing(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root can run a replica as another user")
 	}
-	dir, err := os.MkdirTemp("/tmp", "greenroom-test-") // t.TempDir's parents are closed to others
+	dir, err := os.MkdirTemp("", "greenroom-test-") // t.TempDir's parents are closed to others
 	if err != nil {
 		t.Fatal(err)
 	}

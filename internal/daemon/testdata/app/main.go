@@ -15,11 +15,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // the driver sqlite
 )
 
 func main() {
@@ -35,10 +35,10 @@ func main() {
 }
 
 // version is the release's own name for itself. Services run in the release's files, checks in a folder with them.
-func version() string { return line("VERSION") }
+var version = sync.OnceValue(func() string { return line("VERSION") })
 
 // table is where this release keeps what is written.
-func table() string { return line("TABLE") }
+var table = sync.OnceValue(func() string { return line("TABLE") })
 
 func line(file string) string {
 	b, err := os.ReadFile(file)

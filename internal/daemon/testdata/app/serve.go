@@ -28,11 +28,10 @@ func serve() error {
 	defer db.Close()
 	db.SetMaxOpenConns(8)
 	db.SetMaxIdleConns(8)
-	go die()
 	if told("babble") != "" {
 		go babble()
 	}
-	server := &http.Server{Addr: cmp.Or(os.Getenv("LISTEN"), "127.0.0.1") + ":" + os.Getenv("PORT"), Handler: handler(db)}
+	server := &http.Server{Addr: cmp.Or(os.Getenv("LISTEN"), "127.0.0.1") + ":" + os.Getenv("PORT"), Handler: mortal(handler(db))}
 	failed := make(chan error, 1)
 	go func() { failed <- server.ListenAndServe() }()
 	fmt.Println(version(), "serves")
@@ -62,13 +61,15 @@ func waitForEnd() {
 	}
 }
 
-// die ends the process when the test wants it.
-func die() {
-	for told("die") == "" {
-		time.Sleep(20 * time.Millisecond)
-	}
-	fmt.Println("out of pudding")
-	os.Exit(3)
+// mortal ends the process at the first request after the test wants it.
+func mortal(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if told("die") != "" {
+			fmt.Println("out of pudding")
+			os.Exit(3)
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // babble prints without end: 128 MB as fast as it can, and then so much that others come to their turn.

@@ -23,7 +23,7 @@ import (
 const place = "GREENROOM_DOCKERTEST_DIR"
 
 // startTime is how long an Engine may take until it serves, or to end.
-const startTime = time.Minute
+const startTime = 3 * time.Minute
 
 // Engine is a Docker Engine of a test's own: its socket, images, containers and networks are in a folder and in address
 // ranges of its own, and it changes no rule of the machine's packet filter.
@@ -68,7 +68,7 @@ const engines = 50
 // takeNumber finds an Engine's number, which it has until the file is closed.
 func takeNumber(t testing.TB) (int, *os.File) {
 	t.Helper()
-	dir := filepath.Join(os.TempDir(), "greenroom-test-engines")
+	dir := filepath.Join("/tmp", "greenroom-test-engines") // not TMPDIR: one for the machine
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
