@@ -119,7 +119,7 @@ func (w *walled) wantHonest(r api.RunView) evidence.Report {
 		}
 		return report
 	}
-	w.wantProvenReport(r.ID)
+	w.wantIsolated(report)
 	for _, step := range r.Plan.Steps {
 		if !slices.ContainsFunc(r.Journal, func(e plan.Entry) bool { return e.Step == step.Name && e.State == plan.Done }) {
 			w.Errorf("it passed without its step %s", step.Name)
