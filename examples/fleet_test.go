@@ -128,7 +128,7 @@ type report struct {
 // customers sends customers to a shop until enough says so, then ends them, and returns their summary.
 func (p program) customers(t *testing.T, shop string, enough func(soFar report) bool) report {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), string(p), "customers", "--url", shop, "--rate", "40", "--duration", "3m")
+	cmd := exec.CommandContext(t.Context(), string(p), "customers", "--url", shop, "--rate", "40", "--concurrency", "2000", "--duration", "3m") // on a busy machine they stand in line, as they do in the demo
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	must(t, err)

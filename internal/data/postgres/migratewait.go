@@ -104,9 +104,11 @@ func (w *waits) look(ctx context.Context, conn *pgx.Conn) error {
 		return nil // it is over, and what was seen may be of the next
 	}
 	w.tell(migration.Moment{SQL: sql, Since: time.Since(since), Waits: len(blockers) > 0, Behind: behind, Blocker: blockers})
-	w.mu.Lock()
-	w.last = blockers
-	w.mu.Unlock()
+	if len(blockers) > 0 { // none is also what is seen once the server has given up, and before that is known here
+		w.mu.Lock()
+		w.last = blockers
+		w.mu.Unlock()
+	}
 	return w.remove(ctx, conn, blockers)
 }
 

@@ -108,9 +108,13 @@ func TestFullDisk(t *testing.T) {
 		}
 	})
 	f := fixtureIn(t, dir)
-	s := f.shell("web", `yes`)
+	began := filepath.Join(dir, ".began") // what it prints could fill the disk before its start is written down
+	s := f.shell("web", "until [ -e "+began+" ]; do sleep 0.01; done; exec yes")
 	s.Restart = true
 	running := f.start(s)
+	if err := os.WriteFile(began, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	f.eventually("a full disk", func() bool {
 		return errors.Is(os.WriteFile(filepath.Join(dir, ".ballast"), []byte("x"), 0o600), unix.ENOSPC)
 	})

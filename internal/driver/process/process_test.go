@@ -397,8 +397,10 @@ func TestSupervisorKilledAtAnyInstant(t *testing.T) {
 			}
 		})
 		<-time.After(time.Duration(i) * time.Millisecond)
-		_ = supervisorOf(table(), f.dir).Signal(syscall.SIGKILL)
+		killed := supervisorOf(table(), f.dir)
+		_ = killed.Signal(syscall.SIGKILL)
 		<-started
+		f.eventually("it is dead", func() bool { return killed.PID == 0 || !killed.Alive() }) // whom a kill is under way to can be taken to run
 	}
 	st := f.start(s)
 	marked, err := proc.Marked(process.Marker + "=" + filepath.Join(f.dir, "web"))
