@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -361,12 +362,15 @@ func (h *house) wantAllOf(u account.User, dir string) {
 	h.Helper()
 	n := 0
 	must(h, filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		var info fs.FileInfo
+		if err == nil {
+			info, err = d.Info()
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
-		}
-		info, err := d.Info()
-		if os.IsNotExist(err) {
-			return nil
 		}
 		st := info.Sys().(*syscall.Stat_t)
 		if int(st.Uid) != u.UID || int(st.Gid) != u.GID || d.Type().IsRegular() && info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0 {

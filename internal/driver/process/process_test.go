@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -250,19 +249,7 @@ func TestSecretsInAHealthAnswer(t *testing.T) {
 // wantNowhere wants no file of the driver's folder to hold a value.
 func (f *fixture) wantNowhere(secret string) {
 	f.Helper()
-	err := filepath.WalkDir(f.dir, func(name string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
-			return err
-		}
-		b, err := os.ReadFile(name)
-		if bytes.Contains(b, []byte(secret)) {
-			f.Errorf("%s holds the secret", name)
-		}
-		return err
-	})
-	if err != nil {
-		f.Fatal(err)
-	}
+	drivertest.WantNowhere(f, f.dir, secret)
 }
 
 // runDaemon is the process that the next test kills: it starts a replica and stays.
