@@ -109,7 +109,7 @@ func copyCluster(template, dir string) error {
 		return err
 	}
 	was := control[:len(id)]
-	err = filepath.WalkDir(template, func(name string, d fs.DirEntry, err error) error {
+	return filepath.WalkDir(template, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -132,7 +132,6 @@ func copyCluster(template, dir string) error {
 		}
 		return errors.Join(err, os.WriteFile(to, b, 0o600))
 	})
-	return err
 }
 
 // controlFile begins with the system identifier, and its checksum stands behind what it is of. See pg_control.h.
