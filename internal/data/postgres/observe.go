@@ -96,6 +96,7 @@ func (w *watch) begin(ctx context.Context) (err error) {
 				w.looker.newer = w.newer
 			}
 			w.track = newTrack(w.options.Migrator, first, before, w.who(ctx))
+			w.track.least, w.track.most = asked.Sub(w.localStart), w.lastLook.Sub(w.localStart)
 			w.samples = 1
 			return nil
 		}
@@ -231,6 +232,7 @@ func (w *watch) Told(t data.Told) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.track.told = append(w.track.told, t)
+	w.track.tellings++
 	if t.NoTx {
 		w.track.noTx = true
 	} else {

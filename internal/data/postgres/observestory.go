@@ -78,13 +78,14 @@ func (t *track) attend(localStart time.Time) {
 	for i := range t.told {
 		told := &t.told[i]
 		t.back = t.back || migration.GivesBack(told.SQL)
-		from, until := told.Began.Sub(localStart), told.Ended.Sub(localStart)
-		s := t.seen(*told, from, until)
+		from, within := t.here(told.Began.Sub(localStart))
+		until := from + told.Ended.Sub(told.Began)
+		s := t.seen(*told, from-within-slack, until+within+slack)
 		if s == nil {
 			s = &trackedStatement{sql: told.SQL, from: max(0, from), until: max(0, from, until), done: true}
 			t.made = append(t.made, s)
 		}
-		s.told = told
+		s.told, s.order = told, t.tellings-len(t.told)+i+1
 	}
 	t.told = nil
 	slices.SortStableFunc(t.made, func(a, b *trackedStatement) int { return cmp.Compare(a.from, b.from) })
@@ -95,13 +96,13 @@ func (t *track) attend(localStart time.Time) {
 	}
 }
 
-// slack is how far the migrator's clock and the server's times for the same statement may be apart.
+// slack is how far the migrator's and the server's times for the same statement may be apart where their clocks are not.
 const slack = 20 * time.Millisecond
 
-// seen is the statement that was told of as the server had it; nil where it was not seen.
+// seen is the statement that was told of as the server had it, at some time between the two; nil where it was not seen.
 func (t *track) seen(told data.Told, from, until time.Duration) *trackedStatement {
 	for _, s := range t.made {
-		if s.told == nil && s.from <= until+slack && s.until >= from-slack && s.sql != "" && strings.HasPrefix(told.SQL, s.sql) {
+		if s.told == nil && s.from <= until && s.until >= from && s.sql != "" && strings.HasPrefix(told.SQL, s.sql) {
 			return s
 		}
 	}
@@ -111,6 +112,9 @@ func (t *track) seen(told data.Told, from, until time.Duration) *trackedStatemen
 // taker is the statement that was told of and ran when a lock was first there, where looks did not see it: the last one that
 // had begun.
 func (t *track) taker(l *trackedLock) (by *trackedStatement) {
+	if by := t.inOrder(l); by != nil {
+		return by
+	}
 	if by := t.changer(l); by != nil {
 		return by
 	}
@@ -119,6 +123,31 @@ func (t *track) taker(l *trackedLock) (by *trackedStatement) {
 	}
 	for _, s := range t.made {
 		if s.told != nil && s.from <= l.asked+time.Millisecond {
+			by = s
+		}
+	}
+	return by
+}
+
+// inOrder is the statement that took a lock of which its session told first, by the order in which both were told: no clock
+// can say it better. One that failed gave back what it took; rows are locked by one that changes some before one that adds some.
+func (t *track) inOrder(l *trackedLock) (by *trackedStatement) {
+	rank := func(s *trackedStatement) int {
+		switch {
+		case l.mode != "RowExclusiveLock":
+			return 0
+		case migration.ChangesRows(s.told.SQL):
+			return 2
+		case migration.WritesRows(s.told.SQL):
+			return 1
+		}
+		return 0
+	}
+	for _, s := range t.made {
+		if s.told == nil || s.told.Error != "" || s.order <= l.after || s.order > l.upTo {
+			continue
+		}
+		if by == nil || cmp.Or(cmp.Compare(rank(s), rank(by)), cmp.Compare(s.order, by.order)) > 0 {
 			by = s
 		}
 	}

@@ -21,28 +21,32 @@ type track struct {
 	start    time.Time // the server's clock at the first look
 	at       time.Time // and at this one
 	last     time.Duration
+	// How much later than the server's this machine's clock is, at least and at most: each answer narrows it.
+	least, most time.Duration
+
 	// Between these two the server's locks were read for the last time and for the time before. What came or went since
 	// that one did so then.
 	blindFrom, blindUntil time.Duration
 
-	changed time.Duration // when something began or ended last
-	before  catalogue
-	mine    map[int32]*trackedSession
-	old     map[int32]time.Time               // sessions that were there before, by when they began
-	others  map[int32]time.Time               // sessions of somebody else's, by when they began
-	who     func([]netip.AddrPort) []data.End // nil: nobody can tell who is at the other end of a session
-	named   bool                              // a session was seen that is certainly the migrator's
-	guessed bool
-	made    []*trackedStatement
-	locks   []*trackedLock
-	waits   []*trackedWait
-	waiting map[waitKey]*trackedWait
-	told    []data.Told
-	held    bool // a transaction's locks were read before its commit
-	open    int  // statements that were told of since
-	noTx    bool // one was told of that ran outside a transaction
-	back    bool // one was told of that may give back what it locked
-	omitted int
+	changed  time.Duration // when something began or ended last
+	before   catalogue
+	mine     map[int32]*trackedSession
+	old      map[int32]time.Time               // sessions that were there before, by when they began
+	others   map[int32]time.Time               // sessions of somebody else's, by when they began
+	who      func([]netip.AddrPort) []data.End // nil: nobody can tell who is at the other end of a session
+	named    bool                              // a session was seen that is certainly the migrator's
+	guessed  bool
+	made     []*trackedStatement
+	locks    []*trackedLock
+	waits    []*trackedWait
+	waiting  map[waitKey]*trackedWait
+	told     []data.Told
+	tellings int  // of how many statements was told so far
+	held     bool // a transaction's locks were read before its commit
+	open     int  // statements that were told of since
+	noTx     bool // one was told of that ran outside a transaction
+	back     bool // one was told of that may give back what it locked
+	omitted  int
 
 	preparedBefore bool          // see look, at the first one
 	preparedSince  time.Duration // the first look of those in a row that saw it, and not of the first; negative for none
@@ -70,6 +74,7 @@ type trackedStatement struct {
 	failed      bool
 	pid         int32
 	told        *data.Told
+	order       int // the how manieth it was of those that were told of
 }
 
 type lockKey struct {
@@ -86,6 +91,8 @@ type trackedLock struct {
 	open               bool          // it is still there
 	xact               time.Time
 	by                 *trackedStatement
+	// The session itself told of it first: one took it that was told of after so many, and up to so many. 0 where it did not.
+	after, upTo int
 }
 
 func newTrack(migrator string, first look, before catalogue, who func([]netip.AddrPort) []data.End) *track {
@@ -149,9 +156,23 @@ func (t *track) prepares(is bool, now time.Duration) {
 // jumps is none that anybody waited, and one that it is set back is no pause.
 func (t *track) set(asked, answered time.Duration, at time.Time) {
 	const jump = 20 * time.Millisecond
-	if d := at.Sub(t.start); d < asked-jump || d > answered+jump {
-		t.start = at.Add(-(asked + answered) / 2)
+	d := at.Sub(t.start)
+	least, most := asked-d, answered-d
+	switch {
+	case most < t.least-jump || least > t.most+jump:
+		mid := (asked + answered) / 2
+		t.start = at.Add(-mid)
+		t.least, t.most = asked-mid, answered-mid
+	case most < t.least || least > t.most: // one of them runs faster
+		t.least, t.most = least, most
+	default:
+		t.least, t.most = max(t.least, least), min(t.most, most)
 	}
+}
+
+// here is when something happened by the server's clock that happened then by this machine's, and how far that may be wrong.
+func (t *track) here(then time.Duration) (at, within time.Duration) {
+	return then - (t.least+t.most)/2, (t.most - t.least) / 2
 }
 
 // takeHeld takes what a session said that it holds, at a moment between two looks.
@@ -168,7 +189,11 @@ func (t *track) takeHeld(s seenSession, at time.Time) {
 	if !w.xact.Equal(s.xact) {
 		w.finish(t.last) // the statement that looks know of was in another transaction
 	}
+	before := len(t.locks)
 	t.hold(w, s, now)
+	for _, l := range t.locks[before:] {
+		l.after, l.upTo = t.tellings-t.open, t.tellings
+	}
 	w.xact = s.xact
 	t.held, t.open = true, 0
 }

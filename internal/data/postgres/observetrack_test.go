@@ -320,3 +320,49 @@ func TestTrackAsksWhoIsThere(t *testing.T) {
 		t.Errorf("asked %v: %v", asked, tr.mine)
 	}
 }
+
+// TestTrackOrder has a session that tells what it did and then what it holds, with a clock that nobody can rely on: who took
+// what is known by the order.
+func TestTrackOrder(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
+	hold := func(at int, mode string, statements ...string) {
+		for _, s := range statements { // long after, by this machine's clock
+			tr.told = append(tr.told, data.Told{SQL: s, Began: start.Add(time.Hour), Ended: start.Add(time.Hour)})
+			tr.tellings, tr.open = tr.tellings+1, tr.open+1
+		}
+		s := migratorAt("", at, at, held(mode))
+		tr.takeHeld(s, serverAt(at))
+	}
+	hold(10, "AccessExclusive", "CREATE TABLE made (id integer)", "ALTER TABLE orders ADD x integer")
+	hold(20, "RowExclusive", "INSERT INTO orders VALUES (1)", "UPDATE orders SET x = 1", "INSERT INTO orders VALUES (2)", "SELECT 1")
+	after := ordersBefore()
+	o := tr.observation(&after, start)
+	if len(o.Locks) != 2 || o.Locks[0].Statement != 1 || o.Locks[1].Statement != 3 || len(o.Statements) != 6 {
+		t.Errorf("%+v", o)
+	}
+}
+
+// TestTrackClocks narrows how far two clocks are apart with every answer, and starts anew when one of them was set.
+func TestTrackClocks(t *testing.T) {
+	t.Parallel()
+	ms := time.Millisecond
+	tr := newTrack(migratorName, look{at: serverAt(0)}, ordersBefore(), nil)
+	tr.least, tr.most = -500*ms, 500*ms // the first answer took a second
+	want := func(at, within time.Duration) {
+		t.Helper()
+		if a, w := tr.here(1000 * ms); a != at || w != within {
+			t.Errorf("%s ± %s, want %s ± %s", a, w, at, within)
+		}
+	}
+	want(1000*ms, 500*ms)
+	tr.set(1300*ms, 1310*ms, serverAt(900)) // 400 to 410 later
+	want(595*ms, 5*ms)
+	tr.set(2300*ms, 2900*ms, serverAt(2200)) // says nothing more
+	want(595*ms, 5*ms)
+	tr.set(3000*ms, 3010*ms, serverAt(2580)) // runs faster than the other
+	want(575*ms, 5*ms)
+	tr.set(4000*ms, 4002*ms, serverAt(3_600_000)) // set forward by an hour
+	want(1000*ms, ms)
+}
