@@ -116,7 +116,7 @@ func TestProber(t *testing.T) {
 		"/breaks": "the answer broke off: unexpected EOF", "gone": "connection refused",
 	} {
 		t.Run(strings.TrimPrefix(path, "/"), func(t *testing.T) {
-			address, probe := server.URL+"/", app.Probe{Path: path, Rate: 50, Timeout: 5 * time.Second}
+			address, probe := server.URL+"/", app.Probe{Path: path, Rate: 50, Timeout: time.Minute}
 			switch path {
 			case "gone":
 				address, probe.Path = gone.URL, "/"
