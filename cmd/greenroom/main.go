@@ -17,11 +17,12 @@ import (
 // version is set by the build.
 var version = "dev"
 
-func main() { os.Exit(run()) }
+func main() { os.Exit(run(daemon.Program{Version: version})) }
 
-func run() int {
-	path, err := os.Executable()
-	if err != nil {
+// run runs the program, which finds out itself where it lies.
+func run(program daemon.Program) int {
+	var err error
+	if program.Path, err = os.Executable(); err != nil {
 		fmt.Fprintln(os.Stderr, "greenroom: this program can't find itself:", err)
 		return 1
 	}
@@ -31,7 +32,6 @@ func run() int {
 	streams := cli.Streams{
 		In: os.Stdin, Out: term.Detect(os.Stdout, os.Getenv), Err: term.Detect(os.Stderr, os.Getenv), Getenv: os.Getenv,
 	}
-	program := daemon.Program{Version: version, Path: path}
 	deps := program.Deps()
 	deps.Demo = func(ctx context.Context, o cli.DemoOptions) error { return demo.Tell(ctx, program, o) }
 	return cli.Main(ctx, os.Args[1:], streams, deps)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +21,8 @@ import (
 	_ "modernc.org/sqlite"
 
 	"greenroom/internal/api"
+	"greenroom/internal/daemon"
+	"greenroom/internal/environment/addresstest"
 )
 
 // TestMain makes this test binary three programs beside the tests: greenroom itself, with the race detector in it, since
@@ -27,10 +30,16 @@ import (
 // which a fresh machine need not have.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"greenroom": func() { leave(run()) },
+		"greenroom": func() { leave(greenroom()) },
 		"ask":       func() { end(ask(os.Args[1:])) },
 		"sql":       func() { end(query(os.Args[1:])) },
 	})
+}
+
+// greenroom is the program with addresses of its script's own. Supervisors don't inherit these, and give none out.
+func greenroom() int {
+	first, _ := strconv.Atoi(os.Getenv(addresstest.Variable))
+	return run(daemon.Program{Version: version, FirstAddress: first})
 }
 
 // quick keeps a program with the race detector in it from sleeping for a second before it ends.

@@ -18,13 +18,14 @@ import (
 	"greenroom/internal/account"
 	"greenroom/internal/data/postgres"
 	"greenroom/internal/data/postgres/clustertest"
+	"greenroom/internal/environment/addresstest"
 	"greenroom/internal/home"
 )
 
 // TestScripts plays a user in a repository of their own: testdata/script holds one story a file, with the commands as
 // they are typed.
 //
-// Each has a state folder of its own, which leaves nothing running behind. Beside testscript's commands there are:
+// Each has a state folder and addresses of its own, and leaves nothing running behind. Beside testscript's commands there are:
 //
 //	exits CODE COMMAND …   run it; it has to end with exactly this code
 //	make-additions         do to the Compose file what `greenroom init --output json` says, read from standard output
@@ -117,6 +118,11 @@ func giveHome(env *testscript.Env) error {
 		return err
 	}
 	state := home.Home(filepath.Join(base, "home"))
+	first, giveBack, err := addresstest.Take()
+	if err != nil {
+		return err
+	}
+	env.Setenv(addresstest.Variable, strconv.Itoa(first))
 	env.Setenv("GREENROOM_HOME", string(state))
 	env.Setenv("GORACE", quick+" log_path="+filepath.Join(base, "race"))
 	vars := env.Vars
@@ -133,7 +139,7 @@ func giveHome(env *testscript.Env) error {
 			b, err := os.ReadFile(races[0])
 			t.Errorf("data races (%v):\n%s", err, b)
 		}
-		if err := errors.Join(removeAll(base), account.New(state).Remove(context.Background())); err != nil {
+		if err := errors.Join(giveBack(), removeAll(base), account.New(state).Remove(context.Background())); err != nil {
 			t.Error(err)
 		}
 	})

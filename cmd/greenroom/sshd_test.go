@@ -1,17 +1,16 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -46,9 +45,10 @@ func serveSSH(ts *testscript.TestScript, neg bool, args []string) {
 	if os.Geteuid() == 0 { // where sshd lets go of its rights, which its package makes at its service's start
 		ts.Check(os.MkdirAll("/run/sshd", 0o755)) //nolint:gosec // as its package does
 	}
-	var said bytes.Buffer
 	cmd := exec.Command(program, "-D", "-e", "-f", filepath.Join(dir, "config"))
-	cmd.Env, cmd.Stderr, cmd.SysProcAttr = []string{"PATH=" + os.Getenv("PATH")}, &said, &syscall.SysProcAttr{Setpgid: true}
+	log, err := cmd.StderrPipe()
+	ts.Check(err)
+	cmd.Env, cmd.SysProcAttr = []string{"PATH=" + os.Getenv("PATH")}, &syscall.SysProcAttr{Setpgid: true}
 	ts.Check(cmd.Start())
 	ts.Defer(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
@@ -61,15 +61,14 @@ func serveSSH(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 	})
-	listens := func() bool {
-		c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", number))
-		return err == nil && c.Close() == nil
-	}
-	for end := time.Now().Add(time.Minute); !listens(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			ts.Fatalf("sshd does not listen: %s", &said)
+	said, lines := "", bufio.NewReader(log)
+	for !strings.Contains(said, "Server listening on") { // who answers at its port may be another
+		line, err := lines.ReadString('\n')
+		if said += line; err != nil {
+			ts.Fatalf("sshd does not listen: %s", said)
 		}
 	}
+	go func() { _, _ = io.Copy(io.Discard, lines) }() // until it is waited for
 	key, err := os.ReadFile(filepath.Join(dir, "host.pub"))
 	ts.Check(err)
 	me, err := exec.Command("id", "-un").Output()

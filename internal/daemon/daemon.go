@@ -44,6 +44,8 @@ type Options struct {
 	Program string // path of this program: the edge and the supervisors are further processes of it
 	Log     *slog.Logger
 	Service bool // systemd runs it, the edge, and each replica, as units of their own
+	// FirstAddress is the port from which environments' own addresses are given out; 0 for environment.FirstAddress.
+	FirstAddress int
 }
 
 // Daemon is the control plane of one state folder.
@@ -115,7 +117,7 @@ func open(ctx context.Context, o Options) (*environment.World, error) {
 	}
 	w := &environment.World{
 		Home: o.Home, Store: s, Ring: ring, Edge: edge.NewClient(o.Home.Edge()), Accounts: account.New(o.Home), Log: o.Log, Now: time.Now, Program: o.Program,
-		FirstAddress: firstAddress(),
+		FirstAddress: firstAddress(o),
 	}
 	w.LogCheck = newLogCheck(w)
 	if w.Secrets, err = secret.Open(o.Home.Secrets()); err != nil {

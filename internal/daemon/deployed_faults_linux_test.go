@@ -44,9 +44,9 @@ func TestADeployedReleaseMayComeSlowly(t *testing.T) {
 	var mu sync.Mutex
 	last, asked := "", 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		now, _ := os.ReadFile(filepath.Join(h.control, "live")) //nolint:errcheck // before the first there is none
 		mu.Lock()
 		defer mu.Unlock()
+		now, _ := os.ReadFile(filepath.Join(h.control, "live")) //nolint:errcheck // before the first there is none
 		if string(now) != last {
 			last, asked = string(now), 0
 		}

@@ -3,6 +3,8 @@
 package daemon
 
 import (
+	"cmp"
+
 	"greenroom/internal/environment"
 	"greenroom/internal/run"
 )
@@ -13,4 +15,4 @@ var hook func(run.Point, string)
 
 func wanted(string) {}
 
-func firstAddress() int { return environment.FirstAddress }
+func firstAddress(o Options) int { return cmp.Or(o.FirstAddress, environment.FirstAddress) }

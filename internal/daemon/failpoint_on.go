@@ -28,7 +28,7 @@ func hook(p run.Point, step string) {
 func wanted(what string) { hook("wanted", what) }
 
 // firstAddress is the one that a test names: an edge that it kills must not lose its address to another test's house.
-func firstAddress() int {
+func firstAddress(Options) int {
 	port, err := strconv.Atoi(os.Getenv("GREENROOM_FIRST_ADDRESS"))
 	if err != nil {
 		panic(fmt.Sprintf("GREENROOM_FIRST_ADDRESS: %v", err))

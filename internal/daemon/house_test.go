@@ -17,6 +17,7 @@ import (
 	"greenroom/internal/api"
 	"greenroom/internal/app"
 	"greenroom/internal/data/postgres"
+	"greenroom/internal/environment/addresstest"
 	"greenroom/internal/home"
 	"greenroom/internal/plan"
 	"greenroom/internal/problem"
@@ -44,29 +45,13 @@ type house struct {
 	made      map[release.Digest]app.Contents
 }
 
-// Each house has addresses of its own, also while it has no edge that would keep them: with those that every Greenroom
-// chooses from, a house could take another's, of this package or of one that is tested beside it, at that moment.
-const (
-	firstHouse = 7100 // below are those of Greenrooms that are not houses
-	perHouse   = 20
-)
-
 // addressesFor finds the addresses of a house, which they are until its test ends or the process does.
 func addressesFor(t testing.TB) int {
 	t.Helper()
-	dir := filepath.Join("/tmp", "greenroom-test-addresses-"+strconv.Itoa(os.Getuid())) // not TMPDIR: one for the machine
-	must(t, os.MkdirAll(dir, 0o755))
-	for port := firstHouse; port < 8000; port += perHouse {
-		f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o600)
-		must(t, err)
-		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			t.Cleanup(func() { must(t, f.Close()) })
-			return port
-		}
-		must(t, f.Close())
-	}
-	t.Fatal("all addresses for houses are in use")
-	return 0
+	port, giveBack, err := addresstest.Take()
+	must(t, err)
+	t.Cleanup(func() { must(t, giveBack()) })
+	return port
 }
 
 // newHouse starts a Greenroom on a folder of its own and ends it with the test, with everything that it made.
@@ -134,7 +119,7 @@ func (h *house) launch() {
 
 // environment is that of every process of the house that may become its daemon.
 func (h *house) environment() []string {
-	env := append(os.Environ(), "GREENROOM_FAILPOINT="+h.failpoint, "GREENROOM_FIRST_ADDRESS="+strconv.Itoa(h.addresses), "DOCKER_HOST="+h.engine)
+	env := append(os.Environ(), "GREENROOM_FAILPOINT="+h.failpoint, addresstest.Variable+"="+strconv.Itoa(h.addresses), "DOCKER_HOST="+h.engine)
 	if h.postgres != "" {
 		env = append(env, postgres.Folders+"="+h.postgres)
 	}

@@ -38,8 +38,9 @@ const daemonStart = 20 * time.Second
 
 // Program is this program: its version, and where it lies.
 type Program struct {
-	Version string
-	Path    string
+	Version      string
+	Path         string
+	FirstAddress int // see Options
 }
 
 // Deps are what the commands get handed in: what works without the daemon, and the processes that the program can be.
@@ -64,7 +65,7 @@ func (p Program) Deps() cli.Deps {
 		ReportPage:    web.Report,
 		EnsureDaemon:  p.EnsureDaemon,
 		Daemon: func(ctx context.Context, h home.Home, args []string) error {
-			return Run(ctx, Options{Home: h, Version: p.Version, Program: p.Path, Log: logger(os.Stderr), Service: asService(args)})
+			return Run(ctx, Options{Home: h, Version: p.Version, Program: p.Path, Log: logger(os.Stderr), Service: asService(args), FirstAddress: p.FirstAddress})
 		},
 		Edge:    p.runEdge,
 		Service: p.service(),

@@ -57,19 +57,6 @@ func (p Probed) Bad(limit float64) bool {
 	return p.Asked >= enoughProbes && p.Failed >= unluckyProbes && float64(p.Failed) > limit*float64(p.Asked)
 }
 
-// Since is what was seen after an earlier look at the same probes. Of the failures before it, it keeps no times.
-func (p Probed) Since(earlier Probed) Probed {
-	d := p
-	d.Asked, d.Well, d.Late = p.Asked-earlier.Asked, p.Well-earlier.Well, p.Late-earlier.Late
-	d.Failed, d.Missed, d.Began = p.Failed-earlier.Failed, p.Missed-earlier.Missed, earlier.Ended
-	if d.Failed == 0 {
-		d.FirstFailure, d.LastFailure, d.Failure, d.Latest = time.Time{}, time.Time{}, "", ""
-	} else if d.FirstFailure.Before(d.Began) {
-		d.FirstFailure, d.Failure = d.Began, d.Latest
-	}
-	return d
-}
-
 // String tells it in one line, such as "probed at 20/s: 3 of 1,880 failed, 14:03:07–14:03:09 UTC".
 func (p Probed) String() string {
 	text := fmt.Sprintf("probed at %d/s: ", p.Rate)

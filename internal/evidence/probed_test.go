@@ -45,16 +45,3 @@ func TestProbedVerdict(t *testing.T) {
 		}
 	}
 }
-
-func TestProbedSince(t *testing.T) {
-	at := time.Unix(1000, 0)
-	before := Probed{Asked: 10, Well: 9, Failed: 1, FirstFailure: at, LastFailure: at, Failure: "x", Latest: "x", Ended: at.Add(time.Second)}
-	now := Probed{Asked: 30, Well: 29, Failed: 1, FirstFailure: at, LastFailure: at, Failure: "x", Latest: "x", Ended: at.Add(time.Minute)}
-	if d := now.Since(before); d.Asked != 20 || d.Failed != 0 || !d.FirstFailure.IsZero() || d.Failure != "" || !d.Began.Equal(before.Ended) {
-		t.Errorf("%+v", d)
-	}
-	now.Failed, now.LastFailure, now.Latest = 2, at.Add(5*time.Second), "y"
-	if d := now.Since(before); d.Failed != 1 || d.Failure != "y" || d.FirstFailure.Before(d.Began) || !d.LastFailure.Equal(now.LastFailure) {
-		t.Errorf("%+v", d)
-	}
-}

@@ -72,8 +72,8 @@ func TestAdd(t *testing.T) {
 	})
 }
 
-// await waits for what a prober saw.
-func await(t *testing.T, p *Prober, likes func(evidence.Probed) bool) {
+// await waits for what a prober, or a look of one, saw.
+func await(t *testing.T, p interface{ Seen() evidence.Probed }, likes func(evidence.Probed) bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !likes(p.Seen()); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -116,7 +116,7 @@ func TestProber(t *testing.T) {
 		"/breaks": "the answer broke off: unexpected EOF", "gone": "connection refused",
 	} {
 		t.Run(strings.TrimPrefix(path, "/"), func(t *testing.T) {
-			address, probe := server.URL+"/", app.Probe{Path: path, Rate: 50, Timeout: 5 * time.Second}
+			address, probe := server.URL+"/", app.Probe{Path: path, Rate: 50, Timeout: time.Minute}
 			switch path {
 			case "gone":
 				address, probe.Path = gone.URL, "/"
@@ -191,8 +191,8 @@ func TestRuns(t *testing.T) {
 	r.Begin("r4", server.URL, probe, true) // Close ends it
 }
 
-// What was asked before counts for nothing, and a cache is asked to ask.
-func TestAnswers(t *testing.T) {
+// A look waits for an answer, of what is well or until time is up, and a cache is asked to ask.
+func TestAnswered(t *testing.T) {
 	var sick atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if sick.Load() || r.Header.Get("Cache-Control") != "no-cache" {
@@ -200,20 +200,89 @@ func TestAnswers(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	p := Start(server.URL, app.Probe{Path: "/", Rate: 50, Timeout: 5 * time.Second}, time.Now, false)
+	p := Start(server.URL, app.Probe{Path: "/", Rate: 50, Timeout: time.Minute}, time.Now, false)
 	defer p.Stop()
-	if !p.Answers(t.Context(), time.Minute) {
+	if !p.Look().Answered(t.Context(), time.Minute) {
 		t.Errorf("it does not answer: %+v", p.Seen())
 	}
 	sick.Store(true)
-	failed := p.Seen().Failed
-	await(t, p, func(s evidence.Probed) bool { return s.Failed > failed }) // what was sent before is answered
-	if p.Answers(t.Context(), 200*time.Millisecond) {
-		t.Errorf("it answers: %+v", p.Seen())
+	await(t, p, func(s evidence.Probed) bool { return s.Failed > 0 }) // the next question is asked of one that is sick
+	if l := p.Look(); l.Answered(t.Context(), 200*time.Millisecond) {
+		t.Errorf("it answers: %+v", l.Seen())
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if p.Answers(ended, time.Minute) {
+	if p.Look().Answered(ended, time.Minute) {
 		t.Error("it answers nobody")
+	}
+}
+
+// holding is a server that answers with status, but for those questions that are received from held: they are answered with
+// what is sent there.
+func holding(t *testing.T, status int) (address string, held <-chan chan<- int) {
+	questions := make(chan chan<- int)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := make(chan int)
+		select {
+		case questions <- answer:
+			select {
+			case status := <-answer:
+				w.WriteHeader(status)
+			case <-r.Context().Done():
+			}
+		default: // nobody wants one now
+			w.WriteHeader(status)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, questions
+}
+
+// What was asked before a look counts for nothing in it, well or not, though it is answered last.
+func TestLookBegins(t *testing.T) {
+	for what, c := range map[string]struct{ before, since int }{
+		"bad before":  {http.StatusServiceUnavailable, http.StatusOK},
+		"well before": {http.StatusOK, http.StatusServiceUnavailable},
+	} {
+		t.Run(what, func(t *testing.T) {
+			address, held := holding(t, c.since)
+			p := Start(address, app.Probe{Path: "/", Rate: 50, Timeout: 2 * time.Minute}, time.Now, true)
+			defer p.Stop()
+			before := <-held
+			l := p.Look()
+			await(t, l, func(s evidence.Probed) bool { return s.Asked > 0 })
+			before <- c.before
+			await(t, p, func(s evidence.Probed) bool { return s.Well > 0 && s.Failed > 0 })
+			if seen := l.Seen(); seen.Well > 0 && seen.Failed > 0 || seen.Interrupted || seen.Began.Before(p.Seen().Began) {
+				t.Errorf("%+v: that is not of what was asked since", seen)
+			}
+		})
+	}
+}
+
+// The end of a look waits for the answers to what was asked in it, and what is asked from then on is not in it.
+func TestLookEnds(t *testing.T) {
+	address, held := holding(t, http.StatusOK)
+	p := Start(address, app.Probe{Path: "/", Rate: 50, Timeout: 2 * time.Minute}, time.Now, false)
+	defer p.Stop()
+	within := <-held // p.whole began before the first question was sent
+	ended := make(chan evidence.Probed)
+	go func() { ended <- p.whole.End() }()
+	for over := false; !over; time.Sleep(time.Millisecond) {
+		p.mu.Lock()
+		over = len(p.looks) == 0
+		p.mu.Unlock()
+	}
+	select {
+	case seen := <-ended:
+		within <- http.StatusServiceUnavailable
+		t.Fatalf("%+v, and a question is under way", seen)
+	default:
+	}
+	within <- http.StatusServiceUnavailable
+	seen := <-ended
+	await(t, p.Look(), func(s evidence.Probed) bool { return s.Asked > 0 })
+	if again := p.Seen(); seen.Failed != 1 || again.Asked != seen.Asked {
+		t.Errorf("it ended with %+v, and then has %+v", seen, again)
 	}
 }

@@ -20,28 +20,29 @@ const body = 1 << 20
 
 // Prober is one that asks, from Start to Stop.
 type Prober struct {
+	at     string // the address that it asks at
 	probe  app.Probe
 	client *http.Client
 	now    func() time.Time
 	stop   context.CancelFunc
 	open   chan struct{} // as many as are under way
 	work   sync.WaitGroup
+	whole  *Look // from Start on
 
-	mu   sync.Mutex
-	seen evidence.Probed
-	well time.Time // when the latest question was sent that was answered well
+	mu    sync.Mutex
+	looks []*Look // those that go on; a slice is never changed, but replaced
 }
 
 // Start asks at an address, which is a definition's `url`, until Stop. Where before asked already and was lost, interrupted
 // says so.
 func Start(address string, p app.Probe, now func() time.Time, interrupted bool) *Prober {
 	ctx, stop := context.WithCancel(context.Background())
-	at := strings.TrimSuffix(address, "/") + p.Path
 	pr := &Prober{
-		probe: p, now: now, stop: stop, open: make(chan struct{}, underWay(p.Rate, p.Timeout)), client: newClient(),
-		seen: evidence.Probed{URL: at, Rate: p.Rate, Began: now().UTC(), Interrupted: interrupted},
+		at: strings.TrimSuffix(address, "/") + p.Path, probe: p, now: now, stop: stop, open: make(chan struct{}, underWay(p.Rate, p.Timeout)),
+		client: newClient(),
 	}
-	pr.work.Go(func() { pr.run(ctx, at) })
+	pr.whole = pr.look(interrupted)
+	pr.work.Go(func() { pr.run(ctx) })
 	return pr
 }
 
@@ -54,43 +55,11 @@ func newClient() *http.Client {
 	}
 }
 
-// Seen is what was seen until now: of what is under way nothing.
-func (p *Prober) Seen() evidence.Probed {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	seen := p.seen
-	seen.Ended = p.now().UTC()
-	return seen
-}
+// Seen is what was seen since Start: of what is under way nothing.
+func (p *Prober) Seen() evidence.Probed { return p.whole.Seen() }
 
 // AnswerTime is how long it may take, beside the time of one question, until a release that says it is live answers well.
 const AnswerTime = 5 * time.Second
-
-// Answers returns once a question that is sent from now on was answered well; it is false where none was within that time,
-// or when ctx ends.
-func (p *Prober) Answers(ctx context.Context, within time.Duration) bool {
-	from := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
-	for {
-		p.mu.Lock()
-		well := p.well.After(from)
-		p.mu.Unlock()
-		if well {
-			return true
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-look.C:
-		}
-	}
-}
-
-// lookEvery is how often the answers are looked at.
-const lookEvery = 20 * time.Millisecond
 
 // Stop ends the asking, waits for what is under way, and returns all that was seen.
 func (p *Prober) Stop() evidence.Probed {
@@ -101,7 +70,7 @@ func (p *Prober) Stop() evidence.Probed {
 
 // run sends probes when they are due. One that could not be sent in time is missed; it is not made up for, or a machine that
 // was slow would then harry the app.
-func (p *Prober) run(ctx context.Context, at string) {
+func (p *Prober) run(ctx context.Context) {
 	s := schedule{begin: time.Now(), every: time.Second / time.Duration(p.probe.Rate)}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -113,20 +82,18 @@ func (p *Prober) run(ctx context.Context, at string) {
 		}
 		send, missed, wait := s.due(time.Now())
 		timer.Reset(wait)
-		if send && !p.send(ctx, at) {
+		if send && !p.send(ctx) {
 			missed++
 		}
 		if missed > 0 {
-			p.mu.Lock()
-			p.seen.Missed += missed
-			p.mu.Unlock()
+			p.missed(missed)
 		}
 	}
 }
 
 // send sends one probe; it is false where too many are under way. One that is under way when the asking ends goes on to its
 // own end, since half an answer would be counted as a failure.
-func (p *Prober) send(ctx context.Context, at string) bool {
+func (p *Prober) send(ctx context.Context) bool {
 	select {
 	case p.open <- struct{}{}:
 	default:
@@ -134,24 +101,18 @@ func (p *Prober) send(ctx context.Context, at string) bool {
 	}
 	p.work.Go(func() {
 		defer func() { <-p.open }()
-		began, sent := time.Now(), p.now().UTC()
+		looks, began, sent := p.sent(), time.Now(), p.now().UTC()
 		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.probe.Timeout)
 		defer cancel()
-		why := p.ask(one, at)
-		a := answer{sent: sent, took: time.Since(began), why: why}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		add(&p.seen, a)
-		if why == "" && began.After(p.well) {
-			p.well = began
-		}
+		why := p.ask(one)
+		p.answered(looks, answer{sent: sent, took: time.Since(began), why: why})
 	})
 	return true
 }
 
 // ask sends one question and says why it was not answered well, "" where it was.
-func (p *Prober) ask(ctx context.Context, at string) string {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+func (p *Prober) ask(ctx context.Context) string {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.at, nil)
 	if err != nil {
 		return err.Error()
 	}

@@ -72,7 +72,7 @@ func (p *Promotions) deploy(ctx context.Context, t *run.Task, sc *scene) (any, e
 func (p *Promotions) awaitAnswer(ctx context.Context, t *run.Task, sc *scene) {
 	probing := sc.env.Settings.Probing()
 	prober := p.Probes.Begin(t.Run, sc.env.Settings.URL, probing, true)
-	if !prober.Answers(ctx, probe.AnswerTime+probing.Timeout) && ctx.Err() == nil {
+	if !prober.Look().Answered(ctx, probe.AnswerTime+probing.Timeout) && ctx.Err() == nil {
 		t.Progress("nothing has answered well since at %s", sc.env.Settings.URL+probing.Path)
 	}
 }
@@ -118,8 +118,8 @@ func (p *Promotions) undeployFirst(ctx context.Context, t *run.Task, sc *scene) 
 // watchProbed probes the new release for as long as a rollout is watched. It ends early when too many probes fail. Without
 // any nobody knows anything, and that is no pass.
 func (p *Promotions) watchProbed(ctx context.Context, t *run.Task, sc *scene) (any, error) {
-	prober := p.Probes.Begin(t.Run, sc.env.Settings.URL, sc.env.Settings.Probing(), true)
-	limit, from := sc.env.Settings.Rollout.MaxErrors, prober.Seen()
+	look := p.Probes.Begin(t.Run, sc.env.Settings.URL, sc.env.Settings.Probing(), true).Look()
+	limit := sc.env.Settings.Rollout.MaxErrors
 	end := time.NewTimer(sc.env.Settings.Rollout.Watch)
 	defer end.Stop()
 	tick := time.NewTicker(lookEvery)
@@ -132,14 +132,14 @@ func (p *Promotions) watchProbed(ctx context.Context, t *run.Task, sc *scene) (a
 		case <-end.C:
 			over = true
 		}
-		if seen := prober.Seen().Since(from); seen.Bad(limit) {
+		if seen := look.Seen(); seen.Bad(limit) {
 			return nil, probedBadly(sc, seen, limit)
 		}
 	}
 	if _, err := sc.env.AskLive(ctx, sc.New); err != nil { // once more: it may have been another's answers
 		return nil, err
 	}
-	seen := prober.Seen().Since(from)
+	seen := look.End()
 	t.Progress("%s", seen)
 	switch seen.Verdict(limit) {
 	case evidence.Pass:

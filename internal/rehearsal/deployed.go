@@ -124,8 +124,8 @@ func (r *Rehearsals) deployNew(ctx context.Context, t *run.Task, s *set) (any, e
 	p := probe.Start(s.stage.Settings.URL, s.stage.Settings.Probing(), r.World.Now, t.Attempt > 1)
 	live, err := s.stage.Deploy(ctx, s.New, environment.Deploying{Key: key(t), Previous: t.Plan.From}, say(t))
 	result.Duration = r.World.Now().Sub(result.Started)
-	before := p.Seen()
-	answers := err == nil && p.Answers(ctx, probe.AnswerTime+s.stage.Settings.Probing().Timeout)
+	since := p.Look()
+	answers := err == nil && since.Answered(ctx, probe.AnswerTime+s.stage.Settings.Probing().Timeout)
 	seen := p.Stop()
 	t.Progress("%s", seen)
 	if err != nil {
@@ -133,7 +133,7 @@ func (r *Rehearsals) deployNew(ctx context.Context, t *run.Task, s *set) (any, e
 	}
 	result.Summary = fmt.Sprintf("live in %s: %s; %s", human.Duration(result.Duration), live, seen)
 	if !answers {
-		unanswered(&result, seen.Since(before))
+		unanswered(&result, since.Seen())
 	}
 	return result, ctx.Err()
 }

@@ -1,7 +1,7 @@
 package docker_test
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"greenroom/internal/driver"
 	"greenroom/internal/driver/docker"
@@ -115,23 +114,20 @@ func startSSH(t *testing.T, engine string) *sshServer {
 		t.Cleanup(func() { _ = os.Remove(separation) })
 	}
 	s.cmd = exec.Command(server, "-D", "-e", "-f", s.file("server"))
-	var said bytes.Buffer
-	s.cmd.Stderr = &said
-	if err := s.cmd.Start(); err != nil {
+	log, err := s.cmd.StderrPipe()
+	if err := errors.Join(err, s.cmd.Start()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.end)
-	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) { // it tells nobody that it listens
-		conn, err := net.Dial("tcp", "127.0.0.1:"+s.port)
-		if err == nil {
-			_ = conn.Close()
-			return s
-		}
-		if time.Since(began) > 20*time.Second {
-			s.end()
-			t.Fatalf("the ssh server does not listen: %v: %s", err, &said)
+	said, lines := "", bufio.NewReader(log)
+	for !strings.Contains(said, "Server listening on") { // who answers at its port may be another
+		line, err := lines.ReadString('\n')
+		if said += line; err != nil {
+			t.Fatalf("the ssh server does not listen: %s", said)
 		}
 	}
+	go func() { _, _ = io.Copy(io.Discard, lines) }() // until it is waited for
+	return s
 }
 
 // client makes the ssh that this process finds one with these files.

@@ -147,7 +147,7 @@ func TestNetworks(t *testing.T) {
 	address := qa.Gateway.Next().Next().Next()
 	s := f.spec("web", "serve:tcp:0.0.0.0:80", "stay")
 	s.Listen = driver.Endpoint{Network: "tcp", Address: netip.AddrPortFrom(address, 80).String()}
-	s.Health = app.Health{HTTP: "/", Interval: 20 * time.Millisecond, Timeout: 5 * time.Second, Retries: 2, Start: 20 * time.Second}
+	s.Health = app.Health{HTTP: "/", Interval: 20 * time.Millisecond, Timeout: 5 * time.Second, Retries: 2, Start: time.Minute}
 	s.Container.Networks = []driver.Attach{{Network: qa.ID, Aliases: []string{"web", "shop.local"}, IPv4: address}, {Network: inner.ID, Aliases: []string{"web"}}}
 	f.startAndWait(s)
 

@@ -34,7 +34,7 @@ func TestWalledNetwork(t *testing.T) {
 			s := f.spec("web", "serve:tcp:0.0.0.0:80", "stay")
 			address := n.Gateway.Next().Next().Next()
 			s.Listen = driver.Endpoint{Network: "tcp", Address: netip.AddrPortFrom(address, 80).String()}
-			s.Health = app.Health{HTTP: "/", Interval: 20 * time.Millisecond, Timeout: 5 * time.Second, Retries: 2, Start: 20 * time.Second}
+			s.Health = app.Health{HTTP: "/", Interval: 20 * time.Millisecond, Timeout: 5 * time.Second, Retries: 2, Start: time.Minute}
 			s.Container.Networks = []driver.Attach{{Network: n.ID, IPv4: address}}
 			f.startAndWait(s)
 			f.wantShut(n)

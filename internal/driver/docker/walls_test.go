@@ -113,7 +113,7 @@ func TestMachineNetwork(t *testing.T) {
 	s := f.spec("web", "live:"+f.tmp, "fork:"+f.tmp, "daemon:"+f.tmp, "serve:tcp:127.0.0.1:4711", "stay")
 	s.Container.Network, s.Container.PID = "host", "host"
 	s.Listen = driver.Endpoint{Network: "tcp", Address: "127.0.0.1:4711"}
-	s.Health = app.Health{HTTP: "/", Interval: 20 * time.Millisecond, Timeout: 5 * time.Second, Retries: 2, Start: 20 * time.Second}
+	s.Health = app.Health{HTTP: "/", Interval: 20 * time.Millisecond, Timeout: 5 * time.Second, Retries: 2, Start: time.Minute}
 	st := f.startAndWait(s)
 	if st.Listen != s.Listen {
 		t.Errorf("status %+v", st)

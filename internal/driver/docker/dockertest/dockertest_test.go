@@ -42,7 +42,7 @@ func TestLeavesNothing(t *testing.T) {
 				return
 			}
 			after := machine(t)
-			for patience := time.Now().Add(5 * time.Second); after != before && time.Now().Before(patience); after = machine(t) {
+			for patience := time.Now().Add(time.Minute); after != before && time.Now().Before(patience); after = machine(t) {
 				time.Sleep(10 * time.Millisecond) // the kernel takes interfaces away after the namespace that they led into
 			}
 			if after != before {
