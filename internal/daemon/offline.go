@@ -34,7 +34,7 @@ import (
 )
 
 // daemonStart is how long a daemon may take until it answers.
-const daemonStart = 20 * time.Second
+const daemonStart = time.Minute
 
 // Program is this program: its version, and where it lies.
 type Program struct {
