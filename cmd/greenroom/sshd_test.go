@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"greenroom/internal/driver/drivertest"
 )
 
 // sshdProgram is where the server is; it has to be called by its whole path.
@@ -61,14 +61,7 @@ func serveSSH(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 	})
-	said, lines := "", bufio.NewReader(log)
-	for !strings.Contains(said, "Server listening on") { // who answers at its port may be another
-		line, err := lines.ReadString('\n')
-		if said += line; err != nil {
-			ts.Fatalf("sshd does not listen: %s", said)
-		}
-	}
-	go func() { _, _ = io.Copy(io.Discard, lines) }() // until it is waited for
+	ts.Check(drivertest.AwaitLine(log, "Server listening on")) // who answers at its port may be another
 	key, err := os.ReadFile(filepath.Join(dir, "host.pub"))
 	ts.Check(err)
 	me, err := exec.Command("id", "-un").Output()

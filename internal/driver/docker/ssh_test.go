@@ -1,7 +1,6 @@
 package docker_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"greenroom/internal/driver"
 	"greenroom/internal/driver/docker"
 	"greenroom/internal/driver/docker/dockertest"
+	"greenroom/internal/driver/drivertest"
 	"greenroom/internal/problem"
 )
 
@@ -119,14 +119,9 @@ func startSSH(t *testing.T, engine string) *sshServer {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.end)
-	said, lines := "", bufio.NewReader(log)
-	for !strings.Contains(said, "Server listening on") { // who answers at its port may be another
-		line, err := lines.ReadString('\n')
-		if said += line; err != nil {
-			t.Fatalf("the ssh server does not listen: %s", said)
-		}
+	if err := drivertest.AwaitLine(log, "Server listening on"); err != nil { // who answers at its port may be another
+		t.Fatal(err)
 	}
-	go func() { _, _ = io.Copy(io.Discard, lines) }() // until it is waited for
 	return s
 }
 
